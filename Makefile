@@ -1,38 +1,44 @@
-# What needs root runs as root through .ci/as-root: as it is for root, by sudo for everybody else. Only test binaries
-# do; go itself, and so its caches and all files here, stay the user's.
+# Test binaries that need root run through .ci/as-root, which uses sudo unless the user is root. The go command itself
+# runs as the user, so that its caches and all files here stay the user's.
 
 GO ?= go
 FUZZTIME ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+# Packages that need neither eBPF nor Docker.
+RACE := ./golden ./internal/check ./internal/dns ./internal/hostname ./internal/kubeyaml ./internal/manifest/... \
+	./internal/placement ./internal/policy/... ./internal/rdns ./internal/recording ./internal/report
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
-# Modules of their own, so that nobody who imports this one pays for what they need.
+# Nested modules, so that users of this module do not download their dependencies.
 MODULES := examples/postgres examples/blackbox internal/conformance internal/conformance/statedb internal/stress
-# Those that make test leaves out, because the first run builds a control plane.
+# Nested modules that make test omits, because their first run builds a control plane.
 CLUSTER := internal/cluster internal/cluster/controlplane
 
-# Docker publishes ports at this machine, also where this is a container itself; and Ryuk, which removes containers that a
-# killed test leaves, comes from a registry.
+# Docker publishes ports at this machine, also where this is a container itself. Ryuk, which removes the containers of
+# killed tests, comes from a registry.
 CONTAINERS := TESTCONTAINERS_HOST_OVERRIDE=localhost TESTCONTAINERS_RYUK_DISABLED=true
 # The examples run public images. Here they get those that make images builds, unless NETZERO_EXAMPLES_IMAGES=public.
-EXAMPLE_IMAGES := $(if $(filter public,$(NETZERO_EXAMPLES_IMAGES)),,EXAMPLE_POSTGRES_IMAGE=netzero/postgres EXAMPLE_REDIS_IMAGE=netzero/redis)
+EXAMPLE_IMAGES := $(if $(filter public,$(NETZERO_EXAMPLES_IMAGES)),,\
+	EXAMPLE_POSTGRES_IMAGE=netzero/postgres EXAMPLE_REDIS_IMAGE=netzero/redis)
 AS_LEAST := -exec "'$(CURDIR)/.ci/as-least'"
 
-# The kernel's headers lie in a directory of the machine's architecture, where clang -target bpf does not look.
+# The kernel headers are in a directory of the machine's architecture, which clang -target bpf does not search.
 MULTIARCH = $(shell gcc -print-multiarch)
 OBJECTS := bpf/record_bpfel.go bpf/record_bpfel.o
 
 .PHONY: help
-help: ## say what there is (the default)
+help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## show the main job: green, red on a new dependency, accepted, green (Linux, root or sudo)
+demo: ## run an example: passes, fails on a new dependency, passes after accepting it (Linux, root or sudo)
 	@examples/httpservice/demo.sh
 
 .PHONY: images
 images: ## build the container images of tests and examples, without a registry (Docker, Debian's packages)
 	@.ci/need images
-	@$(GO) run ./internal/images/cmd/makeimages -docker "$(CURDIR)/.ci/docker" $(if $(MIRROR),-mirror $(MIRROR)) $(if $(filter public,$(NETZERO_EXAMPLES_IMAGES)),peer sshd)
+	@$(GO) run ./internal/images/cmd/makeimages -docker "$(CURDIR)/.ci/docker" \
+		$(if $(MIRROR),-mirror $(MIRROR)) $(if $(filter public,$(NETZERO_EXAMPLES_IMAGES)),peer sshd)
 
 .PHONY: images-clean
 images-clean: ## remove these images, and no others
@@ -43,31 +49,38 @@ test: images ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup
 	@.ci/need test
 	NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 30m $(AS_ROOT) ./...
 	@$(MAKE) --no-print-directory test-examples
-	@echo "netzero: once more with no capability but those that recording needs"
+	@echo "netzero: once more with only the capabilities that recording needs"
 	NETZERO=require $(GO) test -count=1 -v $(AS_LEAST) -run '^TestRecorded$$' ./internal/environments
 
 .PHONY: test-examples
-test-examples: ## run the examples that need containers; NETZERO_EXAMPLES_IMAGES=public runs them on the public images
+test-examples: ## run the nested modules (examples, conformance, stress); NETZERO_EXAMPLES_IMAGES=public uses public images
 	@.ci/need record
 	@set -e; for module in $(MODULES); do \
 		(set -x; cd $$module && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(EXAMPLE_IMAGES) $(GO) test -count=1 -timeout 20m $(AS_ROOT) ./...); done
-	cd internal/stress && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -race -count=1 -timeout 10m $(AS_ROOT) -run '^TestEveryFlow' ./...
+	cd internal/stress && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -race -count=1 -timeout 10m $(AS_ROOT) -run '^TestAttribution' ./...
+
+.PHONY: test-race
+test-race: ## run the tests that need neither eBPF nor Docker, with the race detector
+	$(GO) test -race -count=1 -timeout 30m $(RACE)
 
 .PHONY: test-kernels
-test-kernels: ## run the kernel tests on Debian's kernels under QEMU, write docs/kernels.md; KERNELS=5.10,6.19 runs these only
+test-kernels: ## test Debian's kernels under QEMU, write docs/kernels.md; KERNELS=5.10,6.19 runs these only
 	@.ci/need kernels
-	$(GO) run ./internal/kernels/cmd/testkernels $(if $(KERNELS),-kernels $(KERNELS)) $(if $(CHECK),-check) $(if $(MIRROR),-mirror $(MIRROR))
+	$(GO) run ./internal/kernels/cmd/testkernels \
+		$(if $(KERNELS),-kernels $(KERNELS)) $(if $(ACCEL),-accel $(ACCEL)) \
+		$(if $(CHECK),-check) $(if $(MIRROR),-mirror $(MIRROR))
 
 .PHONY: test-cluster
-test-cluster: images ## replay recordings in a real cluster (etcd, kube-apiserver, an enforcer), and try broken policies
+test-cluster: images ## replay recordings and broken policies in a real cluster (etcd, kube-apiserver, an enforcer)
 	@.ci/need cluster
-	cd internal/cluster && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(EXAMPLE_IMAGES) $(GO) test -v -count=1 -timeout 60m $(AS_ROOT) .
+	cd internal/cluster && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(EXAMPLE_IMAGES) \
+		$(GO) test -v -count=1 -timeout 60m $(AS_ROOT) .
 
 .PHONY: test-escapes
-test-escapes: images ## run every way out of a process or container, also for strace, tcpdump and bpftrace; write docs/escapes.md
+test-escapes: images ## run every way out of a process or container, also under other tools; write docs/escapes.md
 	@.ci/need test
-	NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 10m $(AS_ROOT) ./internal/escapes -run '^Test(WaysOut|Containers|Tools)$$' -tools
-	NETZERO_TEST_REQUIRE=1 $(GO) test -count=1 $(AS_ROOT) ./internal/escapes -run '^TestDocumentIsCurrent$$' -write
+	NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 10m $(AS_ROOT) ./internal/escapes -run '^TestWaysOut' -tools
+	NETZERO_TEST_REQUIRE=1 $(GO) test -count=1 $(AS_ROOT) ./internal/escapes -run '^TestDocument_Current$$' -write
 
 .PHONY: build
 build: ## compile all packages
@@ -79,16 +92,18 @@ generate: ## rebuild the eBPF objects (clang-14, llvm-14, libbpf-dev)
 	BPF2GO_CFLAGS="-idirafter /usr/include/$(MULTIARCH)" $(GO) generate ./bpf
 
 .PHONY: check
-check: fmt vet tidy lint generated test ## what CI checks on its own kernel; it runs test-kernels too
+check: fmt vet tidy lint generated test ## the local gate; CI also runs test-kernels, test-cluster, test-race and the demo
 
 .PHONY: fmt
 fmt:
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -d .; exit 1; }
-	@! command -v clang-format-14 >/dev/null || clang-format-14 --dry-run -Werror bpf/*.h bpf/*.c
+	@if command -v clang-format-14 >/dev/null; then clang-format-14 --dry-run -Werror bpf/*.h bpf/*.c; \
+	elif [ -n "$$CI" ]; then echo "netzero: CI needs clang-format-14" >&2; exit 1; fi
 
 .PHONY: vet
 vet:
 	GOOS=linux $(GO) vet ./...
+	GOTOOLCHAIN=go$$(awk '$$1 == "go" { print $$2 }' go.mod) $(GO) build ./... # the oldest Go that users may have
 	GOOS=darwin $(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
 	@set -e; for module in $(MODULES) internal/cluster; do (set -x; cd $$module && $(GO) vet ./...); done
@@ -101,12 +116,16 @@ tidy:
 .PHONY: generated
 generated:
 	@was=$$(mktemp) && sha256sum $(OBJECTS) >"$$was" && $(MAKE) --no-print-directory generate && \
-	sha256sum --quiet -c "$$was" || { echo "commit what make generate has made of bpf/"; exit 1; }
+	sha256sum --quiet -c "$$was" || { echo "bpf/ is out of date: run make generate and commit the result"; exit 1; }
 
 .PHONY: lint
-lint: ## staticcheck, in all modules
+lint: ## run staticcheck in all modules
 	$(GO) run $(STATICCHECK) ./...
 	@set -e; for module in $(MODULES) internal/cluster; do (set -x; cd $$module && $(GO) run $(STATICCHECK) ./...); done
+
+.PHONY: vulncheck
+vulncheck: ## report known vulnerabilities in what users import
+	$(GO) run $(GOVULNCHECK) ./golden ./netzerotest/...
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (10s)
@@ -118,6 +137,6 @@ bench: ## measure what recording costs, print it and write docs/benchmarks.md (L
 	@.ci/bench >docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md && cat docs/benchmarks.md
 
 .PHONY: clean
-clean: ## remove what the targets above leave
+clean: ## remove the files that the other targets leave
 	rm -rf bin .cache docs/benchmarks.md.new
 	find . -name '*.test' -type f -delete

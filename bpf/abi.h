@@ -172,8 +172,13 @@ struct client_event {
 	__u8 command[CLIENT_COMMAND_LEN]; /* each argument ends with a NUL */
 };
 
-/* Sent to port 53. A bit of dns_event.flags. The bits for FIN, SYN and RST are those of the TCP header. */
-#define DNS_SENT 0x80
+/* Bits of dns_event.flags. Those of TCP are as in its header. */
+enum dns_flag {
+	DNS_FIN = 0x01,
+	DNS_SYN = 0x02,
+	DNS_RST = 0x04,
+	DNS_SENT = 0x80, /* to port 53 */
+};
 
 /*
  * A UDP answer to a recorded question, or a piece of a TCP segment from or to port 53. Only the header and length bytes
@@ -279,7 +284,7 @@ enum counter {
  * Where the kernel stores the names of a task's executable and cgroups: byte offsets from the kernel's BTF, all 0
  * without BTF. A short-lived task may have exited before user space can read them, so the kernel does if it can.
  */
-struct layout {
+struct task_layout {
 	__u32 mm;        /* in struct task_struct */
 	__u32 exe_file;  /* in struct mm_struct */
 	__u32 dentry;    /* of f_path, in struct file */
@@ -329,14 +334,10 @@ struct family_layout {
 
 /*
  * Where the kernel stores the task that sends a packet, and the file of its socket: byte offsets from the kernel's BTF.
- * All 0 if one is unknown.
+ * All 0 if one is unknown, or the cgroup of a task is.
  */
 struct sender_layout {
 	__u32 pid;           /* in struct task_struct */
-	__u32 cgroups;       /* in struct task_struct */
-	__u32 cgroup;        /* of the v2 tree, in struct css_set */
-	__u32 node;          /* in struct cgroup */
-	__u32 id;            /* in struct kernfs_node */
 	__u32 level;         /* in struct cgroup */
 	__u32 ancestors;     /* pointers, in struct cgroup; from 6.1 on, else 0 */
 	__u32 ancestor_ids;  /* before that, else 0 */

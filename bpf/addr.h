@@ -9,19 +9,19 @@
 
 static __always_inline void set_ipv4(__u8 *addr, __u32 ip4)
 {
-	__u32 *word = (__u32 *)addr, zero = unknown_zero();
+	__u32 *part = (__u32 *)addr, zero = unknown_zero();
 
-	word[0] = zero;
-	word[1] = zero;
-	word[2] = bpf_htonl(0xffff);
-	word[3] = ip4;
+	part[0] = zero;
+	part[1] = zero;
+	part[2] = bpf_htonl(0xffff);
+	part[3] = ip4;
 }
 
 static __always_inline int is_ipv4(const __u8 *addr)
 {
-	const __u32 *word = (const __u32 *)addr;
+	const __u32 *part = (const __u32 *)addr;
 
-	return !word[0] && !word[1] && word[2] == bpf_htonl(0xffff);
+	return !part[0] && !part[1] && part[2] == bpf_htonl(0xffff);
 }
 
 static __always_inline int same_addr(const __u8 *a, const __u8 *b)

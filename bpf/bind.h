@@ -10,9 +10,24 @@
 #include <linux/in.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "addr.h"
+#include "initiator.h"
+#include "maps.h"
 #include "scope.h"
 #include "sock.h"
+
+/* The current value of flow_key.bound for a port. Not static, so that it is verified once. */
+__noinline __u64 bound_of(__u64 netns, __u32 port, __u32 protocol)
+{
+	struct port_key key = { .netns = netns, .port = port, .protocol = protocol };
+	__u64 *bound;
+
+	if (!*bound_port(port)) /* nearly all ports: those of remote servers */
+		return 0;
+	bound = bpf_map_lookup_elem(&ports, &key);
+	return bound ? *bound : 0;
+}
 
 static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
 {

@@ -13,10 +13,10 @@
 #include <linux/errno.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "kernel.h"
+#include "layout.h"
 #include "maps.h"
-
-const volatile struct layout task_layout;
 
 /* Number of cgroups tracked so far. */
 __u64 cgroup_generation;
@@ -26,15 +26,15 @@ static __always_inline void read_names(struct cgroup_event *e)
 {
 	__u64 at = bpf_get_current_task(), name;
 
-	if (!task_layout.node_name) /* a constant to the verifier, which removes dead code */
+	if (!task_layout.node_name)
 		return;
-	at = kernel_word(kernel_word(kernel_word(at, task_layout.cgroups), task_layout.cgroup), task_layout.node);
+	at = read_kernel_u64(cgroup_of_task(at), task_layout.node);
 	for (int i = 0; i < CGROUP_NAMES; i++) {
-		name = kernel_word(at, task_layout.node_name);
+		name = read_kernel_u64(at, task_layout.node_name);
 		if (!name)
 			return;
 		bpf_probe_read_kernel_str(e->names[i], CGROUP_NAME_LEN, (void *)name);
-		at = kernel_word(at, task_layout.parent);
+		at = read_kernel_u64(at, task_layout.parent);
 	}
 }
 
@@ -80,7 +80,7 @@ static __always_inline void on_mkdir(struct mkdir_args *ctx)
 	struct settings *s = get_settings();
 	struct mkdir_event *e;
 
-	if (!task_layout.node_name || !s || !s->new_cgroups_after) /* the first is a constant to the verifier */
+	if (!task_layout.node_name || !s || !s->new_cgroups_after)
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {

@@ -13,11 +13,20 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "addr.h"
-#include "sender.h"
+#include "bind.h"
+#include "dns_name.h"
+#include "flow.h"
+#include "goroutine.h"
+#include "initiator.h"
+#include "layout.h"
+#include "maps.h"
+#include "scope.h"
 #include "server_name.h"
 #include "stack.h"
 #include "tcp_connections.h"
+#include "verifier.h"
 
 #define DNS_PORT 53
 
@@ -71,7 +80,7 @@ static __always_inline struct socket *socket_of(struct bpf_sock_addr *ctx, __u64
 static __always_inline struct destination *destination_of_thread(void)
 {
 	__u32 thread = bpf_get_current_pid_tgid();
-	static const struct destination nothing;
+	static const struct destination none;
 	struct destination *known;
 
 	if (!sender_layout.pid)
@@ -79,7 +88,7 @@ static __always_inline struct destination *destination_of_thread(void)
 	known = bpf_map_lookup_elem(&destinations, &thread);
 	if (known)
 		return known;
-	if (bpf_map_update_elem(&destinations, &thread, &nothing, BPF_ANY))
+	if (bpf_map_update_elem(&destinations, &thread, &none, BPF_ANY))
 		count(LOST_SOCKET);
 	return bpf_map_lookup_elem(&destinations, &thread);
 }

@@ -11,7 +11,10 @@
 #include <stddef.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "addr.h"
+#include "dns_name.h"
+#include "maps.h"
 #include "question.h"
 
 #define DNS_MAX_NAME 256
@@ -34,7 +37,7 @@ static __always_inline __u8 byte_at(const struct dns_event *e, __u32 offset)
 	return e->payload[offset & (DNS_PAYLOAD - 1)];
 }
 
-static __always_inline __u16 word_at(const struct dns_event *e, __u32 offset)
+static __always_inline __u16 u16_at(const struct dns_event *e, __u32 offset)
 {
 	return byte_at(e, offset) << 8 | byte_at(e, offset + 1);
 }
@@ -228,10 +231,10 @@ __noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 	r->offset += b <= DNS_MAX_LABEL ? b + 1 : 2;
 	if (b && b <= DNS_MAX_LABEL)
 		return 0;
-	length = word_at(e, r->offset + 8);
+	length = u16_at(e, r->offset + 8);
 	if (r->offset + 10 + length > e->length)
 		return -1;
-	type = word_at(e, r->offset);
+	type = u16_at(e, r->offset);
 	if (names_service(type))
 		r->found |= ANSWER_IS_UNREAD;
 	if (is_address(type, length)) {
@@ -250,7 +253,7 @@ __noinline int read_label(struct __sk_buff *skb, __u32 payload, __u64 cgroup)
 /* Reads the answer section. Returns ANSWER_ bits, or -1 if it could not be read completely. */
 static __always_inline int read_answers(struct __sk_buff *skb, struct dns_reader *r, __u32 payload, __u64 cgroup)
 {
-	r->records = word_at(&r->event, 6);
+	r->records = u16_at(&r->event, 6);
 	r->found = 0;
 	for (int i = 0; i < DNS_MAX_STEPS && r->records; i++) {
 		if (read_label(skb, payload, cgroup))

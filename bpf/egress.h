@@ -11,12 +11,22 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
+#include "addr.h"
 #include "connect.h"
+#include "flow.h"
+#include "layout.h"
+#include "maps.h"
+#include "packet.h"
 #include "question.h"
+#include "scope.h"
+#include "sender.h"
 #include "sock.h"
 #include "tcp_payload.h"
 #include "tcp_reuse.h"
 #include "tcp_syn.h"
+#include "unnamed.h"
+#include "verifier.h"
 
 #define ICMP_ECHO 8
 #define ICMP_TIMESTAMP 13
@@ -87,11 +97,8 @@ static __always_inline int opens(struct __sk_buff *skb, struct packet *p)
  */
 __noinline int builds_packets(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
 	if (sk->type == SOCK_DGRAM)
@@ -122,13 +129,10 @@ enum named_by {
 __noinline int record_named(struct __sk_buff *skb, __u32 by, __u32 only_new)
 {
 	const struct initiator *initiator;
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 	struct socket *socket;
 	struct flow_key key;
 
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
@@ -220,7 +224,7 @@ static __always_inline struct destination *named_by_thread(__u64 cookie)
 __noinline int record_datagram(struct __sk_buff *skb)
 {
 	__u32 unrecorded = unknown_zero() + 1, connected = unknown_zero(), role = unknown_zero();
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk;
 	struct peer_key remote = {};
 	struct destination *named;
 	struct socket *socket;
@@ -228,9 +232,7 @@ __noinline int record_datagram(struct __sk_buff *skb)
 	struct packet p;
 	struct end end;
 
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
+	sk = full_socket(skb); /* not before the zeros: the verifier would follow more paths */
 	if (!sk || read_packet(skb, &p))
 		return 0;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
@@ -278,14 +280,11 @@ __noinline int record_datagram(struct __sk_buff *skb)
  */
 __noinline int read_outgoing(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 	__u64 cgroup = 0;
 	struct packet p;
 	int built;
 
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
 	if (read_packet(skb, &p) || (!p.fragment && read_type(skb, &p))) {
@@ -315,12 +314,9 @@ __noinline int read_outgoing(struct __sk_buff *skb)
 static __always_inline void on_egress(struct __sk_buff *skb)
 {
 	int first = first_protocol(skb);
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 
 	if (first < 0 || !sk)
-		return;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
 		return;
 	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP) {
 		if (sk->state == TCP_STATE_SYN_SENT)

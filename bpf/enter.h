@@ -13,8 +13,10 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "cgroup_tracking.h"
+#include "abi.h"
 #include "kernel.h"
+#include "layout.h"
+#include "maps.h"
 
 /* Number of tasks that entered any cgroup in older_cgroups. */
 __u64 entries;
@@ -33,7 +35,7 @@ static __always_inline int was_entered(__u64 id)
 /* A task entered a cgroup of the v2 tree. */
 static __always_inline void on_enter(__u64 cgroup)
 {
-	__u64 id = kernel_word(kernel_word(cgroup, task_layout.node), task_layout.id), *n;
+	__u64 id = id_of_cgroup(cgroup), *n;
 	struct enter_event *e;
 
 	n = bpf_map_lookup_elem(&older_cgroups, &id);
@@ -53,12 +55,6 @@ static __always_inline void on_enter(__u64 cgroup)
 	__sync_fetch_and_add(&entries, 1);
 }
 
-/* The cgroup of a task in the v2 tree. */
-static __always_inline __u64 cgroup_of(__u64 task)
-{
-	return kernel_word(kernel_word(task, task_layout.cgroups), task_layout.cgroup);
-}
-
 /* The arguments of the raw tracepoint cgroup_attach_task. */
 struct attach_args {
 	__u64 cgroup;
@@ -69,20 +65,21 @@ struct attach_args {
 /* A task was moved, in the v2 tree or in another one. */
 static __always_inline void on_attach(struct attach_args *ctx)
 {
-	if (!task_layout.id || cgroup_of(ctx->task) != ctx->cgroup) /* the first is a constant to the verifier */
+	if (!task_layout.id || cgroup_of_task(ctx->task) != ctx->cgroup)
 		return;
 	on_enter(ctx->cgroup);
 }
 
 /* The current task started another one, usually in its own cgroup. Not static, so that it is verified once. */
-__noinline int on_start(__u64 task)
+__noinline int on_fork_into_cgroup(__u64 task)
 {
 	__u64 current = bpf_get_current_task();
 
-	if (!task_layout.id || kernel_word(task, task_layout.cgroups) == kernel_word(current, task_layout.cgroups))
+	if (!task_layout.id ||
+	    read_kernel_u64(task, task_layout.cgroups) == read_kernel_u64(current, task_layout.cgroups))
 		return 0;
-	task = cgroup_of(task);
-	if (task && task != cgroup_of(current))
+	task = cgroup_of_task(task);
+	if (task && task != cgroup_of_task(current))
 		on_enter(task);
 	return 0;
 }

@@ -7,6 +7,9 @@
 #include <linux/errno.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
+#include "cgroup_tracking.h"
+#include "maps.h"
 #include "scope.h"
 
 /* Completes the key of a flow, and looks it up. */

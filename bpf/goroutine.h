@@ -13,13 +13,13 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "kernel.h"
+#include "layout.h"
 #include "maps.h"
 
 #define MAX_LABELS 16
 #define MAX_READS 32 /* of the thread and its goroutine: about ten microseconds */
-
-const volatile struct goroutine_layout goroutine_layout;
 
 /* Goroutines that a recording has labelled, by id. */
 struct {
@@ -40,11 +40,12 @@ struct {
 	__type(value, __u64);
 } label_sets SEC(".maps");
 
-static __always_inline __u64 user_word(__u64 at)
+/* 64 bits of the current process, or 0 if they cannot be read. */
+static __always_inline __u64 read_user_u64(__u64 at)
 {
-	__u64 word;
+	__u64 value;
 
-	return bpf_probe_read_user(&word, sizeof(word), (void *)at) ? 0 : word;
+	return bpf_probe_read_user(&value, sizeof(value), (void *)at) ? 0 : value;
 }
 
 #define GOROUTINE_UNREAD 1 /* no g has this address */
@@ -56,11 +57,11 @@ __noinline __u64 thread_goroutine(void)
 {
 	__u64 at = bpf_get_current_task(), g;
 
-	if (!goroutine_layout.labels) /* before 6.8 the verifier also checks functions that are not called */
+	if (!goroutine_layout.labels)
 		return 0;
-	if (goroutine_layout.registers) /* a constant to the verifier, which removes dead code */
-		return kernel_word(kernel_word(at, goroutine_layout.stack), goroutine_layout.registers);
-	at = kernel_word(at, goroutine_layout.thread);
+	if (goroutine_layout.registers)
+		return read_kernel_u64(read_kernel_u64(at, goroutine_layout.stack), goroutine_layout.registers);
+	at = read_kernel_u64(at, goroutine_layout.thread);
 	if (!at)
 		return 0;
 	return bpf_probe_read_user(&g, sizeof(g), (void *)(at + goroutine_layout.slot)) ? GOROUTINE_UNREAD : g;
@@ -72,10 +73,10 @@ __noinline __u64 thread_goroutine(void)
  */
 static __always_inline __u64 running_goroutine(__u64 g)
 {
-	if (!g || !goroutine_layout.m || user_word(g + goroutine_layout.id))
+	if (!g || !goroutine_layout.m || read_user_u64(g + goroutine_layout.id))
 		return g;
-	g = user_word(g + goroutine_layout.m);
-	return g ? user_word(g + goroutine_layout.current) : 0;
+	g = read_user_u64(g + goroutine_layout.m);
+	return g ? read_user_u64(g + goroutine_layout.current) : 0;
 }
 
 /* The recording in the labels of a g, or an enum no_recording. Not static, so that it is verified once. */
@@ -116,12 +117,12 @@ __noinline __u64 label_of(__u64 g)
 /* The recording of a goroutine without our label. */
 static __always_inline __u64 known_goroutine(__u64 g)
 {
-	__u64 id = user_word(g + goroutine_layout.id), *recording;
+	__u64 id = read_user_u64(g + goroutine_layout.id), *recording;
 
 	recording = bpf_map_lookup_elem(&goroutines, &id);
 	if (recording)
 		return *recording;
-	id = user_word(g + goroutine_layout.creator_id);
+	id = read_user_u64(g + goroutine_layout.creator_id);
 	recording = bpf_map_lookup_elem(&goroutines, &id);
 	return recording ? *recording : RECORDING_NONE;
 }

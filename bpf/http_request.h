@@ -4,6 +4,8 @@
 
 #include <linux/types.h>
 
+#include "abi.h"
+#include "maps.h"
 #include "server_name.h"
 
 #define HTTP_1_0 0x485454502f312e30ULL

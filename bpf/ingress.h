@@ -11,9 +11,14 @@
 #include <linux/in.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
+#include "connect.h"
 #include "egress.h"
+#include "maps.h"
+#include "packet.h"
 #include "resolver.h"
 #include "sock.h"
+#include "unnamed.h"
 
 /*
  * Stores that a remote end initiated the traffic on a datagram socket, unless the socket is connected to it or has sent
@@ -22,15 +27,12 @@
 __noinline int store_initiator(struct __sk_buff *skb)
 {
 	static const struct peer initiator = { .role = PEER_INITIATED };
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 	struct peer_key remote = {};
 	struct socket *socket;
 	struct packet p;
 	int err; /* not long: before 6.4 the upper half of a map helper's result is zero */
 
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
 	if (!sk || read_packet(skb, &p))
 		return 0;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
@@ -48,15 +50,14 @@ __noinline int store_initiator(struct __sk_buff *skb)
 static __always_inline void on_ingress(struct __sk_buff *skb)
 {
 	int first = first_protocol(skb);
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 	struct socket *socket;
 	struct packet p;
 	__u64 cgroup;
 
 	if (first < 0 || !sk)
 		return;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk || (sk->type != SOCK_DGRAM && first != IPPROTO_TCP && first != IPPROTO_HOPOPTS)) /* as BIG TCP does */
+	if (sk->type != SOCK_DGRAM && first != IPPROTO_TCP && first != IPPROTO_HOPOPTS) /* as BIG TCP does */
 		return;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	cgroup = scope_of_datagram(skb, socket);

@@ -12,16 +12,16 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "cgroup_tracking.h"
+#include "abi.h"
 #include "kernel.h"
-
-const volatile struct pid_namespace_layout pid_namespace_layout;
+#include "layout.h"
+#include "maps.h"
 
 /* The address of a task's pid in its own pid namespace; 0 in the initial namespace, or if unknown. */
 static __always_inline __u64 innermost_pid(__u64 task)
 {
-	__u64 at = kernel_word(task, pid_namespace_layout.thread_pid);
-	__u32 level = kernel_half(at, pid_namespace_layout.level);
+	__u64 at = read_kernel_u64(task, pid_namespace_layout.thread_pid);
+	__u32 level = read_kernel_u32(at, pid_namespace_layout.level);
 
 	return level ? at + pid_namespace_layout.numbers + (__u64)level * pid_namespace_layout.upid : 0;
 }
@@ -29,7 +29,7 @@ static __always_inline __u64 innermost_pid(__u64 task)
 /* The inode number of the pid namespace of a pid; 0 if unknown. */
 static __always_inline __u32 namespace_of_pid(__u64 at)
 {
-	return kernel_half(kernel_word(at, pid_namespace_layout.ns), pid_namespace_layout.inum);
+	return read_kernel_u32(read_kernel_u64(at, pid_namespace_layout.ns), pid_namespace_layout.inum);
 }
 
 /*
@@ -45,7 +45,7 @@ __noinline int on_first_in_pid_namespace(__u64 task)
 	if (!pid_namespace_layout.inum || !s || !s->new_cgroups_after)
 		return 0;
 	at = innermost_pid(task);
-	if (!at || kernel_half(at, pid_namespace_layout.nr) != 1)
+	if (!at || read_kernel_u32(at, pid_namespace_layout.nr) != 1)
 		return 0;
 	inner = namespace_of_pid(at);
 	current = namespace_of_pid(innermost_pid(bpf_get_current_task()));

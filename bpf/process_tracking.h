@@ -18,9 +18,13 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
+#include "enter.h"
 #include "goroutine.h"
 #include "kernel.h"
-#include "scope.h"
+#include "layout.h"
+#include "maps.h"
+#include "pid_namespace.h"
 
 /* The arguments of the raw tracepoint sched_wakeup_new. */
 struct tracepoint_args {
@@ -38,8 +42,8 @@ __noinline int descends_from(__u32 ancestor)
 	if (!family_layout.parent)
 		return 0;
 	for (int i = 0; i < MAX_PARENTS; i++) {
-		at = kernel_word(at, family_layout.parent);
-		process = kernel_half(at, family_layout.tgid);
+		at = read_kernel_u64(at, family_layout.parent);
+		process = read_kernel_u32(at, family_layout.tgid);
 		if (process == ancestor)
 			return 1;
 		if (process <= 1)
@@ -56,10 +60,10 @@ static __always_inline void on_fork(struct tracepoint_args *ctx)
 	__u64 recording = RECORDING_NONE, thread_g, *known;
 	struct settings *s = get_settings();
 
-	if (!family_layout.tgid || !s) /* the first is a constant to the verifier */
+	if (!family_layout.tgid || !s)
 		return;
-	on_start(ctx->task);
-	child = kernel_half(ctx->task, family_layout.tgid);
+	on_fork_into_cgroup(ctx->task);
+	child = read_kernel_u32(ctx->task, family_layout.tgid);
 	if (!child || child == process) /* a thread */
 		return;
 	known = bpf_map_lookup_elem(&children, &process);
@@ -127,7 +131,7 @@ static __always_inline void on_exec(void)
 	struct client_event *e;
 	__u64 *known, at, start, length;
 
-	if (!family_layout.tgid || !task_layout.arguments) /* constants to the verifier */
+	if (!family_layout.tgid || !task_layout.arguments)
 		return;
 	known = bpf_map_lookup_elem(&children, &process);
 	if (!known)
@@ -140,9 +144,9 @@ static __always_inline void on_exec(void)
 		return;
 	e->recording = *known;
 	bpf_get_current_comm(e->name, sizeof(e->name));
-	at = kernel_word(bpf_get_current_task(), task_layout.mm);
-	start = kernel_word(at, task_layout.arguments);
-	length = kernel_word(at, task_layout.end) - start;
+	at = read_kernel_u64(bpf_get_current_task(), task_layout.mm);
+	start = read_kernel_u64(at, task_layout.arguments);
+	length = read_kernel_u64(at, task_layout.end) - start;
 	e->length = length;
 	if (length > CLIENT_COMMAND_LEN)
 		length = CLIENT_COMMAND_LEN;
@@ -160,8 +164,8 @@ static __always_inline void on_exit(void)
 
 	if (!family_layout.signal || !bpf_map_lookup_elem(&children, &process))
 		return;
-	at = kernel_word(bpf_get_current_task(), family_layout.signal);
-	if (!at || kernel_half(at, family_layout.live)) /* other threads are alive */
+	at = read_kernel_u64(bpf_get_current_task(), family_layout.signal);
+	if (!at || read_kernel_u32(at, family_layout.live)) /* other threads are alive */
 		return;
 	bpf_map_delete_elem(&children, &process);
 	end_client(process);

@@ -16,7 +16,12 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "connect.h"
+#include "maps.h"
+#include "packet.h"
+#include "scope.h"
+#include "sock.h"
 #include "unnamed.h"
 #include "verifier.h"
 
@@ -228,7 +233,7 @@ __noinline int record_question(struct __sk_buff *skb)
 	struct initiator initiator = {};
 	struct peer_key remote = {};
 	struct settings *settings = get_settings();
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 	struct socket *socket;
 	struct peer *peer;
 	__u64 netns = 0;
@@ -237,9 +242,6 @@ __noinline int record_question(struct __sk_buff *skb)
 	struct packet p;
 
 	if (!sk || !settings)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk)
 		return 0;
 	if (read_packet(skb, &p) || p.fragment || p.protocol != IPPROTO_UDP)
 		return 0;
@@ -291,16 +293,13 @@ __noinline int record_question(struct __sk_buff *skb)
 __noinline int question_piece(struct __sk_buff *skb, __u32 number)
 {
 	__u32 payload, length, passed = number * QUESTION_PIECE, last;
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 	struct question by = {};
 	struct dns_event *e;
 	struct tcp_header tcp;
 	struct packet p;
 	__u8 flags;
 
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
 	if (!sk || set_stream(sk, &by))
 		return 0;
 	if (read_packet(skb, &p) || p.fragment || read_tcp(skb, p.transport, &tcp)) {

@@ -22,8 +22,8 @@
  *   cgroup_attach_task    commands executed in older containers
  *
  * Kernel floor: 5.10. The programs need no BTF of the kernel. With BTF, the names of executables and of short-lived
- * cgroups are certain (struct layout), and the sender on a socket that another task created, or that MPTCP uses, is
- * known (struct sender_layout).
+ * cgroups are certain (struct task_layout), and the sender on a socket that another task created, or that MPTCP uses,
+ * is known (struct sender_layout).
  *
  * Not seen: packet sockets (AF_PACKET), TUN devices and XDP, which pass below IP; DNS on other ports than 53 (DoT, DoH,
  * mDNS); names from /etc/hosts or from a Unix socket, unless the client names the server (server_name.h).
@@ -32,6 +32,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "addr.h"
 #include "bind.h"
 #include "cgroup_tracking.h"
@@ -40,7 +41,7 @@
 #include "enter.h"
 #include "ingress.h"
 #include "process_tracking.h"
-#include "scope.h"
+#include "sock_create.h"
 
 #define PROCEED 1
 
@@ -58,6 +59,7 @@ const enum no_recording *no_recording_type __attribute__((unused));
 const struct stack_event *stack_event_type __attribute__((unused));
 const struct socket *socket_type __attribute__((unused));
 const struct connection *connection_type __attribute__((unused));
+const enum dns_flag *dns_flag_type __attribute__((unused));
 const enum event_kind *event_kind_type __attribute__((unused));
 const enum scope_state *scope_state_type __attribute__((unused));
 const enum counter *counter_type __attribute__((unused));

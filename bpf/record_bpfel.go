@@ -131,6 +131,15 @@ type RecordDnsEvent struct {
 	Payload    [16384]uint8
 }
 
+type RecordDnsFlag uint32
+
+const (
+	RecordDnsFlagDNS_FIN  RecordDnsFlag = 1
+	RecordDnsFlagDNS_SYN  RecordDnsFlag = 2
+	RecordDnsFlagDNS_RST  RecordDnsFlag = 4
+	RecordDnsFlagDNS_SENT RecordDnsFlag = 128
+)
+
 type RecordDnsReader struct {
 	_        structs.HostLayout
 	Event    RecordDnsEvent
@@ -233,23 +242,6 @@ type RecordInitiator struct {
 	Level      uint32
 	Comm       [16]uint8
 	Executable [64]uint8
-}
-
-type RecordLayout struct {
-	_         structs.HostLayout
-	Mm        uint32
-	ExeFile   uint32
-	Dentry    uint32
-	Name      uint32
-	Cgroups   uint32
-	Cgroup    uint32
-	Node      uint32
-	NodeName  uint32
-	Id        uint32
-	Parent    uint32
-	Hash      uint32
-	Arguments uint32
-	End       uint32
 }
 
 type RecordLookupKey struct {
@@ -396,10 +388,6 @@ const (
 type RecordSenderLayout struct {
 	_            structs.HostLayout
 	Pid          uint32
-	Cgroups      uint32
-	Cgroup       uint32
-	Node         uint32
-	Id           uint32
 	Level        uint32
 	Ancestors    uint32
 	AncestorIds  uint32
@@ -454,6 +442,23 @@ type RecordStackEvent struct {
 	Frames    [64]uint64
 }
 
+type RecordTaskLayout struct {
+	_         structs.HostLayout
+	Mm        uint32
+	ExeFile   uint32
+	Dentry    uint32
+	Name      uint32
+	Cgroups   uint32
+	Cgroup    uint32
+	Node      uint32
+	NodeName  uint32
+	Id        uint32
+	Parent    uint32
+	Hash      uint32
+	Arguments uint32
+	End       uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -503,6 +508,7 @@ const (
 	RecordVarClientEventType    = "client_event_type"
 	RecordVarConnectionType     = "connection_type"
 	RecordVarCounterType        = "counter_type"
+	RecordVarDnsFlagType        = "dns_flag_type"
 	RecordVarEnterEventType     = "enter_event_type"
 	RecordVarEntries            = "entries"
 	RecordVarEventKindType      = "event_kind_type"
@@ -623,6 +629,7 @@ type RecordVariableSpecs struct {
 	ClientEventType    *ebpf.VariableSpec `ebpf:"client_event_type"`
 	ConnectionType     *ebpf.VariableSpec `ebpf:"connection_type"`
 	CounterType        *ebpf.VariableSpec `ebpf:"counter_type"`
+	DnsFlagType        *ebpf.VariableSpec `ebpf:"dns_flag_type"`
 	EnterEventType     *ebpf.VariableSpec `ebpf:"enter_event_type"`
 	Entries            *ebpf.VariableSpec `ebpf:"entries"`
 	EventKindType      *ebpf.VariableSpec `ebpf:"event_kind_type"`
@@ -730,6 +737,7 @@ type RecordVariables struct {
 	ClientEventType    *ebpf.Variable `ebpf:"client_event_type"`
 	ConnectionType     *ebpf.Variable `ebpf:"connection_type"`
 	CounterType        *ebpf.Variable `ebpf:"counter_type"`
+	DnsFlagType        *ebpf.Variable `ebpf:"dns_flag_type"`
 	EnterEventType     *ebpf.Variable `ebpf:"enter_event_type"`
 	Entries            *ebpf.Variable `ebpf:"entries"`
 	EventKindType      *ebpf.Variable `ebpf:"event_kind_type"`

@@ -9,7 +9,13 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "dns.h"
+#include "maps.h"
+#include "packet.h"
+#include "question.h"
+#include "scope.h"
+#include "sock.h"
 
 #define MAX_PIECES 5 /* of DNS_PAYLOAD bytes: more than the longest packet */
 
@@ -21,7 +27,7 @@ static __always_inline void raise_epoch(__u64 cgroup)
 		__sync_fetch_and_add(&scope->epoch, 1);
 }
 
-/* Stores that a look-up has an address. Returns non-zero if user space does not know that yet. */
+/* Stores that a lookup has an address. Returns non-zero if user space does not know that yet. */
 static __always_inline int is_first_address(const struct question *by, __u64 hash)
 {
 	struct lookup_key key = { .by = *by, .hash = hash };
@@ -59,11 +65,11 @@ __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 		count(LOST_PACKET);
 		return 0;
 	}
-	if (!(byte_at(&r->event, 2) & DNS_RESPONSE) || word_at(&r->event, 4) != 1 || read_question(r, DNS_HEADER))
+	if (!(byte_at(&r->event, 2) & DNS_RESPONSE) || u16_at(&r->event, 4) != 1 || read_question(r, DNS_HEADER))
 		return 0;
 	query.cookie = r->event.cookie;
 	query.hash = r->question;
-	query.id = bpf_htons(word_at(&r->event, 0));
+	query.id = bpf_htons(u16_at(&r->event, 0));
 	by = bpf_map_lookup_elem(&questions, &query);
 	if (!by || !is_recorded(by->cgroup))
 		return 0;
@@ -85,17 +91,14 @@ __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 __noinline int dns_segment(struct __sk_buff *skb, __u32 transport)
 {
 	struct dns_reader *r = new_dns_event(skb, IPPROTO_TCP, 0);
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 	struct question by = {};
 	struct tcp_header tcp;
 	__u32 length, piece;
 	struct dns_event *e;
 	__u8 flags;
 
-	if (!r || !sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk || set_stream(sk, &by))
+	if (!r || !sk || set_stream(sk, &by))
 		return 0;
 	e = &r->event;
 	e->cgroup = by.cgroup;

@@ -14,39 +14,37 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
+#include "cgroup_tracking.h"
+#include "enter.h"
 #include "kernel.h"
+#include "layout.h"
+#include "maps.h"
 #include "scope.h"
-
-const volatile struct sender_layout sender_layout;
-
-/*
- * A function that is not static is verified once. Before 6.8 that includes functions that are not called, so each
- * checks the layout.
- */
 
 /* The id of the current thread in the initial pid namespace, or 0. */
 __noinline __u32 sending_thread(void)
 {
-	if (!sender_layout.pid) /* a constant to the verifier, which removes dead code */
+	if (!sender_layout.pid)
 		return 0;
-	return kernel_half(bpf_get_current_task(), sender_layout.pid);
+	return read_kernel_u32(bpf_get_current_task(), sender_layout.pid);
 }
 
 /* The id of the current process there, or 0. */
 static __always_inline __u32 sending_process(void)
 {
-	return family_layout.tgid ? kernel_half(bpf_get_current_task(), family_layout.tgid) : 0;
+	return family_layout.tgid ? read_kernel_u32(bpf_get_current_task(), family_layout.tgid) : 0;
 }
 
 /* The id of a cgroup's ancestor at a level, or 0. */
 static __always_inline __u64 ancestor_of(__u64 cgroup, __u32 level)
 {
-	if (!level || level >= MAX_LEVEL || kernel_half(cgroup, sender_layout.level) < level)
+	if (!level || level >= MAX_LEVEL || read_kernel_u32(cgroup, sender_layout.level) < level)
 		return 0;
 	if (sender_layout.ancestor_ids)
-		return kernel_word(cgroup, sender_layout.ancestor_ids + level * sizeof(__u64));
-	cgroup = kernel_word(cgroup, sender_layout.ancestors + level * sizeof(__u64));
-	return kernel_word(kernel_word(cgroup, sender_layout.node), sender_layout.id);
+		return read_kernel_u64(cgroup, sender_layout.ancestor_ids + level * sizeof(__u64));
+	cgroup = read_kernel_u64(cgroup, sender_layout.ancestors + level * sizeof(__u64));
+	return id_of_cgroup(cgroup);
 }
 
 /* The same as scope_of_task, for any type of program. */
@@ -58,8 +56,8 @@ __noinline __u64 scope_of_sender(void)
 
 	if (!sender_layout.pid)
 		return 0;
-	cgroup = kernel_word(kernel_word(bpf_get_current_task(), sender_layout.cgroups), sender_layout.cgroup);
-	id = kernel_word(kernel_word(cgroup, sender_layout.node), sender_layout.id);
+	cgroup = cgroup_of_task(bpf_get_current_task());
+	id = id_of_cgroup(cgroup);
 	if (!id)
 		return 0;
 	scope = bpf_map_lookup_elem(&scopes, &id);
@@ -96,7 +94,7 @@ static __always_inline int is_owned(struct __sk_buff *skb)
 
 	if (!sender_layout.owned || !sk)
 		return 0;
-	return !!kernel_half(socket_address(sk), sender_layout.owned);
+	return !!read_kernel_u32(socket_address(sk), sender_layout.owned);
 }
 
 /*
@@ -109,7 +107,7 @@ __noinline int has_file(struct __sk_buff *skb)
 
 	if (!sender_layout.pid || !sk)
 		return 0;
-	return !!kernel_word(kernel_word(socket_address(sk), sender_layout.socket), sender_layout.file);
+	return !!read_kernel_u64(read_kernel_u64(socket_address(sk), sender_layout.socket), sender_layout.file);
 }
 
 /* The cookie of the network namespace that a packet leaves, or 0. */
@@ -119,5 +117,5 @@ __noinline __u64 netns_of_packet(struct __sk_buff *skb)
 
 	if (!sender_layout.pid || !sk)
 		return 0;
-	return kernel_word(kernel_word(socket_address(sk), sender_layout.net), sender_layout.net_cookie);
+	return read_kernel_u64(read_kernel_u64(socket_address(sk), sender_layout.net), sender_layout.net_cookie);
 }

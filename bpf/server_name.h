@@ -17,7 +17,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "flow.h"
+#include "abi.h"
+#include "maps.h"
+#include "scope.h"
 
 enum hint_state {
 	HINT_BEGINS,

@@ -10,17 +10,20 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "goroutine.h"
+#include "layout.h"
+#include "maps.h"
 
 /*
  * A word of a g. Its first words are in frames if they could be read: to read hundreds of bytes costs hardly more than
  * to read one word. The verifier knows the offset, and removes dead code.
  */
-static __always_inline __u64 goroutine_word(const __u64 *frames, int read, __u64 g, __u32 offset)
+static __always_inline __u64 goroutine_u64(const __u64 *frames, int read, __u64 g, __u32 offset)
 {
 	if (offset % sizeof(__u64) || offset / sizeof(__u64) >= MAX_FRAMES)
-		return user_word(g + offset);
-	return read ? frames[offset / sizeof(__u64)] : user_word(g + offset);
+		return read_user_u64(g + offset);
+	return read ? frames[offset / sizeof(__u64)] : read_user_u64(g + offset);
 }
 
 /* thread_g is the g of the thread. */
@@ -37,7 +40,7 @@ static __always_inline void report_stack(const struct flow_key *key, __u64 threa
 	if (!goroutine_layout.labels || !thread_g)
 		return;
 	g = running_goroutine(thread_g);
-	if (!g || !user_word(g + goroutine_layout.syscall_sp))
+	if (!g || !read_user_u64(g + goroutine_layout.syscall_sp))
 		return;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e) {
@@ -47,11 +50,11 @@ static __always_inline void report_stack(const struct flow_key *key, __u64 threa
 	read = !bpf_probe_read_user(e->frames, sizeof(e->frames), (void *)g);
 	e->kind = EVENT_STACK;
 	e->key = *key;
-	e->goroutine = goroutine_word(e->frames, read, g, goroutine_layout.id);
-	e->parent = goroutine_word(e->frames, read, g, goroutine_layout.creator_id);
-	e->creator = goroutine_word(e->frames, read, g, goroutine_layout.creator);
-	first = goroutine_word(e->frames, read, g, goroutine_layout.syscall_pc);
-	at = goroutine_word(e->frames, read, g, goroutine_layout.syscall_bp);
+	e->goroutine = goroutine_u64(e->frames, read, g, goroutine_layout.id);
+	e->parent = goroutine_u64(e->frames, read, g, goroutine_layout.creator_id);
+	e->creator = goroutine_u64(e->frames, read, g, goroutine_layout.creator);
+	first = goroutine_u64(e->frames, read, g, goroutine_layout.syscall_pc);
+	at = goroutine_u64(e->frames, read, g, goroutine_layout.syscall_bp);
 	e->frames[0] = first;
 	for (length = 1; length < MAX_FRAMES; length++) {
 		if (!at || bpf_probe_read_user(&frame, sizeof(frame), (void *)at) || !frame.address)

@@ -4,8 +4,8 @@
  * are active at that moment (connect.h). For each later recording the flow is reported again when the connection first
  * sends payload. So each socket that connected stores its flow, and the last generation in which that was reported.
  *
- * An accepted socket stores nothing, and costs one look-up for each packet. User space adds the connections from before
- * the programs were attached (AdoptSockets of package probe).
+ * An accepted socket stores nothing, and costs one lookup for each packet. User space adds the connections from before
+ * the programs were attached (Probe.TrackConnections of package probe).
  *
  * While several recordings are active, the flow is reported for each one with a goroutine that sends. If the kernel
  * does not let a program on a packet read the sending task (sender_readable), the flow belongs to the goroutine that
@@ -21,7 +21,9 @@
 #include <linux/in.h>
 #include <bpf/bpf_helpers.h>
 
-#include "flow.h"
+#include "abi.h"
+#include "maps.h"
+#include "sock.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -52,10 +54,7 @@ static __always_inline void store_connection(struct bpf_sock_addr *ctx, const st
 
 static __always_inline struct connection *connection_of(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 
-	if (!sk)
-		return NULL;
-	sk = bpf_sk_fullsock(sk);
 	return sk ? bpf_sk_storage_get(&connections, sk, 0, 0) : NULL;
 }

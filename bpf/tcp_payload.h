@@ -14,8 +14,12 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "http_request.h"
+#include "maps.h"
 #include "packet.h"
+#include "server_name.h"
+#include "sock.h"
 #include "tcp_connections.h"
 #include "tls_client_hello.h"
 
@@ -25,11 +29,8 @@
 
 static __always_inline struct client_hint *client_hint_of(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 
-	if (!sk)
-		return NULL;
-	sk = bpf_sk_fullsock(sk);
 	return sk ? bpf_sk_storage_get(&client_hints, sk, 0, 0) : NULL;
 }
 

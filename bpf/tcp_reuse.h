@@ -10,10 +10,15 @@
 #include <linux/in.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "flow.h"
 #include "goroutine.h"
+#include "kernel.h"
+#include "layout.h"
+#include "maps.h"
 #include "packet.h"
 #include "sender.h"
+#include "sock.h"
 #include "stack.h"
 #include "tcp_connections.h"
 
@@ -53,7 +58,7 @@ __noinline __u64 sending_goroutine(struct __sk_buff *skb)
 
 	if (!sender_readable || !goroutine_layout.labels || !s || !s->process || !is_owned(skb))
 		return 0;
-	if (kernel_half(bpf_get_current_task(), family_layout.tgid) != s->process)
+	if (read_kernel_u32(bpf_get_current_task(), family_layout.tgid) != s->process)
 		return 0;
 	g = await_goroutine();
 	return g == GOROUTINE_UNREAD ? 0 : g;
@@ -143,7 +148,7 @@ static __always_inline __u64 bytes_sent(struct bpf_sock *sk)
 {
 	__u64 at = socket_address(sk);
 
-	return kernel_word(at, sender_layout.bytes_sent) - kernel_word(at, sender_layout.bytes_retrans);
+	return read_kernel_u64(at, sender_layout.bytes_sent) - read_kernel_u64(at, sender_layout.bytes_retrans);
 }
 
 /*
@@ -158,7 +163,7 @@ static __always_inline __u64 bytes_sent(struct bpf_sock *sk)
 __noinline int attribute_connection(struct __sk_buff *skb)
 {
 	struct settings *s = get_settings();
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 	struct bpf_tcp_sock *tcp;
 	struct connection *c;
 	struct packet p;
@@ -166,10 +171,7 @@ __noinline int attribute_connection(struct __sk_buff *skb)
 	__u64 cgroup;
 	int sends;
 
-	if (!sender_layout.pid || !s || !sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk || !is_owned(skb))
+	if (!sender_layout.pid || !s || !sk || !is_owned(skb))
 		return 0;
 	syn = bpf_sk_storage_get(&syns, sk, 0, 0);
 	if (syn && *syn == s->generation)

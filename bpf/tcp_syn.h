@@ -11,7 +11,14 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "connect.h"
+#include "maps.h"
+#include "packet.h"
+#include "scope.h"
+#include "sender.h"
+#include "sock.h"
+#include "tcp_connections.h"
 #include "unnamed.h"
 
 #define TCP_STATE_SYN_SENT 2
@@ -34,15 +41,12 @@ static __always_inline int is_mptcp_connect(const struct bpf_sock *sk, const str
 /* Not static, so that its stack is not added to that of others. */
 __noinline int read_syn(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 	struct settings *s;
 	struct packet p;
 	__u64 cgroup;
 	__u32 *reported;
 
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
 	if (!sk || bpf_sk_storage_get(&connections, sk, 0, 0) || bpf_sk_storage_get(&syns, sk, 0, 0))
 		return 0;
 	cgroup = scope_of_packet(skb);

@@ -7,6 +7,8 @@
 
 #include <linux/types.h>
 
+#include "abi.h"
+#include "maps.h"
 #include "server_name.h"
 
 #define TLS_HANDSHAKE 22

@@ -7,10 +7,15 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "addr.h"
+#include "dns_name.h"
 #include "flow.h"
+#include "maps.h"
 #include "packet.h"
+#include "scope.h"
 #include "sender.h"
+#include "sock.h"
 
 /*
  * The scope of a datagram or raw socket: that of its user, as a system call, a packet or user space has set it, else
@@ -29,13 +34,10 @@ static __always_inline __u64 scope_of_datagram(struct __sk_buff *skb, const stru
  */
 __noinline __u64 scope_of_outgoing(struct __sk_buff *skb)
 {
-	struct bpf_sock *sk = skb->sk;
+	struct bpf_sock *sk = full_socket(skb);
 	struct socket *socket;
 	__u64 cgroup;
 
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);

@@ -3,8 +3,6 @@ package golden
 import (
 	"slices"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // row pairs a line of the old text with one of the new text; -1 if a side has none.
@@ -29,7 +27,7 @@ func align(old, got []string) []row {
 		a, b := oldBlocks[i], gotBlocks[j]
 		return slices.Equal(old[a.from:a.to], got[b.from:b.to])
 	}
-	for _, r := range pair(upTo(len(oldBlocks)), upTo(len(gotBlocks)), equal) {
+	for _, r := range pair(indexes(len(oldBlocks)), indexes(len(gotBlocks)), equal) {
 		switch {
 		case r.got < 0:
 			oldLeft = append(oldLeft, oldBlocks[r.old].lines()...)
@@ -124,35 +122,4 @@ func pair(a, b []int, equal func(i, j int) bool) []row {
 	return append(rows, tail...)
 }
 
-func upTo(n int) []int { return block{0, n}.lines() }
-
-// normalLines returns the lines of a policy's normal form.
-func normalLines(p metav1.Object) []string {
-	text, err := policyText(normal(p))
-	if err != nil {
-		return []string{err.Error()}
-	}
-	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-}
-
-// byNameLoosely sorts policies by namespace and name; unlike byName it takes everything, since a diff must not fail.
-func byNameLoosely[P Policy](policies []P) []metav1.Object {
-	var sorted []metav1.Object
-	for _, p := range policies {
-		if p != nil {
-			sorted = append(sorted, p)
-		}
-	}
-	slices.SortStableFunc(sorted, func(a, b metav1.Object) int { return nameOf(a).compare(nameOf(b)) })
-	return sorted
-}
-
-func compareFirst(old, got []metav1.Object) int {
-	switch {
-	case len(old) == 0:
-		return 1
-	case len(got) == 0:
-		return -1
-	}
-	return nameOf(old[0]).compare(nameOf(got[0]))
-}
+func indexes(n int) []int { return block{0, n}.lines() }

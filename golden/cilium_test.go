@@ -68,14 +68,14 @@ spec:
 `
 
 func TestRead_Cilium(t *testing.T) {
-	read, err := parse("x.yaml", []byte(ciliumYAML))
+	read, err := Parse("x.yaml", []byte(ciliumYAML))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(read.Cilium) != 1 || len(read.Policies) != 0 {
-		t.Fatalf("%d and %d policies", len(read.Cilium), len(read.Policies))
+	if len(read.Policies) != 1 || read.Dialect != Cilium {
+		t.Fatalf("%d policies, dialect %q", len(read.Policies), read.Dialect)
 	}
-	text, err := Format(Header{}, read.Cilium)
+	text, err := Format(Header{}, read.Policies)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,10 +113,10 @@ func TestRead_InvalidCilium(t *testing.T) {
 			"toEndpoints:\n    - matchExpressions: [{key: \"k8s:io.cilium.k8s.policy.serviceaccount\", operator: Exists}]",
 			"service account"},
 		{"a rule that denies has no names", "spec:\n", "spec:\n  egressDeny:\n  - toFQDNs: [{matchName: a.example}]\n",
-			"no rule denies names"},
-		{"a rule that denies reads no look-ups", "spec:\n",
+			"a deny rule cannot have names"},
+		{"a rule that denies reads no lookups", "spec:\n",
 			"spec:\n  egressDeny:\n  - toPorts: [{ports: [{port: \"53\"}], rules: {dns: [{matchPattern: \"*\"}]}}]\n",
-			"says nothing of look-ups"},
+			"a deny rule cannot have DNS rules"},
 		{"two ways to write ranges are two kinds of peer", "toFQDNs:\n    - matchName: api.stripe.com",
 			"toCIDR: [203.0.113.0/24]\n    toCIDRSet: [{cidr: 203.0.113.0/24}]", "toCIDR and toCIDRSet"},
 		{"a range has a length", "toFQDNs:\n    - matchName: api.stripe.com", "toCIDR: [203.0.113.7]", "not a CIDR"},
@@ -124,7 +124,7 @@ func TestRead_InvalidCilium(t *testing.T) {
 			"rules:\n        http:\n        - headers: [\"Authorization: x\"]", "spec.egress[0].toPorts[0].rules.http"},
 		{"an empty list selects nothing here and everything there", "  endpointSelector:",
 			"  - toEndpoints: []\n  endpointSelector:", "is an empty list"},
-		{"a port is a string", "\"443\"", "443", "holds a number where a string"},
+		{"a port is a string", "\"443\"", "443", "is a number, want a string"},
 		{"a protocol is upper case", "protocol: TCP", "protocol: tcp", "protocol"},
 		{"a range that ends before it begins", "\"443\"", "\"443\"\n        endPort: 80", "is below port 443"},
 		{"two kinds of peer in one rule", "  - toFQDNs:", "  - toCIDRSet:\n    - cidr: 203.0.113.0/24\n    toFQDNs:",
@@ -139,7 +139,7 @@ func TestRead_InvalidCilium(t *testing.T) {
 		if text == ciliumYAML {
 			t.Errorf("%s: nothing was replaced", c.reason)
 		}
-		if _, err := parse("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Parse("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.reason, err, c.want)
 		}
 	}
@@ -150,9 +150,20 @@ func TestRead_MixedDialects(t *testing.T) {
 		ciliumYAML + "---\n" + strings.ReplaceAll(checkoutYAML, "checkout", "refund"),
 		strings.ReplaceAll(checkoutYAML, "checkout", "refund") + "---\n" + ciliumYAML,
 	} {
-		if _, err := parse("x.yaml", []byte(text)); err == nil ||
+		if _, err := Parse("x.yaml", []byte(text)); err == nil ||
 			!strings.Contains(err.Error(), "after one of another kind") {
 			t.Errorf("error %v", err)
+		}
+	}
+}
+
+func TestRewrite_OtherDialect(t *testing.T) {
+	file := mustParse(t, ciliumYAML)
+	for _, name := range []string{"checkout", "refund"} {
+		_, err := file.Rewrite(Header{}, list(policy(name, 5432)))
+		want := "rewrite golden x.yaml: policies of two dialects: CiliumNetworkPolicy checkout, NetworkPolicy " + name
+		if err == nil || err.Error() != want {
+			t.Errorf("error %v, want %q", err, want)
 		}
 	}
 }
@@ -163,11 +174,11 @@ func TestDiff_CiliumOrder(t *testing.T) {
 	rules[0], rules[1] = rules[1], rules[0]
 	rules[0].ToFQDNs[0].MatchName = "API.stripe.com."
 	rules[1].ToPorts[0].Ports[0].Protocol = ""
-	if diff := Diff([]*CiliumNetworkPolicy{a}, []*CiliumNetworkPolicy{b}); diff != "" {
+	if diff := Diff(list(a), list(b)); diff != "" {
 		t.Errorf("differs:\n%s", diff)
 	}
 	rules[0].ToFQDNs = append(rules[0].ToFQDNs, cilium.FQDN{MatchName: "hooks.slack.com"})
-	diff := Diff([]*CiliumNetworkPolicy{a}, []*CiliumNetworkPolicy{b})
+	diff := Diff(list(a), list(b))
 	if !strings.Contains(diff, "+    - matchName: hooks.slack.com") {
 		t.Errorf("another name is no difference:\n%s", diff)
 	}
@@ -175,23 +186,23 @@ func TestDiff_CiliumOrder(t *testing.T) {
 
 func parsed(t *testing.T, text string) *CiliumNetworkPolicy {
 	t.Helper()
-	read, err := parse("x.yaml", []byte(text))
+	read, err := Parse("x.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return read.Cilium[0]
+	return read.Policies[0].(*CiliumNetworkPolicy)
 }
 
 func TestRewrite_CiliumKeepsOtherText(t *testing.T) {
 	text := "# mine\n" + ciliumYAML + "---\n# the other team's\n" + strings.ReplaceAll(ciliumYAML, "checkout", "refund")
-	read, err := parse("x.yaml", []byte(text))
+	read, err := Parse("x.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := read.Cilium[0].DeepCopy()
+	p := read.Policies[0].(*CiliumNetworkPolicy).DeepCopy()
 	p.Spec.Egress = append(p.Spec.Egress,
 		cilium.EgressRule{ToEndpoints: []metav1.LabelSelector{{MatchLabels: map[string]string{"k8s:app": "db"}}}})
-	got, err := read.RewriteCilium(Header{}, []*CiliumNetworkPolicy{p})
+	got, err := read.Rewrite(Header{}, list(p))
 	if err != nil {
 		t.Fatal(err)
 	}

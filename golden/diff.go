@@ -2,26 +2,31 @@ package golden
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// diffContext is the number of equal lines shown around a change.
-const diffContext = 3
+const (
+	diffHeader  = "(-golden +recorded)\n"
+	diffContext = 3 // equal lines around a change
+)
 
 // Diff returns a readable diff between the committed and the recorded policies, or "" if they are equivalent. The first
 // line is "(-golden +recorded)". Order and defaults are normalized first, because they have no effect.
 //
 // A policy that only the golden file holds takes one line, since [File.Rewrite] leaves it alone. The same policies give
-// the same text.
-func Diff[P Policy](golden, recorded []P) string {
-	old, got := byNameLoosely(golden), byNameLoosely(recorded)
+// the same text. If policies cannot be compared, because they are not of one dialect, the text says so.
+func Diff(golden, recorded []Policy) string {
+	if _, err := commonDialect(slices.Concat(golden, recorded)); err != nil {
+		return diffHeader + err.Error() + "\n"
+	}
 	var b strings.Builder
+	old := slices.SortedStableFunc(slices.Values(golden), compareNames)
+	got := slices.SortedStableFunc(slices.Values(recorded), compareNames)
 	for len(old) > 0 || len(got) > 0 {
 		switch c := compareFirst(old, got); {
 		case c < 0:
-			fmt.Fprintf(&b, "@@ %s: only in the golden file, where it stays @@\n", title(old[0]))
+			fmt.Fprintf(&b, "@@ %s: only in the golden file, kept @@\n", title(old[0]))
 			old = old[1:]
 		case c > 0:
 			writeHunks(&b, title(got[0]), changes(nil, normalLines(got[0])))
@@ -36,7 +41,18 @@ func Diff[P Policy](golden, recorded []P) string {
 	if b.Len() == 0 {
 		return ""
 	}
-	return "(-golden +recorded)\n" + b.String()
+	return diffHeader + b.String()
+}
+
+// compareFirst compares the first names of two lists, not both empty. An empty list comes last.
+func compareFirst(old, got []Policy) int {
+	switch {
+	case len(old) == 0:
+		return 1
+	case len(got) == 0:
+		return -1
+	}
+	return compareNames(old[0], got[0])
 }
 
 // change is one line of a diff; sign is '-', '+' or ' '.
@@ -104,4 +120,14 @@ func section(all []change, from int) string {
 	return top + field
 }
 
-func title(p metav1.Object) string { return dialectOf(p).kind + " " + nameOf(p).String() }
+// title returns the kind and the name of a policy.
+func title(p Policy) string { return string(implementationOf(p).dialect()) + " " + nameOf(p).String() }
+
+// normalLines returns the lines of a policy's normal form.
+func normalLines(p Policy) []string {
+	text, err := policyText(normalize(p))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}

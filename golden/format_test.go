@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -61,7 +62,7 @@ func TestFormat_StringsStayStrings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := mustParse(t, string(text)).Policies[0].ObjectMeta
+	got := mustParse(t, string(text)).Policies[0].(*networkingv1.NetworkPolicy).ObjectMeta
 	if diff := cmp.Diff(p.ObjectMeta, got); diff != "" {
 		t.Errorf("metadata (-written +read):\n%s\n%s", diff, text)
 	}
@@ -72,15 +73,19 @@ func TestFormat_Errors(t *testing.T) {
 	service.Kind = "Service"
 	for _, c := range []struct {
 		reason   string
-		policies []*networkingv1.NetworkPolicy
+		policies []Policy
 		want     string
 	}{
-		{"no policy behind the pointer", list(nil), "a policy has no name"},
+		{"no policy", []Policy{nil}, "a policy is nil"},
+		{"no policy behind the pointer", list[*networkingv1.NetworkPolicy](nil), "a policy is nil"},
+		{"another type", list(&corev1.Pod{}), "a *v1.Pod is no policy: want a NetworkPolicy or a CiliumNetworkPolicy"},
+		{"two dialects", append(list(policy("a")), &CiliumNetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "b"}}),
+			"policies of two dialects: NetworkPolicy a, CiliumNetworkPolicy b"},
 		{"no name", list(policy("")), "a policy has no name"},
 		{"one name twice", list(policy("a", 1), policy("b"), policy("a", 2)), "two policies are called a"},
 		{"another kind", list(service), "policy x is  Service, not networking.k8s.io/v1 NetworkPolicy"},
 		{"text that YAML cannot hold", list(withAnnotation(policy("x"), "a", "\xff")),
-			"policy x would not be read back as it is"},
+			"policy x would change when it is read back"},
 		{"more than Read takes", list(withAnnotation(policy("x"), "a", strings.Repeat("x", MaxSize))), "more than 1 MiB"},
 	} {
 		text, err := Format(Header{}, c.policies)
@@ -95,7 +100,7 @@ func TestFormat_Errors(t *testing.T) {
 }
 
 func TestFormat_NoPolicies(t *testing.T) {
-	text, err := Format[*networkingv1.NetworkPolicy](Header{Test: "TestA"}, nil)
+	text, err := Format(Header{Test: "TestA"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

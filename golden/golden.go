@@ -1,10 +1,10 @@
 // Package golden reads, compares and writes one committed policy file: the golden file of a test.
 //
-// It refuses to guess. A file with an unknown field, another kind of object, a duplicate key or a list that is empty by
-// accident is an [InvalidError] with the place, never a policy that allows less than its author meant.
+// It does not guess. An unknown field, another kind of object, a duplicate key or an accidentally empty list is an
+// [InvalidError] that names the place. It never becomes a policy that allows less than intended.
 //
-// It compares what policies say, not how they are written. It does not decide whether a policy allows a flow: that is
-// the job of package policy.
+// It compares the meaning of policies, not their text. It does not decide whether a policy allows a flow: package
+// netzerotest does.
 package golden
 
 import (
@@ -14,11 +14,6 @@ import (
 	"fmt"
 	"slices"
 
-	networkingv1 "k8s.io/api/networking/v1"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
@@ -38,22 +33,12 @@ type Header struct {
 	Tests []string
 }
 
-// CiliumNetworkPolicy is a policy of cilium.io/v2, limited to the fields that recordings write: a file with other
-// fields is rejected.
-type CiliumNetworkPolicy = cilium.NetworkPolicy
-
-// Policy is a policy of one of the two dialects.
-type Policy interface {
-	*networkingv1.NetworkPolicy | *CiliumNetworkPolicy
-	metav1.Object
-}
-
-// File is a golden file as it was read. Its policies are all of one dialect.
+// File is a golden file as it was read. All of its policies are of one dialect.
 type File struct {
 	Path     string
-	Header   Header                        // a field is empty if the file has no such line
-	Policies []*networkingv1.NetworkPolicy // in the order of the file; none for an empty file
-	Cilium   []*CiliumNetworkPolicy        // the same, of the other dialect
+	Header   Header   // a field is empty if the file has no such line
+	Dialect  Dialect  // empty if there are no policies
+	Policies []Policy // in the order of the file
 
 	text      []byte // as it was read, byte for byte
 	documents []document
@@ -80,8 +65,8 @@ func (f *File) OtherTest(test string) string {
 // document is a part of a file between two lines that end a document.
 type document struct {
 	kubeyaml.Document
-	policies []metav1.Object // none for a document with only comments, or an empty list
-	list     map[string]any  // the list object that holds the policies; nil if the document is a policy
+	policies []Policy       // none for a document with only comments, or an empty list
+	list     map[string]any // the list object that holds the policies; nil if the document is a policy
 }
 
 // InvalidError describes a fault in a golden file, its place, and the fix.
@@ -115,54 +100,45 @@ func (e *InvalidError) Error() string {
 	return b.String()
 }
 
-// name identifies a policy within one file.
-type name struct{ namespace, name string }
+// objectName identifies a policy within one file.
+type objectName struct{ namespace, name string }
 
-func nameOf(p metav1.Object) name { return name{p.GetNamespace(), p.GetName()} }
+func nameOf(p Policy) objectName { return objectName{p.GetNamespace(), p.GetName()} }
 
-func (n name) String() string {
+func (n objectName) String() string {
 	if n.namespace == "" {
 		return n.name
 	}
 	return n.namespace + "/" + n.name
 }
 
-func (n name) compare(m name) int {
+func (n objectName) compare(m objectName) int {
 	return cmp.Or(cmp.Compare(n.namespace, m.namespace), cmp.Compare(n.name, m.name))
 }
 
-// byName returns the policies sorted by namespace and name, or an error if a name is missing or used twice.
-func byName[P Policy](policies []P) ([]metav1.Object, error) {
-	objects, err := objectsOf(policies)
+func compareNames(a, b Policy) int { return nameOf(a).compare(nameOf(b)) }
+
+// sorted returns policies sorted by namespace and name. It returns an error if they are not of one dialect, or a name
+// is missing or used twice.
+func sorted(policies []Policy) ([]Policy, error) {
+	d, err := commonDialect(policies)
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range objects {
-		of := dialectOf(p)
+	for _, p := range policies {
 		if p.GetName() == "" {
 			return nil, errors.New("a policy has no name")
 		}
-		if t := typeOf(p); t.Kind != "" && t.Kind != of.kind || t.APIVersion != "" && t.APIVersion != of.apiVersion {
-			return nil, fmt.Errorf("policy %s is %s %s, not %s %s", nameOf(p), t.APIVersion, t.Kind, of.apiVersion, of.kind)
+		version, kind := d.apiVersion(), string(d.dialect())
+		if t := d.typeMeta(p); t.Kind != "" && t.Kind != kind || t.APIVersion != "" && t.APIVersion != version {
+			return nil, fmt.Errorf("policy %s is %s %s, not %s %s", nameOf(p), t.APIVersion, t.Kind, version, kind)
 		}
 	}
-	sorted := slices.SortedStableFunc(slices.Values(objects),
-		func(a, b metav1.Object) int { return nameOf(a).compare(nameOf(b)) })
-	for i := 1; i < len(sorted); i++ {
-		if nameOf(sorted[i-1]) == nameOf(sorted[i]) {
-			return nil, fmt.Errorf("two policies are called %s", nameOf(sorted[i]))
+	all := slices.SortedStableFunc(slices.Values(policies), compareNames)
+	for i := 1; i < len(all); i++ {
+		if nameOf(all[i-1]) == nameOf(all[i]) {
+			return nil, fmt.Errorf("two policies are called %s", nameOf(all[i]))
 		}
 	}
-	return sorted, nil
-}
-
-func objectsOf[P Policy](policies []P) ([]metav1.Object, error) {
-	var objects []metav1.Object
-	for _, p := range policies {
-		if p == nil {
-			return nil, errors.New("a policy has no name")
-		}
-		objects = append(objects, p)
-	}
-	return objects, nil
+	return all, nil
 }

@@ -32,7 +32,7 @@ func write(t testing.TB, path, text string) {
 
 func mustParse(t testing.TB, text string) *File {
 	t.Helper()
-	f, err := parse("x.yaml", []byte(text))
+	f, err := Parse("x.yaml", []byte(text))
 	if err != nil {
 		t.Fatalf("%v, in:\n%s", err, text)
 	}
@@ -65,7 +65,13 @@ func inNamespace(namespace string, p *networkingv1.NetworkPolicy) *networkingv1.
 	return p
 }
 
-func list(policies ...*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy { return policies }
+func list[P Policy](policies ...P) []Policy {
+	var all []Policy
+	for _, p := range policies {
+		all = append(all, p)
+	}
+	return all
+}
 
 // lines joins lines to a text.
 func lines(l ...string) string { return strings.Join(l, "\n") + "\n" }

@@ -11,28 +11,28 @@ import (
 
 // The lines of the header. A file keeps working without them; they are for people, and for [File.OtherTest].
 const (
-	originLine   = "# Recorded by netzerotest"
-	originRest   = "; edit it as you like: what counts is what the policy allows, not its text."
-	testPrefix   = "# test: "
-	packPrefix   = "# package: "
-	sharedPrefix = "# shared by: "
-	acceptPrefix = "# accept: "
+	originLine    = "# Recorded by netzerotest"
+	originRest    = "; edit it as you like: what counts is what the policy allows, not its text."
+	testPrefix    = "# test: "
+	packagePrefix = "# package: "
+	sharedPrefix  = "# shared by: "
+	acceptPrefix  = "# accept: "
 )
 
 // String returns the header as comment lines. A field that is empty gives no line.
 func (h Header) String() string {
 	text := originLine + originRest + "\n"
 	if h.Test != "" {
-		text += testPrefix + oneLine(h.Test) + "\n"
+		text += testPrefix + quoteLine(h.Test) + "\n"
 	}
 	if h.Package != "" {
-		text += packPrefix + oneLine(h.Package) + "\n"
+		text += packagePrefix + quoteLine(h.Package) + "\n"
 	}
 	for _, test := range h.Tests {
-		text += sharedPrefix + oneLine(test) + "\n"
+		text += sharedPrefix + quoteLine(test) + "\n"
 	}
 	if h.Command != "" {
-		text += acceptPrefix + oneLine(h.Command) + "\n"
+		text += acceptPrefix + quoteLine(h.Command) + "\n"
 	}
 	return text
 }
@@ -45,16 +45,16 @@ func readHeader(documents []document) Header {
 		for line := range strings.Lines(comments) {
 			line = strings.TrimSuffix(line, "\n")
 			if value, ok := strings.CutPrefix(line, testPrefix); ok {
-				h.Test = fromOneLine(value)
+				h.Test = unquoteLine(value)
 			}
-			if value, ok := strings.CutPrefix(line, packPrefix); ok {
-				h.Package = fromOneLine(value)
+			if value, ok := strings.CutPrefix(line, packagePrefix); ok {
+				h.Package = unquoteLine(value)
 			}
 			if value, ok := strings.CutPrefix(line, sharedPrefix); ok {
-				h.Tests = append(h.Tests, fromOneLine(value))
+				h.Tests = append(h.Tests, unquoteLine(value))
 			}
 			if value, ok := strings.CutPrefix(line, acceptPrefix); ok {
-				h.Command = fromOneLine(value)
+				h.Command = unquoteLine(value)
 			}
 		}
 		if !d.IsEmpty() {
@@ -84,7 +84,7 @@ func ReadHeader(path string) (Header, error) {
 func withoutHeader(comments string) string {
 	var b strings.Builder
 	for line := range strings.Lines(comments) {
-		prefixes := []string{originLine, testPrefix, packPrefix, sharedPrefix, acceptPrefix}
+		prefixes := []string{originLine, testPrefix, packagePrefix, sharedPrefix, acceptPrefix}
 		if slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(line, prefix) }) {
 			continue
 		}
@@ -93,8 +93,8 @@ func withoutHeader(comments string) string {
 	return b.String()
 }
 
-// oneLine quotes a text that a YAML comment cannot hold unchanged, or that would be read back differently.
-func oneLine(s string) string {
+// quoteLine quotes a text that a YAML comment cannot hold unchanged, or that would be read back differently.
+func quoteLine(s string) string {
 	plain := utf8.ValidString(s) && strings.TrimSpace(s) == s && !strings.HasPrefix(s, `"`)
 	for _, r := range s {
 		plain = plain && strconv.IsPrint(r)
@@ -105,7 +105,8 @@ func oneLine(s string) string {
 	return strconv.Quote(s)
 }
 
-func fromOneLine(s string) string {
+// unquoteLine is the inverse of quoteLine.
+func unquoteLine(s string) string {
 	s = strings.TrimSpace(s)
 	if unquoted, err := strconv.Unquote(s); err == nil && strings.HasPrefix(s, `"`) {
 		return unquoted

@@ -11,12 +11,12 @@ import (
 
 // listOf reports whether an object is a list of policies as kubectl get writes it. It also returns the dialect of items
 // without a kind: NetworkPolicyList and CiliumNetworkPolicyList have one, v1 List does not.
-func listOf(object map[string]any) (of *dialect, isList bool) {
+func listOf(object map[string]any) (dialect implementation, isList bool) {
 	if object["apiVersion"] == "v1" && object["kind"] == "List" {
 		return nil, true
 	}
-	for _, d := range dialects {
-		if object["apiVersion"] == d.apiVersion && object["kind"] == d.kind+"List" {
+	for _, d := range implementations {
+		if object["apiVersion"] == d.apiVersion() && object["kind"] == string(d.dialect())+"List" {
 			return d, true
 		}
 	}
@@ -25,8 +25,8 @@ func listOf(object map[string]any) (of *dialect, isList bool) {
 
 func itemPath(i int) string { return "items[" + strconv.Itoa(i) + "]" }
 
-// decodeItems reads the policies of a list. of is nil if each item must have a kind.
-func decodeItems(list map[string]any, of *dialect) ([]metav1.Object, *InvalidError) {
+// decodeItems reads the policies of a list. The dialect is nil if each item must have a kind.
+func decodeItems(list map[string]any, dialect implementation) ([]Policy, *InvalidError) {
 	var known struct {
 		metav1.TypeMeta `json:",inline"`
 		metav1.ListMeta `json:"metadata"`
@@ -34,20 +34,20 @@ func decodeItems(list map[string]any, of *dialect) ([]metav1.Object, *InvalidErr
 	}
 	unknown, fault := kubeyaml.Decode(list, &known)
 	if fault != nil {
-		return nil, faulty(fault)
+		return nil, invalidText(fault)
 	}
 	if len(unknown) > 0 {
 		return nil, &InvalidError{Field: unknown[0], Problem: "unknown field", Advice: "correct or remove it"}
 	}
-	var policies []metav1.Object
+	var policies []Policy
 	for i, item := range known.Items {
 		object, ok := item.(map[string]any)
 		if !ok {
 			return nil, inItem(i, notAnObject())
 		}
 		object = maps.Clone(object)
-		if of != nil {
-			for field, value := range map[string]string{"apiVersion": of.apiVersion, "kind": of.kind} {
+		if dialect != nil {
+			for field, value := range map[string]string{"apiVersion": dialect.apiVersion(), "kind": string(dialect.dialect())} {
 				if object[field] == nil {
 					object[field] = value
 				}
@@ -72,28 +72,28 @@ func inItem(i int, e *InvalidError) *InvalidError {
 	return e
 }
 
-// at adds to an error about a policy its place in the document.
-func (d document) at(i int, e *InvalidError) *InvalidError {
+// inDocument adds to an error about a policy its place in the document.
+func (d document) inDocument(i int, e *InvalidError) *InvalidError {
 	if d.list == nil {
 		return e
 	}
 	return inItem(i, e)
 }
 
-// takes reports whether new policies can be added to the document: it is a list of their kind.
-func (d document) takes(policies []metav1.Object) bool {
+// canHold reports whether new policies can be added to the document: it is a list of their kind.
+func (d document) canHold(policies []Policy) bool {
 	if d.list == nil || len(policies) == 0 {
 		return false
 	}
-	of, _ := listOf(d.list)
-	return of == nil || of == dialectOf(policies[0])
+	dialect, _ := listOf(d.list)
+	return dialect == nil || dialect == implementationOf(policies[0])
 }
 
 // treeOf returns the content of the document with these policies, in the form of [kubeyaml.Document.Tree].
-func (d document) treeOf(policies []metav1.Object) (any, error) {
+func (d document) treeOf(policies []Policy) (any, error) {
 	var items []any
 	for _, p := range policies {
-		tree, err := kubeyaml.TreeOf(plain(p))
+		tree, err := kubeyaml.TreeOf(strip(p))
 		if err != nil {
 			return nil, err
 		}

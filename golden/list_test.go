@@ -8,12 +8,16 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	networkingv1 "k8s.io/api/networking/v1"
 )
 
 // asItem returns a policy's YAML as an item of a list, with the fields that a cluster adds.
 func asItem(policy string) string {
-	policy = strings.Replace(policy, "metadata:\n", "metadata:\n  creationTimestamp: \"2026-01-02T03:04:05Z\"\n  generation: 1\n  resourceVersion: \"812\"\n  uid: 0b5c2b62-0000-4000-8000-1234567890ab\n", 1)
+	policy = strings.Replace(
+		policy, "metadata:\n",
+		"metadata:\n  creationTimestamp: \"2026-01-02T03:04:05Z\"\n  generation: 1\n  resourceVersion: \"812\"\n"+
+			"  uid: 0b5c2b62-0000-4000-8000-1234567890ab\n",
+		1,
+	)
 	return "- " + strings.TrimSuffix(strings.ReplaceAll(policy, "\n", "\n  "), "  ")
 }
 
@@ -21,7 +25,7 @@ func kubectlList(kind string, policies ...string) string {
 	text := "apiVersion: v1\nitems:\n"
 	if of, isTyped := strings.CutSuffix(kind, "List"); isTyped && of != "" {
 		text = strings.Replace(text, "v1",
-			map[string]string{"NetworkPolicy": apiVersion, "CiliumNetworkPolicy": ciliums.apiVersion}[of], 1)
+			map[string]string{"NetworkPolicy": "networking.k8s.io/v1", "CiliumNetworkPolicy": "cilium.io/v2"}[of], 1)
 	}
 	for _, p := range policies {
 		text += asItem(p)
@@ -32,7 +36,12 @@ func kubectlList(kind string, policies ...string) string {
 func TestRead_KubectlLists(t *testing.T) {
 	refund := strings.ReplaceAll(checkoutYAML, "checkout", "refund")
 	untyped := strings.TrimPrefix(checkoutYAML, "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n")
-	withStatus := strings.Replace(ciliumYAML, "spec:\n", "status:\n  conditions:\n  - lastTransitionTime: \"2026-01-02T03:04:05Z\"\n    message: Policy validation succeeded\n    status: \"True\"\n    type: Valid\nspec:\n", 1)
+	withStatus := strings.Replace(
+		ciliumYAML, "spec:\n",
+		"status:\n  conditions:\n  - lastTransitionTime: \"2026-01-02T03:04:05Z\"\n"+
+			"    message: Policy validation succeeded\n    status: \"True\"\n    type: Valid\nspec:\n",
+		1,
+	)
 	for _, c := range []struct {
 		reason, text       string
 		kubernetes, cilium string // the policies' names
@@ -44,31 +53,29 @@ func TestRead_KubectlLists(t *testing.T) {
 		{"nothing", "apiVersion: v1\nitems: []\nkind: List\nmetadata:\n  resourceVersion: \"\"\n", "", ""},
 		{"nothing at all", "apiVersion: v1\nkind: List\n", "", ""},
 		{"a list beside a policy", kubectlList("List", checkoutYAML) + "---\n" + refund, "checkout refund", ""},
-		{"JSON", `{"apiVersion": "v1", "items": [{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "checkout"},
-			"spec": {"podSelector": {}, "policyTypes": ["Egress"]}}], "kind": "List", "metadata": {"resourceVersion": ""}}`, "checkout", ""},
+		{
+			"JSON",
+			`{"apiVersion": "v1", "items": [{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "checkout"},
+			"spec": {"podSelector": {}, "policyTypes": ["Egress"]}}], "kind": "List", "metadata": {"resourceVersion": ""}}`,
+			"checkout", "",
+		},
 		{"Cilium's, with what its operator says of it", kubectlList("List", withStatus), "", "checkout"},
 		{"Cilium's own list", kubectlList("CiliumNetworkPolicyList", ciliumYAML), "", "checkout"},
 		{"a single policy with a status", checkoutYAML + "status: {}\n", "checkout", ""},
 	} {
-		file, err := parse("x.yaml", []byte(c.text))
+		file, err := Parse("x.yaml", []byte(c.text))
 		if err != nil {
 			t.Errorf("%s: %v", c.reason, err)
 			continue
 		}
-		var kubernetes, cilium []string
+		names := make(map[Dialect]string)
 		for _, p := range file.Policies {
-			kubernetes = append(kubernetes, p.Name)
+			names[file.Dialect] = strings.TrimPrefix(names[file.Dialect]+" "+p.GetName(), " ")
 		}
-		for _, p := range file.Cilium {
-			cilium = append(cilium, p.Name)
-		}
-		if got := strings.Join(kubernetes, " ") + "/" + strings.Join(cilium, " "); got != c.kubernetes+"/"+c.cilium {
-			t.Errorf("%s: read %s, want %s/%s", c.reason, got, c.kubernetes, c.cilium)
+		if names[Kubernetes] != c.kubernetes || names[Cilium] != c.cilium {
+			t.Errorf("%s: read %v, want %s/%s", c.reason, names, c.kubernetes, c.cilium)
 		}
 		text, err := file.Rewrite(file.Header, file.Policies)
-		if err == nil && c.cilium != "" {
-			text, err = file.RewriteCilium(file.Header, file.Cilium)
-		}
 		if err != nil || string(text) != c.text {
 			t.Errorf("%s: rewritten with its own policies, the file changed (%v):\n%s", c.reason, err, text)
 		}
@@ -76,7 +83,8 @@ func TestRead_KubectlLists(t *testing.T) {
 }
 
 func TestRead_InvalidLists(t *testing.T) {
-	const only = "but only networking.k8s.io/v1 NetworkPolicy and cilium.io/v2 CiliumNetworkPolicy are read; move other objects to files of their own"
+	const only = "but only networking.k8s.io/v1 NetworkPolicy and cilium.io/v2 CiliumNetworkPolicy are read; move " +
+		"other objects to files of their own"
 	other := func(apiVersion, kind string) string {
 		text := strings.Replace(checkoutYAML, "networking.k8s.io/v1", apiVersion, 1)
 		return strings.ReplaceAll(strings.Replace(text, "kind: NetworkPolicy", "kind: "+kind, 1), "checkout", "other")
@@ -87,14 +95,21 @@ func TestRead_InvalidLists(t *testing.T) {
 			strings.Replace(strings.ReplaceAll(checkoutYAML, "checkout", "refund"), "    to:", "    too:", 1)),
 			"document 1, line 38: items[1].spec.egress[0].too: unknown field; correct or remove it"},
 		{"a wrong type", kubectlList("List", strings.Replace(checkoutYAML, "app: orders-db", "app: 1", 1)),
-			"document 1, line 18: items[0].spec.egress.to.podSelector.matchLabels: holds a number where a string (write it in quotes) belongs; correct it"},
+			"document 1, line 18: items[0].spec.egress.to.podSelector.matchLabels: is a number, " +
+				"want a string (write it in quotes); correct it"},
 		{"one name twice", kubectlList("List", checkoutYAML, checkoutYAML),
-			"document 1, line 32: items[1].metadata.name: document 1, items[0] is called checkout too; rename or remove one of them, or merge their rules"},
+			"document 1, line 32: items[1].metadata.name: document 1, " +
+				"items[0] has the name checkout too; rename or remove one of them, or merge their rules"},
 		{"two dialects", kubectlList("List", checkoutYAML, strings.ReplaceAll(ciliumYAML, "checkout", "refund")),
-			"document 1, line 26: items[1].kind: a CiliumNetworkPolicy after one of another kind; keep those of one kind, which the test's options say, in one file"},
-		{"no object", "apiVersion: v1\nkind: List\nitems:\n- x\n", "document 1, line 4: items[0]: not an object with apiVersion and kind; correct it, or delete the file and record it anew with -update"},
+			"document 1, line 26: items[1].kind: a CiliumNetworkPolicy after one of another kind; keep only policies of the " +
+				"kind that the test's options choose in this file"},
+		{
+			"no object", "apiVersion: v1\nkind: List\nitems:\n- x\n",
+			"document 1, line 4: items[0]: not an object with apiVersion and kind; correct it, " +
+				"or delete the file and record it anew with -update",
+		},
 		{"no list", "apiVersion: v1\nkind: List\nitems: x\n",
-			"document 1, line 3: items: holds a string where a list belongs; correct it"},
+			"document 1, line 3: items: is a string, want a list; correct it"},
 		{"a misspelt field of the list", "apiVersion: v1\nkind: List\nitem: []\n",
 			"document 1, line 3: item: unknown field; correct or remove it"},
 		{"a list in a list", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n",
@@ -120,7 +135,7 @@ func TestRead_InvalidLists(t *testing.T) {
 		)
 	}
 	for _, c := range rows {
-		_, err := parse("x.yaml", []byte(c.text))
+		_, err := Parse("x.yaml", []byte(c.text))
 		if err == nil {
 			t.Errorf("%s: read", c.reason)
 			continue
@@ -139,7 +154,7 @@ func TestRewrite_Lists(t *testing.T) {
 		"    # Ada knows why\n    egress:", 1)
 	for _, c := range []struct {
 		reason, text string
-		policies     []*networkingv1.NetworkPolicy
+		policies     []Policy
 		want         string
 	}{
 		{"the first item", commented, list(policy("checkout", 6432)), changed(commented)},
@@ -163,7 +178,7 @@ func TestRewrite_Lists(t *testing.T) {
 			"apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicyList\nitems: []\n---\n" + writtenYAML},
 	} {
 		file := mustParse(t, c.text)
-		got, err := rewrite(file, file.Header, c.policies)
+		got, err := file.Rewrite(file.Header, c.policies)
 		if err != nil {
 			t.Errorf("%s: %v", c.reason, err)
 			continue

@@ -30,7 +30,11 @@ func TestMerge_Kubernetes(t *testing.T) {
 		!strings.HasPrefix(err.Error(), "merge policies: policy checkout selects") {
 		t.Errorf("other pods: %v", err)
 	}
-	if merged, err := Merge[*CiliumNetworkPolicy](); err != nil || len(merged) > 0 {
+	if _, err := Merge(a.Policies, mustParse(t, ciliumYAML).Policies); err == nil ||
+		err.Error() != "merge policies: policies of two dialects: NetworkPolicy checkout, CiliumNetworkPolicy checkout" {
+		t.Errorf("two dialects: %v", err)
+	}
+	if merged, err := Merge(); err != nil || len(merged) > 0 {
 		t.Errorf("nothing: %v, %v", merged, err)
 	}
 }
@@ -39,8 +43,9 @@ func TestMerge_Cilium(t *testing.T) {
 	a := mustParse(t, ciliumYAML)
 	b := mustParse(t,
 		strings.Replace(strings.Replace(ciliumYAML, "api.stripe.com", "hooks.stripe.com", 1), "'*'", "'*.stripe.com'", 1))
-	want := writtenCilium + "  - toFQDNs:\n    - matchName: hooks.stripe.com\n    toPorts:\n    - ports:\n      - port: \"443\"\n        protocol: TCP\n"
-	merged, err := Merge(a.Cilium, b.Cilium, a.Cilium)
+	want := writtenCilium + "  - toFQDNs:\n    - matchName: hooks.stripe.com\n    toPorts:\n    - ports:\n" +
+		"      - port: \"443\"\n        protocol: TCP\n"
+	merged, err := Merge(a.Policies, b.Policies, a.Policies)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	npolicy "github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
@@ -22,35 +21,32 @@ import (
 )
 
 // checks are the functions that check the policies of a golden file after a test.
-type checks[P any] struct {
-	evaluate    func([]P, flow.Flow) npolicy.Verdict
-	notIsolated func([]P, []flow.Flow) []string
-	unlisted    func([]P, flow.Flow, string) string
-	required    func([]flow.Flow) []flow.Flow
-	fresh       func() P
+type checks struct {
+	npolicy.Dialect[Policy]
+	empty func() Policy
 }
 
 // failure returns the reason why a test with these policies would fail, or "".
-func (c checks[P]) failure(policies []P, flows []flow.Flow) string {
-	for _, f := range c.required(flows) {
-		if v := c.evaluate(policies, f); v.Outcome == npolicy.Denied {
+func (c checks) failure(policies []Policy, flows []flow.Flow) string {
+	for _, f := range c.Required(flows) {
+		if v := c.Evaluate(policies, f); v.Outcome == npolicy.Denied {
 			return fmt.Sprintf("%s to %s is %s: %s", f.Source, f.Target(), v.Outcome, v.Reason)
 		}
 	}
 	for _, f := range flows {
 		for _, binary := range f.Binaries {
-			if why := c.unlisted(policies, f, binary); why != "" {
+			if why := c.Unlisted(policies, f, binary); why != "" {
 				return why
 			}
 		}
 	}
-	return strings.Join(c.notIsolated(policies, flows), "; ")
+	return strings.Join(c.NotIsolated(policies, flows), "; ")
 }
 
 // mutants calls yield with copies of the policies, each without one element: a document, a rule, one of several peers
 // or ports, the namespace of a peer, one of two policy types, a DNS pattern, a name, a program, or the list of
 // programs.
-func (c checks[P]) mutants(t *testing.T, policies []metav1.Object, yield func(what string, mutant []P)) {
+func (c checks) mutants(t *testing.T, policies []Policy, yield func(what string, mutant []Policy)) {
 	t.Helper()
 	for i, p := range policies {
 		var others []any
@@ -59,10 +55,10 @@ func (c checks[P]) mutants(t *testing.T, policies []metav1.Object, yield func(wh
 				others = append(others, objectTree(t, q))
 			}
 		}
-		back := func(trees []any) []P {
-			var all []P
+		back := func(trees []any) []Policy {
+			var all []Policy
 			for _, tree := range trees {
-				p := c.fresh()
+				p := c.empty()
 				if err := json.Unmarshal(encode(tree), p); err != nil {
 					t.Fatal(err)
 				}
@@ -88,10 +84,10 @@ func (c checks[P]) mutants(t *testing.T, policies []metav1.Object, yield func(wh
 	}
 }
 
-func objectTree(t *testing.T, p metav1.Object) any {
+func objectTree(t *testing.T, p Policy) any {
 	t.Helper()
 	var tree any
-	if err := json.Unmarshal(encode(plain(p)), &tree); err != nil {
+	if err := json.Unmarshal(encode(strip(p)), &tree); err != nil {
 		t.Fatal(err)
 	}
 	return tree
@@ -195,14 +191,14 @@ func drawOthers(r *rand.Rand) []flow.Flow {
 	return all[:r.IntN(len(all))]
 }
 
-func checkMutants[P any](t *testing.T, c checks[P], policies []metav1.Object, originals []P, flows []flow.Flow) int {
+func checkMutants(t *testing.T, c checks, policies []Policy, flows []flow.Flow) int {
 	t.Helper()
-	if why := c.failure(originals, flows); why != "" {
+	if why := c.failure(policies, flows); why != "" {
 		t.Errorf("the golden file as it is: %s", why)
 		return 0
 	}
 	n := 0
-	c.mutants(t, policies, func(what string, mutant []P) {
+	c.mutants(t, policies, func(what string, mutant []Policy) {
 		n++
 		otherDNS := func(f flow.Flow) bool { return (f.Port == 53 || f.Port == 5353) && f.Destination.Kind != flow.Resolver }
 		if strings.Contains(what, `"port":53,"protocol":"UDP"`) && slices.ContainsFunc(flows, otherDNS) {
@@ -215,17 +211,14 @@ func checkMutants[P any](t *testing.T, c checks[P], policies []metav1.Object, or
 	return n
 }
 
-func kubernetesChecks(scope npolicy.Scope) checks[*networkingv1.NetworkPolicy] {
-	return checks[*networkingv1.NetworkPolicy]{networkpolicy.Dialect{Scope: scope}.Evaluate,
-		networkpolicy.Dialect{Scope: scope}.NotIsolated, networkpolicy.Dialect{Scope: scope}.Unlisted,
-		networkpolicy.Dialect{Scope: scope}.Required,
-		func() *networkingv1.NetworkPolicy { return new(networkingv1.NetworkPolicy) }}
+func kubernetesChecks(scope npolicy.Scope) checks {
+	return checks{npolicy.As[Policy](networkpolicy.Dialect{Scope: scope}),
+		func() Policy { return new(networkingv1.NetworkPolicy) }}
 }
 
-func ciliumChecks(scope npolicy.Scope) checks[*CiliumNetworkPolicy] {
-	c := ciliumpolicy.Dialect{Scope: scope}
-	return checks[*CiliumNetworkPolicy]{c.Evaluate, c.NotIsolated, c.Unlisted, c.Required,
-		func() *CiliumNetworkPolicy { return new(CiliumNetworkPolicy) }}
+func ciliumChecks(scope npolicy.Scope) checks {
+	return checks{npolicy.As[Policy](ciliumpolicy.Dialect{Scope: scope}),
+		func() Policy { return new(CiliumNetworkPolicy) }}
 }
 
 // TestMutation_GeneratedPolicies removes each element of generated policies, one at a time.
@@ -264,12 +257,9 @@ func TestMutation_GeneratedPolicies(t *testing.T) {
 			drawBinaries(seed, flows)
 		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			generated := networkpolicy.Dialect{Scope: scope}.Generate(flows)
-			objects, _ := objectsOf(generated)
-			mutants += checkMutants(t, kubernetesChecks(scope), objects, generated, flows)
-			others := ciliumpolicy.Dialect{Scope: scope}.Generate(flows)
-			objects, _ = objectsOf(others)
-			mutants += checkMutants(t, ciliumChecks(scope), objects, others, flows)
+			for _, c := range []checks{kubernetesChecks(scope), ciliumChecks(scope)} {
+				mutants += checkMutants(t, c, c.Generate(flows), flows)
+			}
 		})
 	}
 	if mutants < 500 {
@@ -291,12 +281,12 @@ func TestMutation_GoldenFilesOfRepository(t *testing.T) {
 		}
 		found++
 		t.Run(strings.TrimPrefix(filepath.ToSlash(path), "../"), func(t *testing.T) {
-			scope, flows := seen(t, file)
-			if len(file.Cilium) > 0 {
-				checkMutants(t, ciliumChecks(scope), file.all(), file.Cilium, flows)
-				return
+			scope, flows := flowsOf(t, file)
+			c := kubernetesChecks(scope)
+			if file.Dialect == Cilium {
+				c = ciliumChecks(scope)
 			}
-			checkMutants(t, kubernetesChecks(scope), file.all(), file.Policies, flows)
+			checkMutants(t, c, file.Policies, flows)
 		})
 		return nil
 	})

@@ -6,64 +6,18 @@ import (
 	"encoding/json"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// same reports whether two policies are equivalent: lists that Kubernetes reads as sets are compared as sets, and
-// defaults count as written. Two policies that are not the same may still allow the same flows.
-func same(a, b metav1.Object) bool {
-	return bytes.Equal(encode(normal(a)), encode(normal(b)))
+// same reports whether two policies of one dialect are equivalent: lists that Kubernetes reads as sets are compared as
+// sets, and defaults count as written. Two policies that are not the same may still allow the same flows.
+func same(a, b Policy) bool {
+	return bytes.Equal(encode(normalize(a)), encode(normalize(b)))
 }
 
-// normal returns the one form of all policies that are the same.
-func normal(p metav1.Object) metav1.Object { return dialectOf(p).normal(plain(p)) }
+func normalize(p Policy) Policy { return implementationOf(p).normalize(p) }
 
-func normalKubernetes(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
-	s := &p.Spec
-	if len(s.PolicyTypes) == 0 {
-		s.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
-		if len(s.Egress) > 0 {
-			s.PolicyTypes = append(s.PolicyTypes, networkingv1.PolicyTypeEgress)
-		}
-	}
-	normalSelector(&s.PodSelector)
-	for i := range s.Ingress {
-		s.Ingress[i].Ports = normalPorts(s.Ingress[i].Ports)
-		s.Ingress[i].From = normalPeers(s.Ingress[i].From)
-	}
-	for i := range s.Egress {
-		s.Egress[i].Ports = normalPorts(s.Egress[i].Ports)
-		s.Egress[i].To = normalPeers(s.Egress[i].To)
-	}
-	s.Ingress, s.Egress, s.PolicyTypes = set(s.Ingress), set(s.Egress), set(s.PolicyTypes)
-	return p
-}
-
-func normalPorts(ports []networkingv1.NetworkPolicyPort) []networkingv1.NetworkPolicyPort {
-	for i := range ports {
-		if ports[i].Protocol == nil {
-			tcp := corev1.ProtocolTCP
-			ports[i].Protocol = &tcp
-		}
-		if p := &ports[i]; p.EndPort != nil && p.Port != nil && p.Port.StrVal == "" && *p.EndPort == p.Port.IntVal {
-			p.EndPort = nil // a range of one port
-		}
-	}
-	return set(ports)
-}
-
-func normalPeers(peers []networkingv1.NetworkPolicyPeer) []networkingv1.NetworkPolicyPeer {
-	for _, p := range peers {
-		normalSelector(p.PodSelector)
-		normalSelector(p.NamespaceSelector)
-		if p.IPBlock != nil {
-			p.IPBlock.Except = set(p.IPBlock.Except)
-		}
-	}
-	return set(peers)
-}
+func strip(p Policy) Policy { return implementationOf(p).strip(p) }
 
 func normalSelector(s *metav1.LabelSelector) {
 	if s == nil {

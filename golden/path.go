@@ -32,23 +32,23 @@ const (
 // hex digits of a hash of the whole name. It does the same to a part that differs from an existing entry only in case.
 // Two tests never get the same file, even on file systems that ignore case, and a test keeps its existing file: Path
 // reads the directory, and remembers the names that it returned in this process. It creates nothing.
-func Path(dir, test string) (string, error) { return handedOut.path(dir, test) }
+func Path(dir, test string) (string, error) { return assignedNames.path(dir, test) }
 
-// handedOut keeps tests that run at the same time, none with a file yet, from names that differ only in case.
-var handedOut names
+// assignedNames keeps tests that run at the same time, none with a file yet, from names that differ only in case.
+var assignedNames registry
 
-// names are the path elements given to tests, by directory. The zero value is ready.
-type names struct {
-	mu    sync.Mutex
-	given map[string][]string
+// registry has the path elements assigned to tests, by directory. The zero value is ready.
+type registry struct {
+	mu       sync.Mutex
+	assigned map[string][]string
 }
 
-func (n *names) path(dir, test string) (string, error) {
+func (r *registry) path(dir, test string) (string, error) {
 	if test == "" {
 		return "", errors.New("name golden file: the test has no name")
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 
 	sum := sha256.Sum256([]byte(test))
 	hash := "-" + hex.EncodeToString(sum[:4])
@@ -62,11 +62,11 @@ func (n *names) path(dir, test string) (string, error) {
 		if i == len(elements)-1 {
 			suffix = extension
 		}
-		hashed := clean(element, maxElement-len(hash)-len(suffix)) + hash + suffix
+		hashed := sanitize(element, maxElement-len(hash)-len(suffix)) + hash + suffix
 		chosen := hashed
 		if usable(element, suffix) {
 			var err error
-			if chosen, err = n.choose(path, element+suffix, hashed); err != nil {
+			if chosen, err = r.choose(path, element+suffix, hashed); err != nil {
 				return "", fmt.Errorf("name golden file of %q: %w", test, err)
 			}
 		}
@@ -77,7 +77,7 @@ func (n *names) path(dir, test string) (string, error) {
 
 // choose returns an element unchanged or in its hashed form, depending on the entries of the directory, and remembers
 // it.
-func (n *names) choose(dir, wanted, hashed string) (string, error) {
+func (r *registry) choose(dir, wanted, hashed string) (string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
@@ -86,7 +86,7 @@ func (n *names) choose(dir, wanted, hashed string) (string, error) {
 	if err != nil {
 		key = dir
 	}
-	taken := slices.Clone(n.given[key])
+	taken := slices.Clone(r.assigned[key])
 	for _, e := range entries {
 		taken = append(taken, e.Name())
 	}
@@ -99,17 +99,17 @@ func (n *names) choose(dir, wanted, hashed string) (string, error) {
 	case slices.ContainsFunc(taken, sameButCase):
 		return hashed, nil
 	}
-	if n.given == nil {
-		n.given = make(map[string][]string)
+	if r.assigned == nil {
+		r.assigned = make(map[string][]string)
 	}
-	n.given[key] = append(n.given[key], wanted)
+	r.assigned[key] = append(r.assigned[key], wanted)
 	return wanted, nil
 }
 
 var (
-	looksHashed = regexp.MustCompile(`-[0-9a-fA-F]{8}$`)
-	shortName   = regexp.MustCompile(`~[0-9]`) // Windows' 8.3 names; git refuses git~1 as another name of .git
-	device      = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9]) *(\.|$)`)
+	hashSuffix   = regexp.MustCompile(`-[0-9a-fA-F]{8}$`)
+	shortName    = regexp.MustCompile(`~[0-9]`) // Windows' 8.3 names; git refuses git~1 as another name of .git
+	reservedName = regexp.MustCompile(`(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9]) *(\.|$)`)
 )
 
 // usable reports whether a part of a test's name can be a path element as it is. The suffix is empty for a directory.
@@ -122,11 +122,11 @@ func usable(element, suffix string) bool {
 		return false
 	case strings.TrimSpace(element) != element || element[0] == '.': // a hidden file, or .git
 		return false
-	case device.MatchString(name) || shortName.MatchString(element):
+	case reservedName.MatchString(name) || shortName.MatchString(element):
 		return false
 	case !norm.NFC.IsNormalString(element): // macOS takes it for the same name as its normal form
 		return false
-	case looksHashed.MatchString(element): // it could be the hashed form of another test
+	case hashSuffix.MatchString(element): // it could be the hashed form of another test
 		return false
 	case suffix == "" && strings.EqualFold(filepath.Ext(element), extension): // it could be the file of another test
 		return false
@@ -134,8 +134,8 @@ func usable(element, suffix string) bool {
 	return true
 }
 
-// clean returns the element with "_" for everything but letters, digits and a few signs, in at most room bytes.
-func clean(element string, room int) string {
+// sanitize returns the element with "_" for everything but letters, digits and a few signs, in at most room bytes.
+func sanitize(element string, room int) string {
 	var b strings.Builder
 	for _, r := range norm.NFC.String(element) {
 		switch {

@@ -47,7 +47,7 @@ func TestPath_TestNames(t *testing.T) {
 		{"long part", "Test/" + long, "Test/" + long[:86] + "-HASH.yaml"},
 		{"long name of many parts", strings.Repeat("a/", 150) + "b", strings.Repeat("a_", 43) + "-HASH.yaml"},
 	} {
-		var fresh names
+		var fresh registry
 		dir := t.TempDir()
 		got, err := fresh.path(dir, c.test)
 		if err != nil {
@@ -102,7 +102,7 @@ func TestPath_CaseConflicts(t *testing.T) {
 			write(t, filepath.Join(root, strings.ReplaceAll(name, "-HASH", hashOf(c.test))), "")
 		}
 		for run := range 2 {
-			var fresh names // as another process
+			var fresh registry // as another process
 			got, err := fresh.path(dir, c.test)
 			if err != nil {
 				t.Errorf("%s: %v", c.reason, err)
@@ -128,7 +128,7 @@ func TestPath_UniquePerTest(t *testing.T) {
 		strings.Repeat("x_", 300),
 		"Test/foo" + hashOf("Test/foo:"), "Test/foo:", "Test/foo_" + hashOf("Test/foo:"),
 	}
-	var fresh names
+	var fresh registry
 	dir := t.TempDir()
 	seen := make(map[string]string)
 	for _, test := range tests {
@@ -177,7 +177,7 @@ func FuzzPath(f *testing.F) {
 		if a == "" || b == "" {
 			return
 		}
-		var fresh names
+		var fresh registry
 		first, err := fresh.path(dir, a)
 		if err != nil {
 			t.Fatal(err)

@@ -6,23 +6,20 @@ import (
 	"io"
 	"os"
 
-	networkingv1 "k8s.io/api/networking/v1"
-
-	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
 // Read reads a golden file. A file that is empty or holds only comments has no policies.
 //
-// The error is an [*InvalidError] where the content is at fault, and matches [fs.ErrNotExist] where there is no file.
-// LF and CRLF, and a byte order mark, are read; several documents may stand in one file, and lists of policies as
-// kubectl get writes them, but only one policy of a namespace and name.
+// The error is an [*InvalidError] if the content is invalid, and matches [fs.ErrNotExist] if there is no file. A file
+// may have LF or CRLF line ends, a byte order mark, several documents, and lists of policies as kubectl get writes
+// them. Each namespace and name may occur once.
 func Read(path string) (*File, error) {
 	text, err := readText(path)
 	if err != nil {
 		return nil, err
 	}
-	return parse(path, text)
+	return Parse(path, text)
 }
 
 func readText(path string) ([]byte, error) {
@@ -49,11 +46,11 @@ func readText(path string) ([]byte, error) {
 	return text, nil
 }
 
-// parse reads the text of a golden file.
-func parse(path string, text []byte) (*File, error) {
+// Parse reads the text of a golden file as [Read] does. The path is for messages and [File.Path]: no file is opened.
+func Parse(path string, text []byte) (*File, error) {
 	documents, fault := kubeyaml.Documents(kubeyaml.UnixLines(text))
 	if fault != nil {
-		err := faulty(fault)
+		err := invalidText(fault)
 		err.Path = path
 		return nil, err
 	}
@@ -61,7 +58,7 @@ func parse(path string, text []byte) (*File, error) {
 	for _, d := range documents {
 		f.documents = append(f.documents, document{Document: d})
 	}
-	seen := make(map[name]string)
+	seen := make(map[objectName]string)
 	count := 0
 	for i := range f.documents {
 		d := &f.documents[i]
@@ -90,26 +87,22 @@ func parse(path string, text []byte) (*File, error) {
 }
 
 // add appends a policy of a document. seen maps the names so far to their places.
-func (f *File) add(d document, i, count int, seen map[name]string) *InvalidError {
+func (f *File) add(d document, i, count int, seen map[objectName]string) *InvalidError {
 	policy := d.policies[i]
 	if first, ok := seen[nameOf(policy)]; ok {
-		return d.at(i,
-			&InvalidError{Field: "metadata.name", Problem: fmt.Sprintf("%s is called %s too", first, nameOf(policy)),
+		return d.inDocument(i,
+			&InvalidError{Field: "metadata.name", Problem: fmt.Sprintf("%s has the name %s too", first, nameOf(policy)),
 				Advice: "rename or remove one of them, or merge their rules"})
 	}
-	if len(seen) > 0 && (len(f.Cilium) > 0) != (dialectOf(policy) == ciliums) {
-		return d.at(i, &InvalidError{Field: "kind", Problem: "a " + dialectOf(policy).kind + " after one of another kind",
-			Advice: "keep those of one kind, which the test's options say, in one file"})
+	dialect := implementationOf(policy).dialect()
+	if f.Dialect != "" && f.Dialect != dialect {
+		return d.inDocument(i, &InvalidError{Field: "kind", Problem: "a " + string(dialect) + " after one of another kind",
+			Advice: "keep only policies of the kind that the test's options choose in this file"})
 	}
 	seen[nameOf(policy)] = fmt.Sprintf("document %d", count)
 	if d.list != nil {
 		seen[nameOf(policy)] += ", " + itemPath(i)
 	}
-	switch p := policy.(type) {
-	case *cilium.NetworkPolicy:
-		f.Cilium = append(f.Cilium, p)
-	case *networkingv1.NetworkPolicy:
-		f.Policies = append(f.Policies, p)
-	}
+	f.Dialect, f.Policies = dialect, append(f.Policies, policy)
 	return nil
 }

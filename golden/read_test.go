@@ -62,7 +62,7 @@ func TestRead_Valid(t *testing.T) {
 	for _, c := range []struct {
 		reason string
 		text   string
-		want   []*networkingv1.NetworkPolicy
+		want   []Policy
 	}{
 		{"one policy", checkoutYAML, list(checkout)},
 		{"two policies", checkoutYAML + "---\n" + other, list(checkout, policy("refund", 5432))},
@@ -77,7 +77,11 @@ func TestRead_Valid(t *testing.T) {
 		{"an end marker", checkoutYAML + "...\n", list(checkout)},
 		{"an end marker and another document", checkoutYAML + "...\n---\n" + other, list(checkout, policy("refund", 5432))},
 		{"no line end", strings.TrimSuffix(checkoutYAML, "\n"), list(checkout)},
-		{"JSON", `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"checkout"},"spec":{"podSelector":{"matchLabels":{"app":"checkout"}},"policyTypes":["Egress"]}}`, list(policy("checkout"))},
+		{
+			"JSON",
+			`{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"checkout"},"spec":{"podSelector":{"matchLabels":{"app":"checkout"}},"policyTypes":["Egress"]}}`,
+			list(policy("checkout")),
+		},
 		{"anchors", strings.Replace(strings.Replace(checkoutYAML, "name: checkout", "name: &n checkout", 1), "app: checkout",
 			"app: *n", 1), list(checkout)},
 		{"empty", "", nil},
@@ -97,7 +101,7 @@ func TestRead_Valid(t *testing.T) {
 			continue
 		}
 		for _, p := range c.want {
-			p.APIVersion, p.Kind = apiVersion, kind
+			p.(*networkingv1.NetworkPolicy).TypeMeta = metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy"}
 		}
 		if diff := cmp.Diff(c.want, got.Policies); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.reason, diff)
@@ -145,11 +149,11 @@ func TestRead_Invalid(t *testing.T) {
 			second + strings.Replace(checkoutYAML, "metadata:", "kind: NetworkPolicy\nmetadata:", 1),
 			`document 2, line 23: kind: given twice; remove one of them`},
 		{"number where a string belongs", replaced("app: orders-db", "app: 1"),
-			`document 1, line 12: spec.egress.to.podSelector.matchLabels: holds a number where a string (write it in quotes) belongs; correct it`},
+			`document 1, line 12: spec.egress.to.podSelector.matchLabels: is a number, want a string (write it in quotes); correct it`},
 		{"mapping where a list belongs", replaced("    to:\n    - pod", "    to:\n      pod"),
-			`document 1, line 10: spec.egress.to: holds a mapping where a list belongs; correct it`},
+			`document 1, line 10: spec.egress.to: is a mapping, want a list; correct it`},
 		{"fraction where an integer belongs", replaced("port: 5432", "port: 1.5"),
-			`document 1, line 8: spec.egress.ports.port: holds the number 1.5 where an integer belongs; correct it`},
+			`document 1, line 8: spec.egress.ports.port: is the number 1.5, want an integer; correct it`},
 		{"rule that lost its peers", replaced("    - podSelector:\n        matchLabels:\n          app: orders-db\n", ""),
 			`document 1, line 10: spec.egress[0].to: has no value; give it one, or remove it`},
 		{"rule that lost everything", replaced("  podSelector:\n    match", "  -\n  podSelector:\n    match"),
@@ -163,12 +167,12 @@ func TestRead_Invalid(t *testing.T) {
 			`document 1, line 12: spec.egress[0].to[0].ipBlock.cidr: Invalid value: "10.0.0.1/8": has host bits set: 10.0.0.0/8 is the range, 10.0.0.1/32 the address; correct it`},
 		{"an annotation of ours that is none, and a second fault", replaced("  name: checkout",
 			"  name: checkout\n  annotations:\n    netzero.dev/egress-names: x y\n  namespace: A.b"),
-			`document 1, line 7: metadata.namespace: Invalid value: "A.b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?') (the first of 2 faults); correct it`},
+			`document 1, line 7: metadata.namespace: Invalid value: "A.b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?') (the first of 2 errors); correct it`},
 		{"an annotation of ours that is none",
 			replaced("  name: checkout", "  name: checkout\n  annotations:\n    netzero.dev/egress-names: x y"),
 			`document 1, line 6: metadata.annotations[netzero.dev/egress-names]: Invalid value: "x y": read name "x y": want a host name in lower case, as in host.example:443/TCP; correct it`},
 		{"two of one name", second + checkoutYAML,
-			`document 2, line 24: metadata.name: document 1 is called checkout too; rename or remove one of them, or merge their rules`},
+			`document 2, line 24: metadata.name: document 1 has the name checkout too; rename or remove one of them, or merge their rules`},
 		{"no YAML", "kind: [\n",
 			`document 1, line 2: not YAML: did not find expected node content; correct it, or delete the file and record it anew with -update`},
 		{"a tab", replaced("  - ports:", "\t- ports:"),
@@ -182,9 +186,9 @@ func TestRead_Invalid(t *testing.T) {
 		{"two objects without a separator", "{kind: NetworkPolicy}\n{kind: NetworkPolicy}\n",
 			`document 1: more text after the end of the object; separate documents with a line "---"`},
 		{"text behind a separator, which kubectl drops", checkoutYAML + "--- {}\n",
-			`line 19: text behind "---"; put it on the next line: kubectl would drop it`},
+			`line 19: text after "---"; put it on the next line: kubectl ignores it here`},
 		{"a separator that kubectl does not know", checkoutYAML + "...\n" + checkoutYAML,
-			`line 19: "..." before another document; separate documents with a line "---": kubectl knows no other`},
+			`line 19: "..." before another document; separate documents with a line "---": kubectl accepts no other separator`},
 		{"conflict", replaced("metadata:", "<<<<<<< HEAD\nmetadata:"),
 			`line 3: merge conflict marker "<<<<<<< HEAD"; resolve the conflict, or take one side and run the test with -update`},
 		{"rest of a conflict", replaced("metadata:", "=======\r\nmetadata:"),
@@ -198,15 +202,18 @@ func TestRead_Invalid(t *testing.T) {
 			`line 3: control character '\u2028'; remove it`},
 		{"anchor that contains itself", "a: &a [*a]\n",
 			`document 1: not YAML: anchor 'a' value contains itself; correct it, or delete the file and record it anew with -update`},
-		{"a bomb", bomb(9), `document 1: not YAML: document contains excessive aliasing; correct it, or delete the file and record it anew with -update`},
+		{
+			"a bomb", bomb(9),
+			`document 1: not YAML: document contains excessive aliasing; correct it, or delete the file and record it anew with -update`,
+		},
 		{"brackets without end", strings.Repeat("[", 100_000),
 			`document 1: not YAML: exceeded max depth of 10000; correct it, or delete the file and record it anew with -update`},
 		{"a byte order mark inside, as copies have it", replaced("spec:", "\ufeffspec:"),
 			`line 5: control character '\ufeff'; remove it`},
 		{"no key", replaced("          app: orders-db", "          ~: x"),
-			`document 1: not YAML: a key that is no text; correct it, or delete the file and record it anew with -update`},
+			`document 1: not YAML: a key that is not a string; correct it, or delete the file and record it anew with -update`},
 		{"a list as a key", replaced("          app: orders-db", "          [a]: x"),
-			`document 1: not YAML: a key that is no text; correct it, or delete the file and record it anew with -update`},
+			`document 1: not YAML: a key that is not a string; correct it, or delete the file and record it anew with -update`},
 		{"a key given twice, in two ways of writing",
 			replaced("          app: orders-db", "          app: orders-db\n          \"app\": x"),
 			`document 1, line 14: app: given twice; remove one of them`},
@@ -311,84 +318,88 @@ func FuzzRead(f *testing.F) {
 			}
 			text = []byte(whole[:i] + string(text) + whole[i:])
 		}
-		read, err := parse("x.yaml", text)
+		read, err := Parse("x.yaml", text)
 		if err != nil {
 			if invalid := (*InvalidError)(nil); !errors.As(err, &invalid) {
 				t.Errorf("error of type %T", err)
 			}
 			return
 		}
-		if len(read.Cilium) > 0 {
-			checkRead(t, read, text, read.Cilium, &CiliumNetworkPolicy{
+		added := Policy(policy("added", 1))
+		if read.Dialect == Cilium {
+			added = &CiliumNetworkPolicy{
 				ObjectMeta: metav1.ObjectMeta{Name: "added"}, Spec: cilium.Spec{Egress: []cilium.EgressRule{{}}},
-			})
-			checkEdits(t, read, read.Cilium, func(p *CiliumNetworkPolicy) *CiliumNetworkPolicy {
-				p = p.DeepCopy()
-				p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):],
-					cilium.EgressRule{ToEntities: []string{cilium.World}})
-				return p
-			})
-			return
+			}
 		}
-		checkRead(t, read, text, read.Policies, policy("added", 1))
-		checkEdits(t, read, read.Policies, func(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
-			p = p.DeepCopy()
-			p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):], policy("added", 1).Spec.Egress...)
-			return p
-		})
+		checkRead(t, read, text, added)
+		checkEdits(t, read)
 	})
 }
 
+// withOtherRules returns a copy of a policy without its first egress rule and with another one.
+func withOtherRules(p Policy) Policy {
+	switch p := p.DeepCopyObject().(type) {
+	case *CiliumNetworkPolicy:
+		p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):],
+			cilium.EgressRule{ToEntities: []string{cilium.World}})
+		return p
+	case *networkingv1.NetworkPolicy:
+		p.Spec.Egress = append(p.Spec.Egress[min(1, len(p.Spec.Egress)):], policy("added", 1).Spec.Egress...)
+		return p
+	}
+	return nil
+}
+
 // checkRead rewrites a file that was read, with its own policies and with one more.
-func checkRead[P Policy](t *testing.T, read *File, text []byte, policies []P, added P) {
-	unchanged, err := rewrite(read, read.Header, policies)
+func checkRead(t *testing.T, read *File, text []byte, added Policy) {
+	unchanged, err := read.Rewrite(read.Header, read.Policies)
 	if err != nil || string(unchanged) != string(text) {
 		t.Errorf("rewritten with its own policies, the file changed (%v):\n%s", err, unchanged)
 	}
-	if diff := Diff(policies, policies); diff != "" {
+	if diff := Diff(read.Policies, read.Policies); diff != "" {
 		t.Errorf("policies differ from themselves:\n%s", diff)
 	}
-	rewritten, err := rewrite(read, Header{Test: "Test"}, []P{added})
+	rewritten, err := read.Rewrite(Header{Test: "Test"}, []Policy{added})
 	if err != nil {
 		t.Fatalf("add a policy: %v", err)
 	}
-	again, err := parse("x.yaml", rewritten)
+	again, err := Parse("x.yaml", rewritten)
 	if err != nil {
 		t.Fatalf("read what was written: %v\n%s", err, rewritten)
 	}
-	for _, p := range append(read.others([]metav1.Object{added}), added) {
-		if !containsSame(again.all(), p) {
+	for _, p := range append(read.others([]Policy{added}), added) {
+		if !containsSame(again.Policies, p) {
 			t.Errorf("policy %s is not in the rewritten file:\n%s", nameOf(p), rewritten)
 		}
 	}
 }
 
 // checkEdits changes every policy of a file that was read, and writes it.
-func checkEdits[P Policy](t *testing.T, read *File, policies []P, change func(P) P) {
-	var changed []P
-	for _, p := range policies {
-		changed = append(changed, change(p))
+func checkEdits(t *testing.T, read *File) {
+	var changed []Policy
+	for _, p := range read.Policies {
+		changed = append(changed, withOtherRules(p))
 	}
-	rewritten, err := rewrite(read, read.Header, changed)
+	rewritten, err := read.Rewrite(read.Header, changed)
 	if err != nil {
 		t.Fatalf("change the policies: %v", err)
 	}
-	again, err := parse("x.yaml", rewritten)
+	again, err := Parse("x.yaml", rewritten)
 	if err != nil {
 		t.Fatalf("read what was changed: %v\n%s", err, rewritten)
 	}
 	for _, p := range changed {
-		if !containsSame(again.all(), p) {
+		if !containsSame(again.Policies, p) {
 			t.Errorf("policy %s is not as it was changed:\n%s", p.GetName(), rewritten)
 		}
 	}
-	second, err := rewrite(again, read.Header, changed)
+	second, err := again.Rewrite(read.Header, changed)
 	if err != nil || string(second) != string(rewritten) {
 		t.Errorf("the second time it changes (%v):\n%s\nfirst:\n%s", err, second, rewritten)
 	}
 }
 
-func containsSame(policies []metav1.Object, p metav1.Object) bool {
+func containsSame(policies []Policy, p Policy) bool {
 	for _, q := range policies {
 		if nameOf(p) == nameOf(q) && same(p, q) {
 			return true

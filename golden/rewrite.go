@@ -6,9 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/netzero-dev/netzero/internal/kubeyaml"
 )
 
@@ -20,36 +17,35 @@ import (
 // expanded. Documents with other names belong to the user and stay in place, unchanged. New policies follow at the end,
 // or in the list at the end of the file. If the file already holds every given policy, the result is the file byte for
 // byte. Otherwise line ends become LF, and an outdated header is replaced.
-func (f *File) Rewrite(h Header, policies []*networkingv1.NetworkPolicy) ([]byte, error) {
-	return rewrite(f, h, policies)
-}
-
-// RewriteCilium is Rewrite for the other dialect.
-func (f *File) RewriteCilium(h Header, policies []*CiliumNetworkPolicy) ([]byte, error) {
-	return rewrite(f, h, policies)
-}
-
-func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
-	sorted, err := byName(policies)
+//
+// Rewrite fails if the policies have another dialect than the file, a name is missing or used twice, or [Read] would
+// reject the result. It writes nothing: see [Update].
+func (f *File) Rewrite(h Header, policies []Policy) ([]byte, error) {
+	policies, err := sorted(policies)
 	if err != nil {
 		return nil, fmt.Errorf("rewrite golden %s: %w", f.Path, err)
 	}
-	pending := make(map[name]metav1.Object)
-	for _, p := range sorted {
-		pending[nameOf(p)] = p
+	if len(policies) > 0 && len(f.Policies) > 0 {
+		if _, err := commonDialect([]Policy{f.Policies[0], policies[0]}); err != nil {
+			return nil, fmt.Errorf("rewrite golden %s: %w", f.Path, err)
+		}
+	}
+	wanted := make(map[objectName]Policy)
+	for _, p := range policies {
+		wanted[nameOf(p)] = p
 	}
 
 	var b strings.Builder
-	renewed := !f.Header.equal(h)
-	if renewed {
+	replacesHeader := !f.Header.equal(h)
+	if replacesHeader {
 		b.WriteString(h.String())
 	}
 	changed := f.OtherTest(h.Test) != "" || !slices.Equal(f.Header.Tests, h.Tests)
-	inHeader := true         // up to and including the first policy
-	added := f.added(sorted) // policies that no document has
+	inHeader := true // up to and including the first policy
+	missing := f.missing(policies)
 	for i, d := range f.documents {
 		comments, content := kubeyaml.LeadingComments(d.Body)
-		if inHeader && renewed {
+		if inHeader && replacesHeader {
 			comments = withoutHeader(comments)
 		}
 		if d.IsEmpty() {
@@ -57,22 +53,22 @@ func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
 			continue
 		}
 		inHeader = false
-		policies, differs := d.with(pending)
-		if d.takes(added) && f.isLast(i) {
-			policies, differs, added = append(policies, added...), true, nil
+		updated, differs := d.updated(wanted)
+		if d.canHold(missing) && f.isLast(i) {
+			updated, differs, missing = append(updated, missing...), true, nil
 		}
 		if !differs {
 			writeDocument(&b, d.Separator, comments+content)
 			continue
 		}
 		changed = true
-		text, err := d.saying(policies)
+		text, err := d.edit(updated)
 		if err != nil {
 			return nil, fmt.Errorf("rewrite golden %s: %w", f.Path, err)
 		}
 		writeDocument(&b, d.Separator, comments+text)
 	}
-	for _, p := range added {
+	for _, p := range missing {
 		changed = true
 		text, err := policyText(p)
 		if err != nil {
@@ -87,19 +83,19 @@ func rewrite[P Policy](f *File, h Header, policies []P) ([]byte, error) {
 	if !changed {
 		return bytes.Clone(f.text), nil
 	}
-	if err := check(b.String(), append(f.others(sorted), sorted...)); err != nil {
+	if err := verify(b.String(), append(f.others(policies), policies...)); err != nil {
 		return nil, fmt.Errorf("rewrite golden %s: %w", f.Path, err)
 	}
 	return []byte(b.String()), nil
 }
 
-// added returns the given policies that are missing from the file.
-func (f *File) added(policies []metav1.Object) []metav1.Object {
-	has := make(map[name]bool)
+// missing returns the given policies that the file does not have.
+func (f *File) missing(policies []Policy) []Policy {
+	has := make(map[objectName]bool)
 	for _, p := range f.all() {
 		has[nameOf(p)] = true
 	}
-	return slices.DeleteFunc(slices.Clone(policies), func(p metav1.Object) bool { return has[nameOf(p)] })
+	return slices.DeleteFunc(slices.Clone(policies), func(p Policy) bool { return has[nameOf(p)] })
 }
 
 // isLast reports whether nothing but comments follows a document.
@@ -107,10 +103,10 @@ func (f *File) isLast(i int) bool {
 	return !slices.ContainsFunc(f.documents[i+1:], func(d document) bool { return !d.IsEmpty() })
 }
 
-// with returns the document's policies, with the given ones in place of different ones of the same name.
-func (d document) with(policies map[name]metav1.Object) (all []metav1.Object, differs bool) {
+// updated returns the document's policies. A wanted one replaces a different one of the same name.
+func (d document) updated(wanted map[objectName]Policy) (all []Policy, differs bool) {
 	for _, p := range d.policies {
-		if other := policies[nameOf(p)]; other != nil && !same(other, p) {
+		if other := wanted[nameOf(p)]; other != nil && !same(other, p) {
 			p, differs = other, true
 		}
 		all = append(all, p)
@@ -118,8 +114,8 @@ func (d document) with(policies map[name]metav1.Object) (all []metav1.Object, di
 	return all, differs
 }
 
-// saying returns the document's text after its leading comments, changed to hold the given policies.
-func (d document) saying(policies []metav1.Object) (string, error) {
+// edit returns the document's text after its leading comments, changed to hold the given policies.
+func (d document) edit(policies []Policy) (string, error) {
 	from, err := d.treeOf(d.policies)
 	if err != nil {
 		return "", err
@@ -128,10 +124,10 @@ func (d document) saying(policies []metav1.Object) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	body, ok := d.Edit(kubeyaml.Change{From: from, To: to, Identity: identityOf, Holds: func(body string) bool {
+	body, ok := d.Document.Edit(kubeyaml.Change{From: from, To: to, Identity: identityOf, Holds: func(body string) bool {
 		got, invalid := decode(document{Document: kubeyaml.Document{Body: body, Line: 1}})
-		return invalid == nil && slices.EqualFunc(got.policies, policies, func(a, b metav1.Object) bool {
-			return bytes.Equal(encode(plain(a)), encode(plain(b)))
+		return invalid == nil && slices.EqualFunc(got.policies, policies, func(a, b Policy) bool {
+			return bytes.Equal(encode(strip(a)), encode(strip(b)))
 		})
 	}})
 	if ok {
@@ -194,12 +190,12 @@ func needsSeparator(text string) bool {
 }
 
 // others returns the file's policies that none of the given ones replaces.
-func (f *File) others(policies []metav1.Object) []metav1.Object {
-	replaced := make(map[name]bool)
+func (f *File) others(policies []Policy) []Policy {
+	replaced := make(map[objectName]bool)
 	for _, p := range policies {
 		replaced[nameOf(p)] = true
 	}
-	var others []metav1.Object
+	var others []Policy
 	for _, p := range f.all() {
 		if !replaced[nameOf(p)] {
 			others = append(others, p)
@@ -208,9 +204,9 @@ func (f *File) others(policies []metav1.Object) []metav1.Object {
 	return others
 }
 
-// all returns the file's policies, of whichever dialect.
-func (f *File) all() []metav1.Object {
-	var all []metav1.Object
+// all returns the policies as they were read, whatever the caller has done to f.Policies.
+func (f *File) all() []Policy {
+	var all []Policy
 	for _, d := range f.documents {
 		all = append(all, d.policies...)
 	}

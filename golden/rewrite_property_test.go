@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	yamlv3 "go.yaml.in/yaml/v3"
-	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	npolicy "github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
@@ -31,16 +29,10 @@ func TestRewrite_MinimalChange(t *testing.T) {
 			drawBinaries(seed+1, after)
 		}
 		t.Run(fmt.Sprintf("kubernetes/%d", seed), func(t *testing.T) {
-			checkUpdate(t, r, networkpolicy.Dialect{Scope: scope}.Generate(before),
-				func(f *File) []*networkingv1.NetworkPolicy { return f.Policies },
-				func(p []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
-					return networkpolicy.Dialect{Scope: scope}.Merge(p, after)
-				})
+			checkUpdate(t, r, npolicy.As[Policy](networkpolicy.Dialect{Scope: scope}), before, after)
 		})
-		c := ciliumpolicy.Dialect{Scope: scope}
 		t.Run(fmt.Sprintf("cilium/%d", seed), func(t *testing.T) {
-			checkUpdate(t, r, c.Generate(before), func(f *File) []*CiliumNetworkPolicy { return f.Cilium },
-				func(p []*CiliumNetworkPolicy) []*CiliumNetworkPolicy { return c.Merge(p, after) })
+			checkUpdate(t, r, npolicy.As[Policy](ciliumpolicy.Dialect{Scope: scope}), before, after)
 		})
 	}
 }
@@ -73,21 +65,23 @@ func drawBinaries(seed uint64, flows []flow.Flow) {
 	}
 }
 
-func checkUpdate[P Policy](t *testing.T, r *rand.Rand, generated []P, of func(*File) []P, merge func([]P) []P) {
+// checkUpdate writes the policies of the flows before, edits them, and updates them for the flows after.
+func checkUpdate(t *testing.T, r *rand.Rand, d npolicy.Dialect[Policy], before, after []flow.Flow) {
 	header := Header{Test: "TestShop", Command: "go test ."}
+	generated := d.Generate(before)
 	text, err := Format(header, generated)
 	if err != nil {
 		t.Fatal(err)
 	}
 	edited := editText(t, r, string(text))
 	file := mustParse(t, edited)
-	for i, p := range of(file) {
+	for i, p := range file.Policies {
 		if !same(p, generated[i]) {
 			t.Fatalf("the edits changed what policy %s says:\n%s", p.GetName(), edited)
 		}
 	}
-	merged := merge(of(file))
-	updated, err := rewrite(file, header, merged)
+	merged := d.Merge(file.Policies, after)
+	updated, err := file.Rewrite(header, merged)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, edited)
 	}
@@ -97,21 +91,21 @@ func checkUpdate[P Policy](t *testing.T, r *rand.Rand, generated []P, of func(*F
 		t.Fatalf("edited:\n%s\nupdated:\n%s", edited, updated)
 	}
 	again := mustParse(t, string(updated))
-	for i, p := range of(again) {
-		if string(encode(plain(p))) != string(encode(plain(merged[i]))) {
+	for i, p := range again.Policies {
+		if string(encode(strip(p))) != string(encode(strip(merged[i]))) {
 			fail("policy %s is not what was merged", p.GetName())
 		}
 	}
-	second, err := rewrite(again, header, merge(of(again)))
+	second, err := again.Rewrite(header, d.Merge(again.Policies, after))
 	if err != nil || string(second) != string(updated) {
 		fail("a second update changes it (%v):\n%s", err, second)
 	}
 	for _, p := range merged {
-		old := slices.IndexFunc(of(file), func(q P) bool { return q.GetName() == p.GetName() })
+		old := slices.IndexFunc(file.Policies, func(q Policy) bool { return q.GetName() == p.GetName() })
 		if old < 0 {
 			continue
 		}
-		kept, whole := rulesByText(p), string(encode(mustTree(t, string(encode(plain(p))))))
+		kept, whole := rulesByText(p), string(encode(mustTree(t, string(encode(strip(p))))))
 		for rule, chunk := range chunks(file.documents[old].Body) {
 			isAliased := strings.Contains(chunk, " &same") || strings.Contains(chunk, " *same") // and may have been written out
 			if kept[rule] && !isAliased && !strings.Contains(string(updated), chunk) {
@@ -248,10 +242,10 @@ func chunks(body string) map[string]string {
 	return found
 }
 
-func rulesByText(p metav1.Object) map[string]bool {
+func rulesByText(p Policy) map[string]bool {
 	rules := make(map[string]bool)
 	var tree map[string]any
-	if yamlv3.Unmarshal(encode(plain(p)), &tree) != nil {
+	if yamlv3.Unmarshal(encode(strip(p)), &tree) != nil {
 		return nil
 	}
 	spec, _ := tree["spec"].(map[string]any)

@@ -28,7 +28,7 @@ spec:
 	for _, c := range []struct {
 		reason   string
 		text     string
-		policies []*networkingv1.NetworkPolicy
+		policies []Policy
 		want     string
 	}{
 		{"the same", header + writtenYAML, list(policy("checkout", 5432)), header + writtenYAML},
@@ -80,7 +80,10 @@ spec:
 			header + writtenYAML + "---\n" + strings.Replace(checkout6432, "metadata:\n", "metadata:\n  namespace: shop\n", 1)},
 		{"an annotation whose text looks like comments", writtenYAML[:strings.Index(writtenYAML, "spec:")] +
 			"  annotations:\n    a: |\n      x\n      # y\nspec: {podSelector: {}}\n", list(policy("checkout", 5432)),
-			header + writtenYAML[:strings.Index(writtenYAML, "spec:")] + "spec: {podSelector: {matchLabels: {app: checkout}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: orders-db}}}], ports: [{port: 5432, protocol: TCP}]}]}\n"},
+			header + writtenYAML[:strings.Index(
+				writtenYAML, "spec:",
+			)] + "spec: {podSelector: {matchLabels: {app: checkout}}, policyTypes: [Egress], " +
+				"egress: [{to: [{podSelector: {matchLabels: {app: orders-db}}}], ports: [{port: 5432, protocol: TCP}]}]}\n"},
 	} {
 		got, err := mustParse(t, c.text).Rewrite(testHeader, c.policies)
 		if err != nil {

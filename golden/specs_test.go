@@ -46,7 +46,7 @@ func TestRead_SeveralSpecs(t *testing.T) {
 	}
 	for reason, text := range map[string]string{"spec and specs": both, "another order": swapped} {
 		p := parsed(t, text)
-		if diff := Diff([]*CiliumNetworkPolicy{want}, []*CiliumNetworkPolicy{p}); diff != "" {
+		if diff := Diff(list(want), list(p)); diff != "" {
 			t.Errorf("%s: differs:\n%s", reason, diff)
 		}
 		if p.Spec.Description+strings.Join([]string{p.Specs[0].Description, p.Specs[len(p.Specs)-1].Description}, "") == "" {
@@ -54,10 +54,10 @@ func TestRead_SeveralSpecs(t *testing.T) {
 		}
 	}
 	other := parsed(t, strings.Replace(specsYAML, "5432", "6432", 1))
-	if diff := Diff([]*CiliumNetworkPolicy{want}, []*CiliumNetworkPolicy{other}); !strings.Contains(diff, `port: "6432"`) {
+	if diff := Diff(list(want), list(other)); !strings.Contains(diff, `port: "6432"`) {
 		t.Errorf("another port is no difference:\n%s", diff)
 	}
-	text, err := Format(Header{}, []*CiliumNetworkPolicy{want})
+	text, err := Format(Header{}, list(want))
 	if err != nil || strings.Contains(string(text), "\nspec:") {
 		t.Errorf("written as (%v):\n%s", err, text)
 	}
@@ -66,7 +66,7 @@ func TestRead_SeveralSpecs(t *testing.T) {
 func TestRead_InvalidSpecs(t *testing.T) {
 	for _, c := range []struct{ reason, old, new, want string }{
 		{"a policy for nodes is not for pods", "- endpointSelector:", "- nodeSelector: {}\n  endpointSelector:",
-			"document 1, line 18: specs[1].nodeSelector: a field of which no verdict is known here"},
+			"document 1, line 18: specs[1].nodeSelector: a field that is not supported here"},
 		{"which pods it is for is missing", "- endpointSelector:\n    matchLabels:\n      app: db\n  egress", "- egress",
 			"specs[1].endpointSelector: missing"},
 		{"a field that is not known", "    toPorts:", "    toService: []\n    toPorts:",
@@ -74,12 +74,12 @@ func TestRead_InvalidSpecs(t *testing.T) {
 		{"a list that is empty", "  - {} # nothing", "  - toEndpoints: []",
 			"line 22: specs[1].egress[0].toEndpoints: is an empty list"},
 		{"no rules", "  egress:\n  - {} # nothing\n", "",
-			"line 18: specs[1]: Required value: a policy has egress or ingress rules"},
+			"line 18: specs[1]: Required value: a policy needs egress or ingress rules"},
 		{"a spec without a value", "- endpointSelector:\n    matchLabels:\n      app: db\n  egress:\n  - {} # nothing", "-",
 			"specs[1]: has no value"},
 		{"no specs", specsYAML[strings.Index(specsYAML, "specs:"):], "specs: []\n", "line 5: specs: is an empty list"},
 		{"of another type", specsYAML[strings.Index(specsYAML, "specs:"):], "specs: {}\n",
-			"line 5: specs: holds a mapping where a list belongs"},
+			"line 5: specs: is a mapping, want a list"},
 		{"a protocol without a value", "protocol: TCP", "protocol: \"\"",
 			"line 17: specs[0].egress[0].toPorts[0].ports[0].protocol: is empty"},
 		{"a range that ends before it begins", "\"5432\"", "\"5432\"\n        endPort: 80",
@@ -89,7 +89,7 @@ func TestRead_InvalidSpecs(t *testing.T) {
 		if text == specsYAML {
 			t.Errorf("%s: nothing was replaced", c.reason)
 		}
-		if _, err := parse("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Parse("x.yaml", []byte(text)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.reason, err, c.want)
 		}
 	}
@@ -97,9 +97,9 @@ func TestRead_InvalidSpecs(t *testing.T) {
 
 func TestRewrite_SeveralSpecs(t *testing.T) {
 	file := mustParse(t, specsYAML)
-	p := file.Cilium[0].DeepCopy()
+	p := file.Policies[0].(*CiliumNetworkPolicy).DeepCopy()
 	p.Specs[0].Egress[0].ToPorts[0].Ports[0].Port = "6432"
-	got, err := file.RewriteCilium(file.Header, []*CiliumNetworkPolicy{p})
+	got, err := file.Rewrite(file.Header, list(p))
 	if err != nil {
 		t.Fatal(err)
 	}

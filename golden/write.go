@@ -12,8 +12,8 @@ import (
 const (
 	fileMode      = 0o644
 	directoryMode = 0o755
-	maxLinks      = 40 // as Linux follows at most
-	temporary     = ".netzero-*.tmp"
+	maxLinks      = 40               // as Linux follows at most
+	temporaryName = ".netzero-*.tmp" // a pattern of os.CreateTemp and filepath.Match
 )
 
 // Write writes the text to path, or leaves everything unchanged.
@@ -24,21 +24,21 @@ const (
 // belong to the user who called sudo (SUDO_UID, SUDO_GID). Write waits for an [Update] of a file in that directory, and
 // removes the temporary files of writers that were killed.
 func Write(path string, text []byte) error {
-	return put(path, text, lock)
+	return writeFile(path, text, lock)
 }
 
-// put is Write, with the directory locked by lock while there is a temporary file in it.
-func put(path string, text []byte, lock func(dir string) (unlock func(), err error)) (err error) {
+// writeFile is Write with a lock for the directory. It holds the lock while there is a temporary file in it.
+func writeFile(path string, text []byte, lock func(dir string) (unlock func(), err error)) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("write golden %s: %w", path, err)
 		}
 	}()
-	place, err := follow(path)
+	resolved, err := resolveLinks(path)
 	if err != nil {
 		return err
 	}
-	old, err := os.Lstat(place)
+	old, err := os.Lstat(resolved)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		old = nil
@@ -47,7 +47,7 @@ func put(path string, text []byte, lock func(dir string) (unlock func(), err err
 	case !old.Mode().IsRegular():
 		return errors.New("not a regular file")
 	case old.Size() == int64(len(text)):
-		if current, err := os.ReadFile(place); err == nil && bytes.Equal(current, text) {
+		if current, err := os.ReadFile(resolved); err == nil && bytes.Equal(current, text) {
 			return nil
 		}
 	}
@@ -55,24 +55,24 @@ func put(path string, text []byte, lock func(dir string) (unlock func(), err err
 	if err != nil {
 		return err
 	}
-	made, err := makeDirectories(filepath.Dir(place), user)
+	created, err := makeDirectories(filepath.Dir(resolved), user)
 	if err == nil {
 		var unlock func()
-		if unlock, err = lock(filepath.Dir(place)); err == nil {
-			err = replace(place, text, old, user)
+		if unlock, err = lock(filepath.Dir(resolved)); err == nil {
+			err = replace(resolved, text, old, user)
 			unlock()
 		}
 	}
 	if err != nil {
-		for _, dir := range made {
+		for _, dir := range created {
 			os.Remove(dir) // only if it is empty still
 		}
 	}
 	return err
 }
 
-// follow returns the file at the end of a path's links, which need not exist.
-func follow(path string) (string, error) {
+// resolveLinks returns the file at the end of a path's links, which need not exist.
+func resolveLinks(path string) (string, error) {
 	for range maxLinks {
 		info, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -84,25 +84,25 @@ func follow(path string) (string, error) {
 		if info.Mode()&fs.ModeSymlink == 0 {
 			return path, nil
 		}
-		named, err := os.Readlink(path)
+		link, err := os.Readlink(path)
 		if err != nil {
 			return "", err
 		}
-		if !filepath.IsAbs(named) {
+		if !filepath.IsAbs(link) {
 			// The directory may itself be a link: then ".." leads elsewhere than the text suggests.
 			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 			if err != nil {
 				return "", err
 			}
-			named = filepath.Join(dir, named)
+			link = filepath.Join(dir, link)
 		}
-		path = named
+		path = link
 	}
 	return "", errors.New("too many symbolic links")
 }
 
 // makeDirectories creates dir and its missing parents. It returns the created ones, deepest first, on failure too.
-func makeDirectories(dir string, user *owner) (made []string, err error) {
+func makeDirectories(dir string, user *owner) (created []string, err error) {
 	var missing []string
 	for d := dir; ; d = filepath.Dir(d) {
 		info, err := os.Stat(d)
@@ -124,21 +124,21 @@ func makeDirectories(dir string, user *owner) (made []string, err error) {
 		if err := os.Mkdir(missing[i], directoryMode); errors.Is(err, fs.ErrExist) {
 			continue // another test was faster
 		} else if err != nil {
-			return made, err
+			return created, err
 		}
-		made = append([]string{missing[i]}, made...)
+		created = append([]string{missing[i]}, created...)
 		if user != nil {
 			if err := os.Chown(missing[i], user.uid, user.gid); err != nil {
-				return made, err
+				return created, err
 			}
 		}
 	}
-	return made, nil
+	return created, nil
 }
 
-// replace puts the text in the place of a file. old is nil for a new one.
+// replace replaces a file by one with the text. old is nil for a new file.
 func replace(path string, text []byte, old fs.FileInfo, user *owner) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), temporary)
+	file, err := os.CreateTemp(filepath.Dir(path), temporaryName)
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func removeTemporary(dir string) {
 		return
 	}
 	for _, e := range entries {
-		if ours, _ := filepath.Match(temporary, e.Name()); ours && e.Type().IsRegular() {
+		if ours, _ := filepath.Match(temporaryName, e.Name()); ours && e.Type().IsRegular() {
 			os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}

@@ -3,11 +3,11 @@ package netzerotest
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/recorder"
 )
 
 // Customize adds a container that testcontainers-go starts to this recording, from its first packet on. The container
@@ -29,7 +29,10 @@ import (
 //
 // A container that does not get the recording may still be detected: see the package documentation.
 func (r *Recording) Customize(req *testcontainers.GenericContainerRequest) error {
-	return r.mark(req, "")
+	if err := r.customize(req, recorder.Role{}); err != nil {
+		return fmt.Errorf("netzero: %w", err)
+	}
+	return nil
 }
 
 // As is [Recording.Customize] for a container with this name in the policy. name is a DNS label (RFC 1123), or
@@ -40,85 +43,72 @@ func (r *Recording) Customize(req *testcontainers.GenericContainerRequest) error
 // Containers of one name are replicas of one workload and share its policy. Run returns an error if the name is
 // invalid.
 func (r *Recording) As(name string) testcontainers.ContainerCustomizer {
-	return testcontainers.CustomizeRequestOption(func(req *testcontainers.GenericContainerRequest) error {
-		if err := checkWorkloadName("As", name); err != nil {
-			return err
-		}
-		if docker.IsPeer(req.Labels) {
-			return fmt.Errorf("netzero: As(%q): the request is for a peer, which has no policy (AsPeer, or label %s): keep one of the two",
-				name, docker.LabelPeer)
-		}
-		return r.mark(req, name)
-	})
+	return r.customizer("As", recorder.Role{Name: name})
 }
 
-// mark adds labels and hooks to a request, to connect its container with the recording. Other test processes identify
-// the container's owner by the labels. The hooks pass the container's ID to this process even if the image drops the
-// labels.
-func (r *Recording) mark(req *testcontainers.GenericContainerRequest, name string) error {
-	if r.live == nil {
-		return nil // nothing is recorded
+// AsPeer is [Recording.As] for a container that another team operates in production, such as a database with replicas,
+// backups and clients that your tests do not have. It is recorded, and the policies of others name it, but it gets no
+// policy of its own:
+//
+//	db, err := postgres.Run(ctx, "postgres:17", rec.AsPeer("orders-db"))
+//
+// For a container that Run does not start, such as one of a compose file, set the label dev.netzero.peer to true. Run
+// returns an error if the name is invalid, or if the request was also passed to [Recording.As].
+func (r *Recording) AsPeer(name string) testcontainers.ContainerCustomizer {
+	return r.customizer("AsPeer", recorder.Role{Name: name, Peer: true})
+}
+
+// Adopt adds a running container to this recording, from now on: one that TestMain or an earlier test started, or that
+// [testcontainers.GenericContainerRequest].Reuse brought back. name is its name in the policy, as with [Recording.As]:
+//
+//	func TestCheckout(t *testing.T) {
+//		rec := netzerotest.Record(t)
+//		if err := rec.Adopt(t.Context(), db, "orders-db"); err != nil {
+//			t.Fatal(err)
+//		}
+//
+// The container gets a policy of its own, unless its label dev.netzero.peer is true: see [Recording.AsPeer]. The policy
+// does not contain the flows from before. It contains later traffic over connections that the container keeps open.
+//
+// Adopt returns an error if the name is invalid, the container has another name already, does not run or cannot be
+// inspected, or the recording has ended. If nothing is recorded, Adopt only checks the name.
+func (r *Recording) Adopt(ctx context.Context, container testcontainers.Container, name string) error {
+	err := endpoint.CheckName(name)
+	switch {
+	case err != nil || r.live == nil:
+	case r.ended():
+		err = fmt.Errorf("the recording of %s has ended: call Adopt in the running test", r.tb.Name())
+	default:
+		err = r.live.Adopt(ctx, container, name)
 	}
-	if r.ended() {
-		return fmt.Errorf("netzero: the recording of %s has ended, so it cannot take in a container: pass that of the test that runs", r.tb.Name())
+	if err != nil {
+		return fmt.Errorf("netzero: Adopt(%q): %w", name, err)
 	}
-	r.live.ExpectContainers()
-	was := req.Labels[docker.LabelWorkload]
-	if name != "" && was != "" && was != name {
-		return fmt.Errorf("netzero: As(%q): the request was named %q already: keep one, and copy a request that is for several containers", name, was)
-	}
-	req.LifecycleHooks = append(req.LifecycleHooks, r.hooks(name))
-	if req.ShouldBuildImage() {
-		return nil // labels would also reach the image, and from there the containers of other runs
-	}
-	labels := make(map[string]string, len(req.Labels)+2)
-	maps.Copy(labels, req.Labels) // the caller may reuse its map
-	labels[docker.LabelRecording] = r.live.Label()
-	if name != "" {
-		labels[docker.LabelWorkload] = name
-	}
-	req.Labels = labels
 	return nil
 }
 
-// hooks returns the hooks of one request. For a reused container, testcontainers runs only the hooks from PostStarts
-// on.
-func (r *Recording) hooks(name string) testcontainers.ContainerLifecycleHooks {
-	claim := func(_ context.Context, c testcontainers.Container) error {
-		r.live.Attach(c.GetContainerID(), name)
-		return nil
-	}
-	starting := func(_ context.Context, c testcontainers.Container) error {
-		r.live.Attach(c.GetContainerID(), name)
-		r.live.BeginWait(c.GetContainerID())
-		return nil
-	}
-	started := func(ctx context.Context, c testcontainers.Container) error {
-		if err := starting(ctx, c); err != nil {
-			return err
+// customizer returns the result of As and AsPeer.
+func (r *Recording) customizer(function string, role recorder.Role) testcontainers.ContainerCustomizer {
+	return testcontainers.CustomizeRequestOption(func(req *testcontainers.GenericContainerRequest) error {
+		err := role.Check(req.Labels)
+		if err == nil {
+			err = r.customize(req, role)
 		}
-		if pid := processOf(ctx, c); pid != 0 && !r.live.RunsHere(c.GetContainerID(), pid) && processOf(ctx, c) == pid {
-			r.live.MarkRemote(c.GetContainerID())
+		if err != nil {
+			return fmt.Errorf("netzero: %s(%q): %w", function, role.Name, err)
 		}
 		return nil
-	}
-	ready := func(_ context.Context, c testcontainers.Container) error {
-		r.live.EndWait(c.GetContainerID())
-		return nil
-	}
-	return testcontainers.ContainerLifecycleHooks{
-		PostCreates: []testcontainers.ContainerHook{claim},
-		PreStarts:   []testcontainers.ContainerHook{starting},
-		PostStarts:  []testcontainers.ContainerHook{started},
-		PostReadies: []testcontainers.ContainerHook{ready},
-	}
+	})
 }
 
-// processOf returns the process ID of a container as its engine reports it, or 0 if the container does not run.
-func processOf(ctx context.Context, c testcontainers.Container) int {
-	is, err := c.Inspect(ctx)
-	if err != nil || is.State == nil || !is.State.Running {
-		return 0
+// customize connects the container of a request with the recording, if there is one.
+func (r *Recording) customize(req *testcontainers.GenericContainerRequest, role recorder.Role) error {
+	if r.live == nil {
+		return nil
 	}
-	return is.State.Pid
+	if r.ended() {
+		return fmt.Errorf("the recording of %s has ended and cannot record a container: "+
+			"pass the recording of the running test", r.tb.Name())
+	}
+	return r.live.Customize(req, role)
 }

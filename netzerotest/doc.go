@@ -30,7 +30,7 @@
 //   - it shares a compose project or a network with such a container.
 //
 // A notice lists all other containers that testcontainers started meanwhile, because packages that are tested at the
-// same time share its session. Containers that ran before are peers. docs/containers.md has the rules.
+// same time share its session. Containers that ran before are peers. See [the rules].
 //
 // # Packages
 //
@@ -44,7 +44,10 @@
 // is set), with NETZERO=require and with -update. NETZERO=off records nothing. This command lists all that a machine
 // lacks, and how to fix it:
 //
-//	go run github.com/netzero-dev/netzero/netzerotest/doctor
+//	go run github.com/netzero-dev/netzero/netzerotest/cmd/netzero doctor
+//
+// In CI, results are also shown as attributes of the test and, on GitHub, in the step summary and as annotations.
+// NETZERO_CI=off turns this off.
 //
 // A golden file is never written in CI, after a test that failed, was skipped or panicked, or from a recording that
 // lost events.
@@ -58,5 +61,8 @@
 //
 // Tests that run in parallel in one process are attributed by goroutine: a flow belongs to the recording of the
 // goroutine that opened it, or that started the process that opened it. A flow that no recorded test opened is in all
-// recordings that overlap, and a notice lists it (docs/attribution.md).
+// overlapping recordings, and a notice lists it. See [attribution].
+//
+// [the rules]: https://github.com/netzero-dev/netzero/blob/main/docs/containers.md
+// [attribution]: https://github.com/netzero-dev/netzero/blob/main/docs/attribution.md
 package netzerotest

@@ -1,52 +1,65 @@
 package netzerotest
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"path/filepath"
-	"runtime"
 
 	"github.com/netzero-dev/netzero/internal/check"
+	"github.com/netzero-dev/netzero/internal/ci"
+	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/gotest"
+	"github.com/netzero-dev/netzero/internal/rdns"
+	"github.com/netzero-dev/netzero/internal/recorder"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/internal/scrub"
 )
 
 // finish ends the recording and checks it.
 func (r *Recording) finish() {
 	r.tb.Helper()
-	before, byItself := r.tb.Failed(), failedByItself(r.tb)
+	before, alone := r.tb.Failed(), r.tb.failedAlone()
 	defer func() {
 		if !before && r.tb.Failed() {
-			noteFailure(r.tb)
+			failures.Add(r.tb.Name())
 		}
 	}()
-	recorded, err := r.stop(byItself)
-	defer r.writeRecording(recorded, err)
+	recorded, err := r.stop(alone)
+	var result check.Result // zero if the recording is not checked
+	defer func() { r.writeRecording(recorded, err, result) }()
 	name := r.tb.Name()
 	if r.tb.Skipped() {
-		skipped.Store(true)
+		used.AddSkipped()
 	}
 	var option *recording.OptionError
 	switch {
-	case unwinding() && !r.tb.Failed() && !r.tb.Skipped():
-		return // the reason for the failure is a panic or a goroutine that exited
-	case byItself && r.env.update:
-		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, packageDir.Relative(r.golden), what(r.tb))
+	case gotest.IsUnwinding() && !r.tb.Failed() && !r.tb.Skipped():
+		err = errors.Join(err, errors.New("the test panicked, or its goroutine exited")) // it may have opened more flows
 		return
-	case byItself:
+	case alone && r.settings.Update:
+		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, packageDir.Relative(r.golden), r.tb)
+		return
+	case alone:
 		return // the test did not work, so its own message comes first
 	case errors.As(err, &option):
 		r.tb.Errorf("netzero: %s: %v", name, option)
 	case err != nil:
-		lost := report.Report{Test: name, Golden: packageDir.Relative(r.golden), Workload: r.config.workload, Lost: err.Error()}
+		lost := report.Report{
+			Test: name, Golden: packageDir.Relative(r.golden), Workload: r.config.placement.Workload, Lost: err.Error(),
+		}
 		r.tb.Errorf("%s", lost)
+		r.publish(lost, nil)
 	case r.tb.Skipped():
 		r.tb.Logf("netzero: %s: not compared: the test was skipped", name)
-	case r.env.update && before: // NetZero failed a part of it
-		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, packageDir.Relative(r.golden), what(r.tb))
+	case r.settings.Update && before: // NetZero failed a part of it
+		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, packageDir.Relative(r.golden), r.tb)
 	default:
-		r.check(recorded)
+		result = r.check(recorded)
 	}
-	r.tellLeftovers()
+	r.reportLeftovers()
 }
 
 // stop ends the live recording and returns it. Unless quiet is set, it prints the lines that are shown even without -v.
@@ -58,43 +71,22 @@ func (r *Recording) stop(quiet bool) (recording.Recording, error) {
 	r.left = r.live.Leftovers()
 	err = errors.Join(released, r.live.Check(), err)
 	err = errors.Join(err, r.live.Close())
-	for _, text := range recorded.Announced {
-		if !quiet {
-			announce(text)
+	recorded.Losses = recording.LossesOf(err)
+	for _, n := range recorded.Notices {
+		if n.Code.Announced() && !quiet {
+			gotest.Announce(r.tb.Name() + ": " + n.Text)
 		}
 	}
 	r.final = append(make([]Flow, 0, len(recorded.Flows)), recorded.Flows...)
 	return recorded, err
 }
 
-// unwinding reports whether this cleanup runs because the test panicked or its goroutine exited. tb.Failed does not
-// report either of them yet.
-func unwinding() bool { return unwindsBy("runtime.gopanic") || unwindsBy("runtime.Goexit") }
-
-// unwindsBy reports whether the caller runs in a deferred call, started by the given function of the runtime.
-func unwindsBy(function string) bool { return hasCaller(func(f string) bool { return f == function }) }
-
-// hasCaller reports whether like returns true for a function on the call stack.
-func hasCaller(like func(function string) bool) bool {
-	pcs := make([]uintptr, 128)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
-	for {
-		frame, more := frames.Next()
-		if like(frame.Function) {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
-}
-
 // check compares the recording with the golden file, or updates the file.
-func (r *Recording) check(recorded recording.Recording) {
+func (r *Recording) check(recorded recording.Recording) check.Result {
 	r.tb.Helper()
 	result, err := check.Run(recorded, r.checkOptions())
 	for _, line := range result.Announced {
-		announce(r.tb.Name() + ": " + line)
+		gotest.Announce(r.tb.Name() + ": " + line)
 	}
 	for _, m := range result.Messages {
 		if m.Fails {
@@ -105,19 +97,107 @@ func (r *Recording) check(recorded recording.Recording) {
 	}
 	if err != nil {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
+	} else {
+		r.publish(result.Report, result.Placed.Flows)
+	}
+	return result
+}
+
+// publish shows a report of the recording, with its flows in the cluster, where CI systems look for it.
+func (r *Recording) publish(of report.Report, flows []Flow) {
+	if !r.settings.CI.Attributes {
+		return
+	}
+	result := report.Result{
+		Report: of, Package: testedPackage().Path, Flows: flows,
+		Tree: ci.TreeOf(r.settings.CI.Workspace, string(packageDir), testPlaces()),
+	}
+	if of.RunningTest == "" { // otherwise it is that of another test
+		for _, a := range result.Attributes() {
+			r.tb.Attr(a.Name, a.Value)
+		}
+	}
+	if !r.settings.CI.GitHub {
+		return
+	}
+	ci.Annotate(result)
+	summarize(r.tb.Name(), result.Section())
+}
+
+// summarize appends a section about a test, or about a package, to GitHub's step summary.
+func summarize(name, section string) {
+	if err := ci.Summarize(section); err != nil {
+		gotest.Announce(name + ": " + err.Error())
 	}
 }
 
-// writeRecording writes a recording to the directory in NETZERO_RECORDINGS, if that is set. incomplete is the error of
-// the recording.
-func (r *Recording) writeRecording(recorded recording.Recording, incomplete error) {
+// writeRecording writes a recording to the directory in NETZERO_RECORDINGS, and with -artifacts to that of the test.
+// incomplete is the error of the recording, and result that of check.
+func (r *Recording) writeRecording(recorded recording.Recording, incomplete error, result check.Result) {
 	r.tb.Helper()
-	if r.env.recordings == "" {
+	artifacts := r.tb.artifacts()
+	if r.settings.Recordings == "" && artifacts == "" {
 		return
 	}
-	v := check.File(recorded, incomplete, r.checkOptions())
-	file := filepath.Join(r.env.recordings, check.FileName(v, packageDir, fileOf(r.tb)))
-	if err := v.Write(file); err != nil {
-		r.tb.Errorf("netzero: %s: NETZERO_RECORDINGS: %v", r.tb.Name(), err)
+	if !r.settings.Unscrubbed {
+		recorded = scrub.Recording(recorded)
 	}
+	v := check.RecordingFile(recorded, incomplete, result, r.checkOptions())
+	v.Started = r.started.UTC()
+	name := check.RecordingFileName(v, packageDir, r.tb.goldenName())
+	for variable, dir := range map[string]string{"NETZERO_RECORDINGS": r.settings.Recordings, "-artifacts": artifacts} {
+		if dir == "" {
+			continue
+		}
+		if err := v.Write(filepath.Join(dir, name)); err != nil {
+			r.tb.Errorf("netzero: %s: %s: %v", r.tb.Name(), variable, err)
+		}
+	}
+}
+
+// leftovers checks flows that tests of this process opened after they had ended.
+var leftovers check.Leftovers
+
+// reportLeftovers fails the running test if an earlier test left behind flows that its own golden file does not allow.
+// The message names the earlier test. Package testing does not allow failing a test that has ended.
+func (r *Recording) reportLeftovers() {
+	r.tb.Helper()
+	for _, ended := range r.left {
+		result, err := leftovers.Check(uint64(ended.ID), ended.Recorded, ended.Err, r.tb.Name())
+		if err != nil {
+			r.tb.Errorf("netzero: %v", err)
+		} else if result.Failed() {
+			r.tb.Errorf("%s", result)
+			r.publish(result, nil)
+		}
+	}
+}
+
+// leftoverOptions returns the settings for checking flows that the test opens after it has ended.
+func (r *Recording) leftoverOptions() check.Options {
+	return check.Options{
+		Test: r.tb.Name(), Package: testedPackage(), Golden: r.golden, Placement: r.config.placement,
+		Module: goroutine.Module(), Accept: acceptCommandHere(r.tb).String(), ReverseDNS: reverseDNS,
+	}
+}
+
+// checkOptions returns the settings for checking the recording.
+func (r *Recording) checkOptions() check.Options {
+	o := r.leftoverOptions()
+	o.Header, o.File = r.tb.header(), r.file
+	o.Header.Command = acceptCommand(r.tb).String()
+	o.Strict, o.Update = r.config.strict, r.settings.Update
+	o.Partial, o.Skipped = r.tb.isPartial(), r.tb.skippedAt
+	if r.tb.Failed() { // NetZero failed a part of it
+		o.Failed = fmt.Sprintf(
+			"%s had already failed: fix that first, because an update writes nothing after a failure", r.tb)
+	}
+	return o
+}
+
+// reverseDNS returns the names of addresses. It queries nothing while this process is recorded for another test, or by
+// the process that started it, because the queries would be flows of that recording.
+func reverseDNS(addrs []netip.Addr) (names map[netip.Addr]string) {
+	recorder.Unrecorded(func() { names = rdns.Names(context.Background(), addrs) })
+	return names
 }

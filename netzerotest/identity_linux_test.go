@@ -16,7 +16,7 @@ var writeIdentity = flag.Bool("write", false, "write docs/identity.md instead of
 
 var rowsDir = flag.String("rows", "", "a directory into which TestIdentities writes each row as data: NNN.json")
 
-// identityFile is the path, from this package's directory, of the document that TestIdentityDocumentIsCurrent writes.
+// identityFile is the path, from this package's directory, of the document that TestIdentityDocument_Current writes.
 const identityFile = "../docs/identity.md"
 
 // identityHead is the text before the table. A doubled apostrophe becomes a backtick.
@@ -41,8 +41,8 @@ A policy names the first match of this list. The [table](#the-table) has an exam
    an ExternalName say so. Any other name with a dot is an external host.
 10. The address.
 
-For example, a test dials ''localhost:49153'', where container ''redis'' publishes its port 6379. Rule 1 matches, and the
-policy has ''app=redis: 6379/TCP''.
+For example, a test dials ''localhost:49153'', where container ''redis'' publishes its port 6379. Rule 1 matches, and
+the policy has ''app=redis: 6379/TCP''.
 
 ## Never in a policy
 
@@ -66,10 +66,10 @@ ingress of the called workload.
   "no DNS" says that there is none.
 - **red**: the test fails, and nothing is written.
 
-Each row is a row of the test ''TestIdentities'' of package netzerotest: its input goes through the code that a recording
-runs after the kernel, and the policies of both dialects are compared with the row. To change a row, change the table of
-that test and run ''go test ./netzerotest -run TestIdentity -write'', which writes this file. The last column names
-further tests: those that record the row on a kernel, and those with more cases of it.
+Each row is a row of the test ''TestIdentities'' of package netzerotest. Its input goes through the code that a
+recording runs after the kernel, and the test compares the policies of both dialects with the row. To change a row,
+change the table of that test and run ''go test ./netzerotest -run TestIdentity -write'', which writes this file. The
+last column names further tests: those that record the row on a kernel, and those with more cases of it.
 
 | what was dialled | what is known about it | NetworkPolicy | CiliumNetworkPolicy | why | further tests |
 |---|---|---|---|---|---|
@@ -125,7 +125,7 @@ func (r identityRow) written(t *testing.T, result sceneResult, cilium bool) stri
 
 // plain are items that are not policy text.
 var plain = []string{
-	"nothing", "a notice", "no policy", "no DNS", "from nobody", "ingress is open", "allowed, and kept",
+	"nothing", "a notice", "no policy", "no DNS", "no ingress", "ingress is open", "allowed, and kept",
 }
 
 // cell returns the words of a dialect as a table cell.
@@ -184,8 +184,8 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
-// TestIdentityDocumentIsCurrent compares docs/identity.md with the table.
-func TestIdentityDocumentIsCurrent(t *testing.T) {
+// TestIdentityDocument_Current compares docs/identity.md with the table.
+func TestIdentityDocument_Current(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(identityHead)
 	for _, r := range identityRows {
@@ -201,13 +201,13 @@ func TestIdentityDocumentIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != b.String() {
-		t.Errorf("%s is not what the table says: run go test ./netzerotest -run TestIdentity -write", identityFile)
+		t.Errorf("%s differs from the table: run go test ./netzerotest -run TestIdentity -write", identityFile)
 	}
 }
 
-// TestIdentityRowsAreWhole checks that each row has all fields that a reader needs, is unique, and names tests that
+// TestIdentityRows_Complete checks that each row has all fields that a reader needs, is unique, and names tests that
 // exist.
-func TestIdentityRowsAreWhole(t *testing.T) {
+func TestIdentityRows_Complete(t *testing.T) {
 	exists := testsOfTheRepository(t)
 	seen := make(map[string]bool)
 	for _, r := range identityRows {
@@ -221,14 +221,14 @@ func TestIdentityRowsAreWhole(t *testing.T) {
 			t.Errorf("%s: a column is empty, or breaks the table", row)
 		}
 		if r.cilium == r.kubernetes {
-			t.Errorf("%s: leave the words for Cilium out where they are the same", row)
+			t.Errorf("%s: leave out the text for Cilium if it is the same", row)
 		}
 		isNoticed := strings.Contains(r.kubernetes+r.cilium, "a notice")
 		if isNoticed != (r.notice != "") || (r.kubernetes == "red") != (r.red != "") {
-			t.Errorf("%s: say which notice or error it is", row)
+			t.Errorf("%s: want the text of the notice or error", row)
 		}
 		if r.onlyTests && len(r.tests) == 0 {
-			t.Errorf("%s: no test holds it", row)
+			t.Errorf("%s: no test covers it", row)
 		}
 		for _, test := range r.tests {
 			if !exists[test] {

@@ -154,14 +154,14 @@ var nameRows = []identityRow{
 		cilium:     "toFQDNs api.stripe.com: 443/TCP",
 		why:        "An external host: its addresses change, its name does not.",
 		scene:      bareScene(lookedUp("api.stripe.com", 443)),
-		tests:      []string{"TestScripts/names", "TestScripts/servernames"},
+		tests:      []string{"TestScripts/names", "TestScripts/names_servername"},
 	},
 	{
 		dialled:    "`api.stripe.com`, without an answer",
 		known:      "it was looked up, and got no address",
 		kubernetes: "egress-names: api.stripe.com:*",
-		why:        "Its port is not known; only the look-up is allowed.",
-		scene:      bareScene(dial{name: "api.stripe.com"}), tests: []string{"TestScripts/failedlookups"},
+		why:        "Its port is not known; only the lookup is allowed.",
+		scene:      bareScene(dial{name: "api.stripe.com"}), tests: []string{"TestScripts/lookups_failed"},
 	},
 	{
 		dialled:    "a fake on localhost",
@@ -169,12 +169,12 @@ var nameRows = []identityRow{
 		kubernetes: "app=migrate: 8080/TCP; a notice",
 		why:        "The API server generates the name, so no test knows it. The notice lists the names that exist.",
 		scene: scene{
-			manifests: manifesttest.Orders + "---\n{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-}, spec: " +
-				"{template: {metadata: {labels: {app: m}}, spec: {containers: [{name: m}]}}}}\n",
+			manifests: manifesttest.Orders + "---\n{apiVersion: batch/v1, kind: Job, metadata: {generateName: migrate-}, " +
+				"spec: {template: {metadata: {labels: {app: m}}, spec: {containers: [{name: m}]}}}}\n",
 			options: []Option{Peer("127.0.0.1:43121", "migrate:8080")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
 		},
-		notice: "it goes by the label app=migrate", tests: []string{"TestRead_GenerateName"},
+		notice: "its label is taken to be app=migrate", tests: []string{"TestRead_GenerateName"},
 	},
 }
 
@@ -186,7 +186,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "It runs on nodes, where no selector finds it. Network plugins see its own port.",
 		scene:      bareScene(lookedUp("kubernetes.default.svc", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Rules"},
+		notice:     "no pod selector matches the API server", tests: []string{"TestAPIServer_Rules"},
 	},
 	{
 		dialled: "`kubernetes.default:443`", known: "the same",
@@ -194,7 +194,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name.",
 		scene:      bareScene(lookedUp("kubernetes.default", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
+		notice:     "no pod selector matches the API server", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled: "`kubernetes.default.svc.k8s.example.com:443`", known: "the same",
@@ -202,7 +202,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name, with any domain.",
 		scene:      bareScene(lookedUp("kubernetes.default.svc.k8s.example.com", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
+		notice:     "no pod selector matches the API server", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled: "`kubernetes:443`", known: "the same",
@@ -210,7 +210,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "A form of its name.",
 		scene:      bareScene(lookedUp("kubernetes", 443)),
-		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Names"},
+		notice:     "no pod selector matches the API server", tests: []string{"TestAPIServer_Names"},
 	},
 	{
 		dialled:    "`kubernetes:443`",
@@ -228,8 +228,9 @@ var apiServerRows = []identityRow{
 	{
 		dialled: "`kubernetes.default.svc:443`", known: "the manifests have its Endpoints, or EndpointSlices",
 		kubernetes: "172.18.0.2/32: 6443/TCP; 172.18.0.3/32: 6443/TCP", cilium: "toEntities kube-apiserver: 6443/TCP",
-		why:   "In Cilium a CIDR never matches a node.",
-		scene: scene{manifests: manifesttest.APIService + manifesttest.APIEndpoints, dials: []dial{lookedUp("kubernetes.default.svc", 443)}},
+		why: "In Cilium a CIDR never matches a node.",
+		scene: scene{manifests: manifesttest.APIService + manifesttest.APIEndpoints,
+			dials: []dial{lookedUp("kubernetes.default.svc", 443)}},
 		tests: []string{"TestAPIServer_Rules", "TestAPIServer_Addresses"},
 	},
 	{
@@ -238,7 +239,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "It has one port.",
 		scene:      bareScene(dial{name: "kubernetes.default.svc"}),
-		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_Rules"},
+		notice:     "no pod selector matches the API server", tests: []string{"TestAPIServer_Rules"},
 	},
 	{
 		dialled:    "container `kubernetes`, at its port 443",
@@ -269,7 +270,7 @@ var apiServerRows = []identityRow{
 			options: []Option{Peer("127.0.0.1:6443", "kubernetes.default.svc")},
 			dials:   []dial{{addr: "127.0.0.1", port: 6443, listener: "checkout.test"}},
 		},
-		notice: "the API server is in no pods",
+		notice: "no pod selector matches the API server",
 		tests:  []string{"TestAPIServer_Peers", "TestAPIServer_Rules"},
 	},
 	{
@@ -282,7 +283,7 @@ var apiServerRows = []identityRow{
 			env:   map[string]string{"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"},
 			dials: []dial{{addr: "10.96.0.1", port: 443}},
 		},
-		notice: "the API server is in no pods",
+		notice: "no pod selector matches the API server",
 		tests:  []string{"TestAPIServer_OnThisMachine", "TestAPIServer_Environment"},
 	},
 	{
@@ -291,7 +292,7 @@ var apiServerRows = []identityRow{
 		cilium:     "toEntities kube-apiserver: 443/TCP, 6443/TCP",
 		why:        "It is recognised by its executable; the test's port means nothing in a cluster.",
 		scene:      bareScene(dial{addr: "127.0.0.1", port: 43121, listener: "kube-apiserver"}),
-		notice:     "the API server is in no pods", tests: []string{"TestAPIServer_OnThisMachine"},
+		notice:     "no pod selector matches the API server", tests: []string{"TestAPIServer_OnThisMachine"},
 	},
 	{
 		dialled:    "etcd on localhost, by that `kube-apiserver`",
@@ -348,7 +349,7 @@ var addressRows = []identityRow{
 		why:        "Pods look names up, whatever the test did. The report counts this as one dependency.",
 		scene:      bareScene(lookedUp("search", 9200)),
 		shows:      showsAll,
-		tests:      []string{"TestResolvers_Rules", "TestScripts/told"},
+		tests:      []string{"TestResolvers_Rules", "TestScripts/report_destinations"},
 	},
 	{
 		dialled: "any name: `search:9200`", known: "`Resolver` as for GKE Autopilot, with NodeLocal DNSCache",
@@ -403,7 +404,7 @@ var addressRows = []identityRow{
 		cilium:     "203.0.113.7/32: ICMP type 8; no DNS",
 		why:        "A NetworkPolicy cannot express ICMP; only NetZero compares it.",
 		scene:      bareScene(dial{addr: public, protocol: flow.ICMP, icmpType: 8}),
-		tests:      []string{"TestScripts/other"},
+		tests:      []string{"TestScripts/protocols_other"},
 	},
 	{
 		dialled: "`224.0.0.251:5353`", known: "multicast that stays on the link", kubernetes: "nothing; a notice",
@@ -414,14 +415,14 @@ var addressRows = []identityRow{
 	{
 		dialled: "`203.0.113.7:443`", known: "nothing but the address", kubernetes: "203.0.113.7/32: 443/TCP; no DNS",
 		why:   "It was dialled as an address, so no name is looked up.",
-		scene: bareScene(dial{addr: public, port: 443}), tests: []string{"TestScripts/addresses"},
+		scene: bareScene(dial{addr: public, port: 443}), tests: []string{"TestScripts/destinations_addresses"},
 	},
 	{
 		dialled:    "`10.20.0.7:5432`",
 		known:      "nothing but the address, which is private",
 		kubernetes: "10.20.0.7/32: 5432/TCP; no DNS",
 		why:        "The same.",
-		scene:      bareScene(dial{addr: "10.20.0.7", port: 5432}), tests: []string{"TestScripts/addresses"},
+		scene:      bareScene(dial{addr: "10.20.0.7", port: 5432}), tests: []string{"TestScripts/destinations_addresses"},
 	},
 	{
 		dialled:    "`169.254.169.254:80`",
@@ -476,7 +477,8 @@ var podRows = []identityRow{
 	{
 		dialled: "`kafka:80`", known: "a Service's port with a target port", kubernetes: "app=kafka: 9092/TCP",
 		why:   "Policies see the pods' port.",
-		scene: scene{manifests: manifesttest.Brokers, dials: []dial{lookedUp("kafka", 80)}}, tests: []string{"TestTargetPorts_Services"},
+		scene: scene{manifests: manifesttest.Brokers, dials: []dial{lookedUp("kafka", 80)}},
+		tests: []string{"TestTargetPorts_Services"},
 	},
 	{
 		dialled:    "`store:5432`",
@@ -543,7 +545,7 @@ var podRows = []identityRow{
 	},
 	{
 		dialled:    "container `web`",
-		known:      "a Deployment beside its live Pod, and beside a Helm test's with the same labels: the pods that its policy selects",
+		known:      "a Deployment, its live Pod, and a Helm test with the same labels: the pods that its policy selects",
 		kubernetes: "app=web",
 		why:        "Live pods are the Deployment's, and a Helm test is started by hand.",
 		scene: scene{

@@ -33,13 +33,13 @@ var loopbackRows = []identityRow{
 			containers: []sceneContainer{redis, {alias: "sidecar", network: "container:shop-redis-1"}},
 			dials:      []dial{{from: "sidecar", addr: "CONTAINER0", port: 6379}},
 		},
-		of: "redis", tests: []string{"TestContainersOfOnePod"},
+		of: "redis", tests: []string{"TestNetworks_Shared"},
 	},
 	{
-		dialled: "`localhost:8080`", known: "nobody listens there", kubernetes: "nothing; a notice",
+		dialled: "`localhost:8080`", known: "no process listens there", kubernetes: "nothing; a notice",
 		why:    "The intended destination is unknown. The line names `Peer` and `Ignore`.",
 		scene:  bareScene(dial{addr: "127.0.0.1", port: 8080}),
-		notice: "where nobody listened: no rule can be written", tests: []string{"TestScripts/unanswered"},
+		notice: "where no process listened: no rule can be written", tests: []string{"TestScripts/lookups_unanswered"},
 	},
 }
 
@@ -54,7 +54,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{{alias: "redis", published: map[uint16]uint16{49153: 6379}}},
 			dials:      []dial{{addr: "127.0.0.1", port: 49153, listener: "docker-proxy"}},
 		},
-		tests: []string{"TestEveryWorkloadHasItsPolicy", "TestPublishedPortIsToldWithItsContainer"},
+		tests: []string{"TestPolicies_EachWorkload", "TestPublishedPorts_FailureNamesContainer"},
 	},
 	{
 		dialled:    "`localhost:49153`",
@@ -66,7 +66,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{{alias: "redis", published: map[uint16]uint16{49153: 6379}}},
 			dials:      []dial{{addr: "127.0.0.1", port: 49153, listener: "docker-proxy"}},
 		},
-		notice: "which goes by its own name: As gives it another",
+		notice: "which keeps its own name: use As to change it",
 	},
 	{
 		dialled: "`localhost:49153`",
@@ -98,7 +98,7 @@ var containerRows = []identityRow{
 		kubernetes: "app=redis: 6379/TCP",
 		why:        "Docker may give the address to another container.",
 		scene:      scene{containers: []sceneContainer{redis}, dials: []dial{{addr: "CONTAINER0", port: 6379}}},
-		tests:      []string{"TestNamesAndAddressesOfOneContainer", "TestAddressThatMoves"},
+		tests:      []string{"TestNetworks_OneWorkload", "TestAddresses_Moved"},
 	},
 	{
 		dialled:    "container `redis` by container `cart`",
@@ -109,7 +109,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{redis, {alias: "cart"}},
 			dials:      []dial{{from: "cart", addr: "CONTAINER0", port: 6379}},
 		},
-		of: "cart", tests: []string{"TestEveryWorkloadHasItsPolicy"},
+		of: "cart", tests: []string{"TestPolicies_EachWorkload"},
 	},
 	{
 		dialled: "the same", known: "the policy of `redis`", kubernetes: "from app=cart: 6379/TCP",
@@ -175,7 +175,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{{alias: "redis", isPeer: true}},
 			dials:      []dial{{addr: "CONTAINER0", port: 6379}},
 		},
-		tests: []string{"TestPeersHaveNoPolicy"},
+		tests: []string{"TestAsPeer_NoPolicy"},
 	},
 	{
 		dialled: "the same", known: "its own policy", kubernetes: "no policy",
@@ -185,7 +185,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{{alias: "redis", isPeer: true}},
 			dials:      []dial{{addr: "CONTAINER0", port: 6379}},
 		},
-		of: "redis", tests: []string{"TestPeersHaveNoPolicy"},
+		of: "redis", tests: []string{"TestAsPeer_NoPolicy"},
 	},
 	{
 		dialled:    "container `cart`, by a container that `AsPeer` names",
@@ -207,7 +207,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{{alias: "redis", isPeer: true}},
 			dials:      []dial{{from: "redis", name: "api.stripe.com", addr: public, port: 443}},
 		},
-		tests: []string{"TestPeersHaveNoPolicy"},
+		tests: []string{"TestAsPeer_NoPolicy"},
 	},
 	{
 		dialled:    "container `redis`, by container `cart`, which ran when the test began",
@@ -219,8 +219,8 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{redis, {alias: "cart"}},
 			dials:      []dial{{from: "cart", addr: "CONTAINER0", port: 6379}},
 		},
-		of: "cart", notice: "cart ran before the recording: what it did until then is not in its policy",
-		tests: []string{"TestAdoptedContainerIsRecordedFromThenOn"},
+		of: "cart", notice: "cart ran before the recording: its earlier flows are not in its policy",
+		tests: []string{"TestAdopt_RecordedFromThenOn"},
 	},
 	{
 		dialled:    "a container that ran when the test began, by a driver",
@@ -232,7 +232,7 @@ var containerRows = []identityRow{
 			containers: []sceneContainer{{alias: "redis", notGiven: true}},
 			dials:      []dial{{addr: "CONTAINER0", port: 6379}},
 		},
-		red: "ran already when the recording began", tests: []string{"TestStackThatRanBeforeTheTest"},
+		red: "ran before the recording and is not recorded", tests: []string{"TestOlderContainers_Advice"},
 	},
 }
 
@@ -244,7 +244,7 @@ var portRows = []identityRow{
 		kubernetes: "app=ftp: 2121/TCP",
 		why:        "The server chose this port itself.",
 		scene:      scene{containers: []sceneContainer{ftp}, dials: []dial{{addr: "CONTAINER0", port: 2121}}},
-		tests:      []string{"TestPortsThatChangeReachNoGolden"},
+		tests:      []string{"TestPorts_EphemeralRejected"},
 	},
 	{
 		dialled:    "port 43121 of a container",
@@ -255,7 +255,7 @@ var portRows = []identityRow{
 			containers: []sceneContainer{{alias: "ftp", exposes: []uint16{43121}}},
 			dials:      []dial{{addr: "CONTAINER0", port: 43121}},
 		},
-		tests: []string{"TestPortsThatChangeReachNoGolden"},
+		tests: []string{"TestPorts_EphemeralRejected"},
 	},
 	{
 		dialled:    "port 43121 of a container",
@@ -272,7 +272,7 @@ var portRows = []identityRow{
 		dialled: "port 43121 of a container", known: "in that range; nothing names it", kubernetes: "red",
 		why:   "The kernel chose it: the next run has another (passive FTP, RMI).",
 		scene: scene{containers: []sceneContainer{ftp}, dials: []dial{{addr: "CONTAINER0", port: 43121}}},
-		red:   "no policy can hold that", tests: []string{"TestPortsThatChangeReachNoGolden"},
+		red:   "no policy can hold that", tests: []string{"TestPorts_EphemeralRejected"},
 	},
 	{
 		dialled:    "port 2121 of a container",
@@ -283,7 +283,7 @@ var portRows = []identityRow{
 			containers: []sceneContainer{{alias: "ftp", localPorts: "2000 3000"}},
 			dials:      []dial{{addr: "CONTAINER0", port: 2121}},
 		},
-		red: "no policy can hold that", tests: []string{"TestPortsThatChangeReachNoGolden"},
+		red: "no policy can hold that", tests: []string{"TestPorts_EphemeralRejected"},
 	},
 	{
 		dialled:    "port 43121 of a container",
@@ -294,7 +294,7 @@ var portRows = []identityRow{
 			options:    []Option{Ports("ftp:43000-43999")},
 			containers: []sceneContainer{ftp}, dials: []dial{{addr: "CONTAINER0", port: 43121}},
 		},
-		tests: []string{"TestPortsOfARangeAreTheSameInEveryRun"},
+		tests: []string{"TestPorts_RangeIsStable"},
 	},
 	{
 		dialled:    "the same",
@@ -305,7 +305,7 @@ var portRows = []identityRow{
 			options:    []Option{Ports("ftp:43000-43999")},
 			containers: []sceneContainer{ftp}, dials: []dial{{addr: "CONTAINER0", port: 43121}},
 		},
-		of: "ftp", shows: showsIngress, tests: []string{"TestPortsOfARangeAreTheSameInEveryRun"},
+		of: "ftp", shows: showsIngress, tests: []string{"TestPorts_RangeIsStable"},
 	},
 	{
 		dialled: "port 43121 of a container", known: "`Ports(\"ftp:43121\")`", kubernetes: "app=ftp: 43121/TCP",
@@ -325,13 +325,13 @@ var portRows = []identityRow{
 			containers: []sceneContainer{{alias: "ftp", isPeer: true}}, dials: []dial{{addr: "CONTAINER0", port: 43121}},
 			golden: "{to: [{podSelector: {matchLabels: {app: ftp}}}], ports: [{port: 43000, endPort: 43999}]}",
 		},
-		tests: []string{"TestEphemeral_Refused", "TestScripts/changingports"},
+		tests: []string{"TestEphemeral_Refused", "TestScripts/listeners_ephemeral"},
 	},
 	{
 		dialled: "port 43121 of a child process", known: "no `Peer`, no `Ports`", kubernetes: "red",
 		why:   "As for containers.",
 		scene: bareScene(dial{addr: "127.0.0.1", port: 43121, listener: "ratesd"}),
-		red:   "no policy can hold that", tests: []string{"TestScripts/changingports", "TestEphemeralPorts"},
+		red:   "no policy can hold that", tests: []string{"TestScripts/listeners_ephemeral", "TestEphemeralPorts"},
 	},
 	{
 		dialled:    "port 43121 of the test process, by a container",
@@ -345,7 +345,7 @@ var portRows = []identityRow{
 			},
 			dials: []dial{{from: "cart", addr: "CONTAINER1", port: 43121}},
 		},
-		of: "cart", red: "no policy can hold that", tests: []string{"TestHostAccessThatNeedsAPeer"},
+		of: "cart", red: "no policy can hold that", tests: []string{"TestHostAccess_NeedsPeer"},
 	},
 }
 
@@ -371,7 +371,7 @@ var callerRows = []identityRow{
 			},
 		},
 		notice: "infrastructure, not in the policy: wait strategies: redis:6379/TCP",
-		tests:  []string{"TestWaitStrategiesForContainersThatNobodyPassed", "TestWaitStrategiesForComposeServices"},
+		tests:  []string{"TestWaitStrategies_UnpassedContainers", "TestWaitStrategies_ComposeServices"},
 	},
 	{
 		dialled:    "the same",
@@ -383,7 +383,7 @@ var callerRows = []identityRow{
 			dials:      []dial{{addr: "CONTAINER0", port: 6379}},
 		},
 		notice: "infrastructure, not in the policy: wait strategies: redis:6379/TCP",
-		tests:  []string{"TestWaitStrategiesAreInfrastructure"},
+		tests:  []string{"TestWaitStrategies_AreInfrastructure"},
 	},
 	{
 		dialled:    "the same port afterwards, by the test",
@@ -391,7 +391,7 @@ var callerRows = []identityRow{
 		kubernetes: "from app=checkout: 6379/TCP",
 		why:        "The kernel drops a wait strategy's flow, so the next one is reported again.",
 		scene:      scene{containers: []sceneContainer{redis}, dials: []dial{{addr: "CONTAINER0", port: 6379}}},
-		of:         "redis", shows: showsIngress, tests: []string{"TestWhatFollowsTheWaitIsTheTests"},
+		of:         "redis", shows: showsIngress, tests: []string{"TestWaitStrategies_LaterCallIsFlow"},
 	},
 	{
 		dialled:    "container `redis`, by Docker's HEALTHCHECK of another",
@@ -410,7 +410,7 @@ var callerRows = []identityRow{
 			},
 		},
 		of: "cart", notice: "infrastructure, not in the policy: health checks: redis:6379/TCP",
-		tests: []string{"TestHealthChecksAreInfrastructure", "TestHealthChecksOfAShellAreInfrastructure"},
+		tests: []string{"TestHealthChecks_AreInfrastructure", "TestHealthChecks_ThroughShell"},
 	},
 	{
 		dialled: "the same, by the container itself", known: "another process", kubernetes: "app=redis: 6379/TCP",
@@ -426,7 +426,7 @@ var callerRows = []identityRow{
 				},
 			},
 		},
-		of: "cart", tests: []string{"TestHealthChecksAreInfrastructure"},
+		of: "cart", tests: []string{"TestHealthChecks_AreInfrastructure"},
 	},
 	{
 		dialled: "Ryuk", known: "its image or its label", kubernetes: "nothing; a notice",
@@ -450,7 +450,7 @@ var callerRows = []identityRow{
 		},
 		of:    "redis",
 		shows: showsIngress,
-		tests: []string{"TestDriverIsNoWorkload", "TestWidened_RulesOpenedToAnyone"},
+		tests: []string{"TestDriver_NoWorkload", "TestWidened_RulesOpenedToAnyone"},
 	},
 	{
 		dialled:    "container `redis`, by a driver that looks into it and by container `cart`",
@@ -464,7 +464,7 @@ var callerRows = []identityRow{
 				{from: "cart", addr: "CONTAINER0", port: 6379, process: flow.Process{PID: sceneOthers, Name: "serve"}},
 			},
 		},
-		of: "redis", shows: showsIngress, tests: []string{"TestDriverThatLooksIntoADatabase"},
+		of: "redis", shows: showsIngress, tests: []string{"TestDriver_ReadsDatabase"},
 	},
 	{
 		dialled:    "nothing: container `worker` has no caller",
@@ -477,21 +477,22 @@ var callerRows = []identityRow{
 	{
 		dialled:    "nothing: container `worker` has no caller",
 		known:      "`CloseIngress`: the policy of `worker`",
-		kubernetes: "from nobody",
+		kubernetes: "no ingress",
 		why:        "Only the user knows that it has no other caller.",
 		scene:      scene{options: []Option{CloseIngress()}, containers: []sceneContainer{{alias: "worker"}}},
 		of:         "worker",
 		shows:      showsIngress,
-		tests:      []string{"TestWorkloadThatNobodyCallsIsClosed", "TestClose_WorkloadsWithoutCallers"},
+		tests:      []string{"TestCloseIngress_NoCallers", "TestClose_WorkloadsWithoutCallers"},
 	},
 	{
 		dialled:    "nothing",
 		known:      "`DefaultDeny`: the policy `default-deny-all`, ingress",
-		kubernetes: "from nobody; a notice",
+		kubernetes: "no ingress; a notice",
 		why:        "It denies what no other policy of the namespace allows. The notice says which callers to add.",
 		scene:      scene{options: []Option{DefaultDeny()}},
-		of:         "default-deny-all", shows: showsIngress, notice: "denies in the cluster what calls checkout",
-		tests: []string{"TestScripts/defaultdeny", "TestClose_UpdateClosesOpenPolicies", "TestClose_RandomPoliciesAreTrue"},
+		of:         "default-deny-all", shows: showsIngress, notice: "also denies callers of checkout",
+		tests: []string{"TestScripts/options_defaultdeny", "TestClose_UpdateClosesOpenPolicies",
+			"TestClose_RandomPoliciesAreTrue"},
 	},
 }
 
@@ -504,7 +505,7 @@ var peerRows = []identityRow{
 			options: []Option{Peer("127.0.0.1:43121", "search:9200")},
 			dials:   []dial{{addr: "127.0.0.1", port: 43121, listener: "checkout.test"}},
 		},
-		tests: []string{"TestNames_PeersForThirdParties", "TestScripts/told"},
+		tests: []string{"TestNames_PeersForThirdParties", "TestScripts/report_destinations"},
 	},
 	{
 		dialled: "a fake on localhost", known: "`Peer(addr, \"api.stripe.com:443\")`",
@@ -598,7 +599,7 @@ var processRows = []identityRow{
 		kubernetes: "app=ratesd: 7070/TCP", cilium: "toEntities host: 7070/TCP",
 		why:       "To Cilium it is the node. A notice names `Peer`, for one that stands for pods.",
 		onlyTests: true,
-		tests:     []string{"TestAProcessOfTheMachineIsTheHostToCilium", "TestIdentify_NodeFromContainer"},
+		tests:     []string{"TestCilium_HostProcess", "TestIdentify_NodeFromContainer"},
 	},
 	{
 		dialled:    "`localhost:8080`",
@@ -606,7 +607,7 @@ var processRows = []identityRow{
 		kubernetes: "app=kubectl: 8080/TCP; a notice",
 		why:        "No pods have that name; only the user knows what is forwarded. The line names `Peer`.",
 		scene:      bareScene(dial{addr: "127.0.0.1", port: 8080, listener: "kubectl"}),
-		notice:     "which forwards to somebody else", tests: []string{"TestScripts/forwarders"},
+		notice:     "which forwards to another destination", tests: []string{"TestScripts/listeners_forwarders"},
 	},
 	{
 		dialled:    "a port of the test process, by container `cart`",
@@ -620,7 +621,7 @@ var processRows = []identityRow{
 			},
 			dials: []dial{{from: "cart", addr: "CONTAINER1", port: 8080}},
 		},
-		of: "cart", tests: []string{"TestHostAccessIsTheTestProcess", "TestContainerCallsTheTestProcess"},
+		of: "cart", tests: []string{"TestHostAccess_IsTestProcess", "TestNetworks_GatewayIsTestProcess"},
 	},
 	{
 		dialled: "a port of the test process, by container `cart`", known: "`Driver`, no `Peer`", kubernetes: "red",
@@ -635,6 +636,6 @@ var processRows = []identityRow{
 		},
 		of:    "cart",
 		red:   "is no workload (Driver): say what it stands for",
-		tests: []string{"TestDriversServerHasToBeNamed"},
+		tests: []string{"TestDriver_ServerNeedsPeer"},
 	},
 }

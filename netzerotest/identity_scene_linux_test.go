@@ -195,7 +195,7 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 		}
 	}
 	options := s.options
-	if !isDriver.driver {
+	if !isDriver.placement.Ignored.Driver {
 		options = append([]Option{Workload("checkout")}, options...)
 	}
 	if cilium {
@@ -205,22 +205,22 @@ func (s scene) play(t *testing.T, cilium bool) sceneResult {
 	if err != nil {
 		return sceneResult{err: err}
 	}
-	cfg.manifests = manifesttest.Read(t, s.manifests)
-	r := &Recording{tb: t, config: cfg, golden: filepath.Join(t.TempDir(), "golden.yaml")}
+	cfg.placement.Manifests = manifesttest.Read(t, s.manifests)
+	r := &Recording{tb: testRun{t}, config: cfg, golden: filepath.Join(t.TempDir(), "golden.yaml")}
 	recorded, err := s.record(t, r)
 	var out sceneResult
 	if s.golden != "" {
 		out.file = s.commit(t, r)
 	}
-	out.recording = check.File(recorded, err, r.checkOptions())
+	out.recording = check.RecordingFile(recorded, err, check.Result{}, r.checkOptions())
 	out.recording.Golden = ""
 	if err != nil {
-		out.notices, out.err = slices.Concat(recorded.Notices, recorded.Announced), err
+		out.notices, out.err = recording.Texts(recorded.Notices), err
 		return out
 	}
 	placed, err := check.Place(recorded, r.checkOptions())
 	out.flows, out.scope, out.err = placed.Flows, placed.Scope, err
-	out.notices = slices.Concat(placed.Notices, recorded.Notices, recorded.Announced, recorded.Unserved)
+	out.notices = recording.Texts(slices.Concat(placed.Notices, recorded.Notices))
 	return out
 }
 
@@ -229,12 +229,12 @@ func (s scene) commit(t *testing.T, r *Recording) *golden.File {
 	t.Helper()
 	text := "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: checkout}\n" +
 		"spec: {podSelector: {matchLabels: {app: checkout}}, policyTypes: [Egress], egress: [%s]}\n"
-	if r.config.cilium {
+	if r.config.placement.Cilium {
 		text = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: checkout}\n" +
 			"spec: {endpointSelector: {matchLabels: {'k8s:app': checkout}}, egress: [%s]}\n"
 	}
 	rules := s.golden
-	if r.config.cilium {
+	if r.config.placement.Cilium {
 		rules = strings.ReplaceAll(rules, "podSelector: {matchLabels: {app: ftp}}", "matchLabels: {'k8s:app': ftp}")
 		rules = strings.ReplaceAll(rules, "{to: ", "{toEndpoints: ")
 		rules = strings.ReplaceAll(rules, "ports: [{port: 43000, endPort: 43999}]",
@@ -263,7 +263,7 @@ func (s scene) record(t *testing.T, r *Recording) (recording.Recording, error) {
 			ID: s.id(i), Cgroup: s.cgroupOf(given.alias), Attached: !given.notGiven, Peer: given.isPeer, Awaited: given.waited,
 		})
 	}
-	simulation, err := recorder.NewSimulation(r.recorderOptions(), sceneLeaf, engine, containers, s.running)
+	simulation, err := recorder.NewSimulation(r.config.recorder(r.tb), sceneLeaf, engine, containers, s.running)
 	if err != nil {
 		return recording.Recording{}, err
 	}
@@ -296,7 +296,7 @@ func (s scene) open(simulation *recorder.Simulation, d dial) {
 	case e.Process.PID == 0 && e.Process.Name == "":
 		e.Process.PID, e.Process.Name = os.Getpid(), "checkout.test"
 	}
-	if d.addr == "" { // a failed look-up
+	if d.addr == "" { // a failed lookup
 		simulation.Lookup(e, d.name)
 		return
 	}
@@ -313,44 +313,34 @@ func (s scene) open(simulation *recorder.Simulation, d dial) {
 
 // policyOf returns the policy of a workload after an update, in the words of docs/identity.md.
 func (r sceneResult) policyOf(workload, shows string, cilium bool) []string {
-	if cilium {
-		return itemsOf(r.ciliumPolicies(), workload, func(p *golden.CiliumNetworkPolicy) []string {
+	for _, p := range r.policies(cilium) {
+		if p.GetName() != workload {
+			continue
+		}
+		switch p := p.(type) {
+		case *golden.CiliumNetworkPolicy:
 			return shortCilium(p, shows)
-		})
-	}
-	return itemsOf(r.networkPolicies(), workload, func(p *networkingv1.NetworkPolicy) []string {
-		return shortKubernetes(p, shows)
-	})
-}
-
-func itemsOf[P golden.Policy](policies []P, workload string, short func(P) []string) []string {
-	for _, p := range policies {
-		if p.GetName() == workload {
-			return short(p)
+		case *networkingv1.NetworkPolicy:
+			return shortKubernetes(p, shows)
 		}
 	}
 	return []string{"no policy"}
 }
 
-// networkPolicies returns the policies after an update.
-func (r sceneResult) networkPolicies() []*networkingv1.NetworkPolicy {
-	if r.file != nil {
-		return networkpolicy.Dialect{Scope: r.scope}.Merge(r.file.Policies, r.flows)
+// policies returns the policies after an update.
+func (r sceneResult) policies(cilium bool) []golden.Policy {
+	dialect := policy.As[golden.Policy](networkpolicy.Dialect{Scope: r.scope})
+	if cilium {
+		dialect = policy.As[golden.Policy](ciliumpolicy.Dialect{Scope: r.scope})
 	}
-	return networkpolicy.Dialect{Scope: r.scope}.Generate(r.flows)
-}
-
-// ciliumPolicies returns the policies after an update, in Cilium's dialect.
-func (r sceneResult) ciliumPolicies() []*golden.CiliumNetworkPolicy {
-	rules := ciliumpolicy.Dialect{Scope: r.scope}
 	if r.file != nil {
-		return rules.Merge(r.file.Cilium, r.flows)
+		return dialect.Merge(r.file.Policies, r.flows)
 	}
-	return rules.Generate(r.flows)
+	return dialect.Generate(r.flows)
 }
 
 // goldenOf returns the text of a golden file with these policies, or "" if the scene fails and nothing is written.
-func goldenOf[P golden.Policy](t *testing.T, r sceneResult, policies []P) string {
+func goldenOf(t *testing.T, r sceneResult, policies []golden.Policy) string {
 	t.Helper()
 	if r.err != nil {
 		return ""

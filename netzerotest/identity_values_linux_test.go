@@ -9,24 +9,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/internal/recording/identityrow"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // value returns the row as a value, with the output of both dialects.
-func (r identityRow) value(t *testing.T, inKubernetes, inCilium sceneResult) recording.Row {
+func (r identityRow) value(t *testing.T, inKubernetes, inCilium sceneResult) identityrow.Row {
 	t.Helper()
-	row := recording.Row{
+	row := identityrow.Row{
 		Version: recording.Version, Row: r.dialled + " | " + r.known, Red: inKubernetes.err != nil,
-		Manifests: r.scene.manifests, Recording: inKubernetes.recording,
-		NetworkPolicies: goldenOf(t, inKubernetes, inKubernetes.networkPolicies()),
-		Cilium:          goldenOf(t, inCilium, inCilium.ciliumPolicies()),
+		Manifests: r.scene.manifests, Recorded: inKubernetes.recording,
+		NetworkPolicies: goldenOf(t, inKubernetes, inKubernetes.policies(false)),
+		Cilium:          goldenOf(t, inCilium, inCilium.policies(true)),
 	}
 	isOwn := func(w recording.Workload) bool { return !w.AllTraffic }
-	if i := slices.IndexFunc(row.Recording.Workloads, isOwn); i >= 0 {
-		row.Namespace = row.Recording.Workloads[i].Namespace
+	if i := slices.IndexFunc(row.Recorded.Placed.Workloads, isOwn); i >= 0 {
+		row.Namespace = row.Recorded.Placed.Workloads[i].Namespace
 	}
 	for _, d := range r.scene.dials {
-		dialled := recording.Dial{From: d.from, Name: d.name, Port: d.port, Protocol: flow.TCP.String()}
+		dialled := identityrow.Dial{From: d.from, Name: d.name, Port: d.port, Protocol: flow.TCP.String()}
 		if d.protocol != 0 {
 			dialled.Protocol = d.protocol.String()
 		}
@@ -38,9 +39,9 @@ func (r identityRow) value(t *testing.T, inKubernetes, inCilium sceneResult) rec
 	return row
 }
 
-// TestRowsAsDataHoldWhatTheTestSees writes one row of each kind: without a committed policy, with one, and with an
+// TestIdentityRows_AsData writes one row of each kind: without a committed policy, with one, and with an
 // error.
-func TestRowsAsDataHoldWhatTheTestSees(t *testing.T) {
+func TestIdentityRows_AsData(t *testing.T) {
 	isPlain := func(r identityRow) bool {
 		hasAll := r.scene.manifests != "" && len(r.scene.dials) > 0 && len(r.scene.containers) > 0
 		return hasAll && r.scene.golden == "" && r.red == ""
@@ -65,7 +66,7 @@ func TestRowsAsDataHoldWhatTheTestSees(t *testing.T) {
 			if err := want.Write(file); err != nil {
 				t.Fatal(err)
 			}
-			got, err := recording.ReadRow(file)
+			got, err := identityrow.Read(file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,9 +75,9 @@ func TestRowsAsDataHoldWhatTheTestSees(t *testing.T) {
 			}
 			isRed := r.red != ""
 			hasNone := got.NetworkPolicies == "" && got.Cilium == ""
-			if got.Red != isRed || hasNone != isRed || (got.Recording.Incomplete != "") != isRed {
+			if got.Red != isRed || hasNone != isRed || (got.Recorded.Incomplete != "") != isRed {
 				t.Errorf("red: %t, without policies: %t, incomplete: %q; want all of them as the row: %t",
-					got.Red, hasNone, got.Recording.Incomplete, isRed)
+					got.Red, hasNone, got.Recorded.Incomplete, isRed)
 			}
 			const committed = "endPort: 43999"
 			keepsRange := strings.Contains(got.NetworkPolicies, committed) && strings.Contains(got.Cilium, committed)

@@ -113,7 +113,7 @@ func shortKubernetes(p *networkingv1.NetworkPolicy, shows string) []string {
 			items = append(items, "from "+rule(r.From, r.Ports, "anyone"))
 		}
 		if len(items) == 0 {
-			items = []string{"from nobody"}
+			items = []string{"no ingress"}
 		}
 		return append(items, annotationsOf(p.Annotations, "ingress")...)
 	}
@@ -155,7 +155,7 @@ func shortCilium(p *golden.CiliumNetworkPolicy, shows string) []string {
 				}
 			}
 			if len(peers)+len(ports) == 0 {
-				items = append(items, "from nobody")
+				items = append(items, "no ingress")
 				continue
 			}
 			from := "from "

@@ -8,6 +8,8 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/check"
 	"github.com/netzero-dev/netzero/internal/gotest"
+	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/internal/settings"
 )
 
 // Main is for TestMain. It runs the package's tests and then fails on stale golden files: those below testdata/netzero
@@ -19,17 +21,21 @@ import (
 // failed and no recording was skipped. It then also checks the files that tests share; see [Shared].
 func Main(m *testing.M) int {
 	underMain.Store(true)
-	watch(m)
-	return exitWith(m, judgePackage(m, m.Run()))
+	beforeEach(m, watch, func(string) func() { return func() {} })
+	return exitWith(m, checkPackage(m, m.Run()))
 }
 
-// judgePackage checks files that do not belong to a single test, after a run that ended with a code. It returns the
+// underMain is set if Main or PackageRecording.Run runs the tests. It checks the files that they share when all of them
+// have ended.
+var underMain atomic.Bool
+
+// checkPackage checks files that do not belong to a single test, after a run that ended with a code. It returns the
 // exit code.
-func judgePackage(m *testing.M, code int) int {
-	if code != 0 || !isWhole() {
+func checkPackage(m *testing.M, code int) int {
+	if code != 0 || !used.IsComplete() {
 		return code
 	}
-	env, err := readEnvironment()
+	s, err := settings.Read(packageDir.Join)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "netzero: %v\n", err)
 		return 1
@@ -38,20 +44,18 @@ func judgePackage(m *testing.M, code int) int {
 	if len(names) == 0 {
 		return 0 // package testing does not expose the tests
 	}
-	failed := false
 	for _, sum := range []check.Summary{
-		testedPackage().Stale(names, used, &sharedFiles, env.update), sharedFiles.Check(names, env.update),
+		testedPackage().Stale(names, used, &goldens, s.Update), goldens.Check(names, s.Update),
 	} {
 		for _, line := range sum.Lines {
 			fmt.Fprintf(os.Stderr, "netzero: %s\n", line)
 		}
-		failed = failed || sum.Failed
+		if sum.Failed {
+			code = 1
+		}
+		if s.CI.GitHub {
+			summarize("package "+gotest.PackagePath(), report.FilesSection(gotest.PackagePath(), sum.Lines))
+		}
 	}
-	if failed {
-		return 1
-	}
-	return 0
+	return code
 }
-
-// underMain is set if Main runs the tests and checks shared files when all of them have ended.
-var underMain atomic.Bool

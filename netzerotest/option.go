@@ -1,16 +1,15 @@
 package netzerotest
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
+	"slices"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
-	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/gotest"
 	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/policy"
-	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 )
 
 // An Option changes what [Record] and [RecordPackage] record or compare. Options add up. Two that contradict each other
@@ -19,151 +18,26 @@ type Option interface {
 	apply(*config) error
 }
 
-type optionFunc func(*config) error
-
-func (f optionFunc) apply(c *config) error { return f(c) }
-
-// config is the result of all options.
-type config struct {
-	workload  string
-	labels    map[string]string
-	namespace string
-	golden    string
-	shared    string
-	peers     []endpoint.Peer
-	ignores   []endpoint.Ignore
-	strict    bool
-	binaries  bool
-	driver    bool          // the test process has no policy
-	cilium    bool          // the golden file contains CiliumNetworkPolicies
-	named     bool          // the user chose the workload's name
-	manifests *manifest.Set // nil if there are none
-	patterns  []string      // of the manifests
-	folds     []string      // the patterns of FoldNames
-	ranges    []policy.PortRange
-
-	closeIngress bool // containers without a caller deny ingress
-	defaultDeny  bool // a policy denies all traffic of each namespace
-
-	clusterDomains []string          // besides cluster.local
-	resolvers      []policy.Resolver // of the cluster; the default one if empty
-}
-
-// newConfig applies options and fills in the defaults. It reports every invalid option, not only the first.
-func newConfig(opts []Option) (config, error) {
-	var c config
-	var errs []error
-	for i, o := range opts {
-		if o == nil {
-			errs = append(errs, fmt.Errorf("option %d is nil", i+1))
-			continue
-		}
-		errs = append(errs, o.apply(&c))
-	}
-	if _, err := endpoint.NewPeers(c.peers...); err != nil {
-		errs = append(errs, err)
-	}
-	if c.driver && (c.workload != "" || len(c.labels) > 0) {
-		errs = append(errs, errors.New("Driver: the test process is no workload, so Workload and Labels have nobody to describe: leave them out"))
-	}
-	if c.golden != "" && c.shared != "" {
-		errs = append(errs, fmt.Errorf("Golden(%q) and Shared(%q): a test has one golden file: keep one", c.golden, c.shared))
-	}
-	c.named = c.workload != ""
-	if c.workload == "" {
-		c.workload = defaultWorkload()
-	}
-	if len(c.patterns) > 0 {
-		var err error
-		if c.manifests, err = manifest.Read(string(packageDir), c.patterns...); err != nil {
-			errs = append(errs, fmt.Errorf("Manifests: %w", err))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return config{}, err
-	}
-	// Reject values that the API server would reject in the policy, before anything runs.
-	for _, p := range (networkpolicy.Dialect{Scope: c.process()}).Generate(nil) {
-		if err := networkpolicy.Validate(p); err != nil {
-			return config{}, fmt.Errorf("Labels: %w", err) // only the labels come unchecked from the user
-		}
-	}
-	return c, nil
-}
-
-// subject returns the test process as a workload.
-func (c config) subject() policy.Workload {
-	return policy.Workload{Name: c.workload, Namespace: c.namespace, Labels: c.labels}
-}
-
-// process returns a scope with the test process as its only workload.
-func (c config) process() policy.Scope {
-	return policy.Scope{Subjects: []policy.Subject{{Workload: c.subject()}}}
-}
-
-// ignored returns the flows that the option Ignore leaves out.
-func (c config) ignored() endpoint.Ignored {
-	return endpoint.Ignored{Destinations: c.ignores, Driver: c.driver}
-}
-
-// placement returns the settings that decide the place of a recording in the cluster.
-func (c config) placement() placement.Options {
-	return placement.Options{
-		Workload: c.workload, Namespace: c.namespace, Named: c.named, Manifests: c.manifests, ClusterDomains: c.clusterDomains,
-		Ignored: c.ignored(), Cilium: c.cilium,
-		Rules: policy.Scope{
-			Fold: c.folds, Ranges: c.ranges, Binaries: c.binaries, CloseIngress: c.closeIngress, DenyAll: c.defaultDeny,
-			Resolvers: c.resolvers,
-		},
-	}
-}
-
-// defaultWorkload returns the name of the package's directory, without the characters that Kubernetes names cannot
-// have.
-func defaultWorkload() string {
-	if name := endpoint.Label(filepath.Base(string(packageDir))); name != "" {
-		return name
-	}
-	return "test"
-}
-
-// set changes one setting. It returns an error if another option has set it to a different value.
-func set(option string, field *string, value string) error {
-	if value == "" {
-		return fmt.Errorf("%s(%q): is empty", option, value)
-	}
-	if *field != "" && *field != value {
-		return fmt.Errorf("%s(%q): was %q already: keep one", option, value, *field)
-	}
-	*field = value
-	return nil
-}
-
 // Workload names the workload that the test process stands for. The name is the policy's name, and the value of its
 // pods' label app unless [Labels] sets others. It is a DNS label (RFC 1123). The default is the name of the package's
 // directory.
 func Workload(name string) Option {
-	return optionFunc(func(c *config) error {
-		if err := endpoint.CheckLabel(name); err != nil {
-			return fmt.Errorf("Workload(%q): %w", name, err)
-		}
-		return set("Workload", &c.workload, name)
-	})
+	return optionFunc(func(c *config) error { return setLabel("Workload", &c.placement.Workload, name) })
 }
 
 // Labels sets the labels by which the policy selects the workload's pods. The default is app with the workload's name.
 func Labels(labels map[string]string) Option {
+	if len(labels) == 0 {
+		return invalid("Labels: no label: a policy without one selects every pod of the namespace")
+	}
 	return optionFunc(func(c *config) error {
-		if len(labels) == 0 {
-			return errors.New("Labels: no label: a policy without one selects every pod of the namespace")
-		}
-		if c.labels == nil {
-			c.labels = make(map[string]string)
-		}
 		for k, v := range labels {
 			if old, ok := c.labels[k]; ok && old != v {
 				return fmt.Errorf("Labels: %s is %q and %q: keep one", k, old, v)
 			}
+		}
+		if c.labels == nil {
+			c.labels = make(map[string]string)
 		}
 		maps.Copy(c.labels, labels)
 		return nil
@@ -172,12 +46,15 @@ func Labels(labels map[string]string) Option {
 
 // Namespace writes a Kubernetes namespace into the policy. By default the policy has none, and kubectl apply sets it.
 func Namespace(name string) Option {
-	return optionFunc(func(c *config) error {
-		if err := endpoint.CheckLabel(name); err != nil {
-			return fmt.Errorf("Namespace(%q): %w", name, err)
-		}
-		return set("Namespace", &c.namespace, name)
-	})
+	return optionFunc(func(c *config) error { return setLabel("Namespace", &c.placement.Namespace, name) })
+}
+
+// Driver declares that the test process is not a workload, but drives the services in containers. It gets no policy. A
+// flow from it to a container becomes ingress from anywhere at the container's port, unless [Ignore] names the port
+// because the driver only inspects the container. If a container reaches a server of the test process, name that server
+// with [Peer].
+func Driver() Option {
+	return setting(func(c *config) { c.placement.Ignored.Driver = true })
 }
 
 // Golden sets the file of the committed policy, relative to the package's directory. The default is
@@ -193,20 +70,134 @@ func Golden(path string) Option {
 // that the file lists have recorded, and none failed, was skipped or was cut short by -run, -skip or -short. [Main]
 // removes it when the package has ended; without Main the last of the tests does. [Strict] checks at the same moment.
 //
-// Tests of several packages may share a file; then updates only add. A file that one test shares cannot be the [Golden]
-// file of another.
+// Tests of several packages may share a file; then updates only add, and "netzero update" removes what none of the
+// packages needs. A file that one test shares cannot be the [Golden] file of another.
 func Shared(path string) Option {
 	return optionFunc(func(c *config) error { return set("Shared", &c.shared, path) })
 }
 
+// Strict fails the test if the committed policy has an unused rule, or if the test dialled a port of this machine on
+// which no process listened. Without it, both are reported and the test passes.
+func Strict() Option {
+	return setting(func(c *config) { c.strict = true })
+}
+
+// Peer names a destination that the test cannot know. In the policy it is the pods with the label app of that name, or
+// an external host.
+//
+// address is host:port, an IP address, a CIDR or a DNS name. The most specific one counts. An address with a port also
+// names a server of the test process itself, such as an httptest.Server that stands for a real service. Without Peer,
+// traffic from the test process to itself is no flow.
+//
+// name is a DNS label (RFC 1123) for pods in the caller's namespace, or a DNS name. It may end in the port of the real
+// service, which the policy then has, whatever port the test dials:
+//
+//	netzerotest.Peer(srv.Listener.Addr().String(), "search:8080")
+//	netzerotest.Peer(srv.Listener.Addr().String(), "search.shop.svc:8080")
+//	netzerotest.Peer(srv.Listener.Addr().String(), "api.stripe.com:443")
+//
+// A DNS name with dots is an external host, unless it can only be a name of the cluster ("search.shop.svc", see
+// [ClusterDomain]) or the [Manifests] have it: with them "search.shop" is the Service search in namespace shop.
+//
+// A name of the API server's Service, in any form that pods use, is the cluster's API server, not pods. Without a port
+// it is at 443, unless the test dials 6443 or 8443:
+//
+//	netzerotest.Peer(srv.Listener.Addr().String(), "kubernetes.default.svc:443")
+//
+// No Peer is needed for a child process kube-apiserver, as envtest starts it, or for the address in
+// KUBERNETES_SERVICE_HOST.
+//
+// If a server of this machine listens in the ephemeral range (net.ipv4.ip_local_port_range), give the port in name: the
+// dialled port may differ in every run. Without it a flow there fails the test and is never written.
+func Peer(address, name string) Option {
+	at := gotest.CallerPlace(goroutine.Module())
+	return optionFunc(func(c *config) error {
+		p, err := endpoint.ParsePeer(address, name)
+		if err != nil {
+			return err
+		}
+		p.At = at
+		c.peers = append(c.peers, p)
+		return nil
+	})
+}
+
+// Ignore leaves destinations out of the policy and of the comparison. An address is host:port, an IP address, a CIDR or
+// a DNS name, which may begin with "*." for one or more labels. Without a port it leaves out every flow to them,
+// including packets without ports such as pings, and lookups of the name that get no address.
+//
+// With [Driver], a container's name with a port leaves out the flows of the test process to that port, and no others. A
+// driver that inspects a database is not one of its callers, but the services that use it are:
+//
+//	netzerotest.Record(t, netzerotest.Driver(), netzerotest.Ignore("redis-cart:6379"))
+func Ignore(addresses ...string) Option {
+	return forEach(addresses, func(c *config, address string) error {
+		ignore, err := endpoint.ParseIgnore(address)
+		if err == nil {
+			c.placement.Ignored.Destinations = append(c.placement.Ignored.Destinations, ignore)
+		}
+		return err
+	})
+}
+
+// FoldNames writes an external host that matches a pattern as the pattern. Use it for hosts with a number or a
+// generated name, so that the next such host needs no update. Without it every host is written by its own name, and a
+// policy has a pattern only if you wrote it.
+//
+// A pattern is a DNS name in lower case. A leading "*." stands for one or more labels, any other "*" for letters,
+// digits and hyphens within its label: "*.blob.core.windows.net", "shard-*.db.example.net". If several match, the
+// widest counts: the one with the fewest characters besides asterisks, then the first in alphabetical order. In a
+// policy of [Cilium], where "*." is one label, a host with more of them is written with "**.".
+//
+// An update also folds the names that a policy already has. A pattern without an asterisk, or with one in its last
+// label (such as "*"), is an error.
+func FoldNames(patterns ...string) Option {
+	if len(patterns) == 0 {
+		return invalid(`FoldNames: no pattern: give one, such as "shard-*.db.example.net"`)
+	}
+	return forEach(patterns, func(c *config, pattern string) error {
+		if err := policy.CheckFold(pattern); err != nil {
+			return fmt.Errorf("FoldNames(%q): %w", pattern, err)
+		}
+		c.placement.Rules.Fold = append(c.placement.Rules.Fold, pattern)
+		return nil
+	})
+}
+
+// Ports sets ports of a workload that its container does not expose. These are a range from which each run uses
+// different ports, such as those of passive FTP, RMI or media, or a fixed port in the ephemeral range:
+//
+//	netzerotest.Ports("ftp:30000-30009", "media:10000-10999/UDP", "orders:50051")
+//
+// A port is workload:port or workload:first-last. Add the namespace if several have the workload
+// (ftp.shop:30000-30009), and /UDP or /SCTP if the protocol is not TCP. A flow to a port of a range is written with the
+// whole range (endPort), in the caller's egress and the server's ingress. The comparison uses the port itself.
+//
+// Without it, a flow to a port that may differ in the next run fails the test, unless the committed policy allows it,
+// and an update never writes it. Such a port lies in the ephemeral range (net.ipv4.ip_local_port_range of the server's
+// network namespace), and neither the container (EXPOSE, WithExposedPorts) nor [Manifests] nor [Peer] names it.
+//
+// Errors: a port that cannot be parsed, a range that ends before it begins, and two overlapping ranges of one workload.
+func Ports(ports ...string) Option {
+	if len(ports) == 0 {
+		return invalid(`Ports: no port: give one, such as "ftp:30000-30009"`)
+	}
+	return forEach(ports, func(c *config, text string) error {
+		if err := c.placement.AddPorts(text); err != nil {
+			return fmt.Errorf("Ports(%q): %w", text, err)
+		}
+		return nil
+	})
+}
+
 // Manifests takes labels, namespaces and ports from Kubernetes manifests. The patterns are those of path/filepath.Glob,
-// relative to the package's directory. A container, a child process, a [Peer] or the test process is the Service or the
-// workload of its name. If the manifests lack that name, it keeps the label app, and a notice lists the names that
-// exist.
+// relative to the package's directory. A container, a child process, a [Peer] and the test process are matched with the
+// Service or the workload of the same name. If the manifests lack that name, it keeps the label app, and a notice lists
+// the names that exist.
 //
 // A workload's own policy uses the workload's own selector; a rule selects a destination by its Service's. Labels of
 // one release or one run, such as helm.sh/chart and job-name, are left out as long as the others identify the workload.
-// A Service with a selector that matches no workload stands for pods that an operator makes.
+// A Service with a selector that matches no workload stands for pods that an operator creates.
 //
 // A Service's port, a nodePort or a hostPort becomes the port of the pods. A Service without a selector stands for its
 // Endpoints, one of type ExternalName for its host.
@@ -219,11 +210,70 @@ func Shared(path string) Option {
 // Errors, with file, document and line: a pattern that matches no file, a file that cannot be read or that kubectl
 // apply would refuse, and a name with several meanings.
 func Manifests(patterns ...string) Option {
+	if len(patterns) == 0 {
+		return invalid(`Manifests: no pattern: name files, such as "deploy/*.yaml"`)
+	}
+	return setting(func(c *config) { c.manifests = append(c.manifests, patterns...) })
+}
+
+// ClusterDomain adds a cluster domain besides cluster.local. With "k8s.example.com", the name
+// "orders-db.shop.svc.k8s.example.com" is the Service orders-db in namespace shop, not an external host. It may be
+// given several times. These domains always count:
+//
+//   - cluster.local
+//   - domains that the resolver of the process searches as a pod's does
+//   - domains that no external host can have: one label, or below .local, .internal, .lan, .localdomain and .test
+//
+// A domain that is no DNS name is an error.
+func ClusterDomain(domain string) Option {
 	return optionFunc(func(c *config) error {
-		if len(patterns) == 0 {
-			return errors.New("Manifests: no pattern: name files, such as \"deploy/*.yaml\"")
+		name, err := endpoint.ParseDomain(domain)
+		if err != nil {
+			return fmt.Errorf("ClusterDomain(%q): %w", domain, err)
 		}
-		c.patterns = append(c.patterns, patterns...)
+		if domains := &c.placement.ClusterDomains; !slices.Contains(*domains, name) {
+			*domains = append(*domains, name)
+		}
+		return nil
+	})
+}
+
+// DNS is a place where the cluster's DNS listens: pods, or other addresses.
+type DNS struct {
+	Namespace string            // of the pods
+	Labels    map[string]string // of the pods
+	Addresses []string          // instead of pods: IP addresses or CIDRs; "169.254.20.10/32" is NodeLocal DNSCache
+	Ports     []uint16          // at which the pods listen, behind any Service; the default is 53
+}
+
+// Resolver sets the places at which the cluster's DNS listens. The policies get a rule for the pods of each place, and
+// one for each address. Several places add up. The default is pods with the label k8s-app: kube-dns in namespace
+// kube-system, at port 53, over UDP and TCP. Resolver replaces it.
+//
+//	// GKE Autopilot, where NodeLocal DNSCache always runs:
+//	netzerotest.Resolver(
+//		netzerotest.DNS{Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}},
+//		netzerotest.DNS{Addresses: []string{"169.254.20.10/32"}},
+//	)
+//	// OpenShift:
+//	netzerotest.Resolver(netzerotest.DNS{
+//		Namespace: "openshift-dns",
+//		Labels:    map[string]string{"dns.operator.openshift.io/daemonset-dns": "default"},
+//		Ports:     []uint16{5353},
+//	})
+//
+// A committed policy has to allow every place, by any rule. Errors: a place with neither labels nor addresses, or with
+// both; labels without a namespace; an invalid address; port 0.
+func Resolver(places ...DNS) Option {
+	if len(places) == 0 {
+		return invalid("Resolver: no place: give the labels and the namespace of the pods, or addresses")
+	}
+	return forEach(places, func(c *config, place DNS) error {
+		resolvers, err := placement.DNS(place).Resolvers()
+		if err != nil {
+			return fmt.Errorf("Resolver: %w", err)
+		}
+		c.placement.Rules.Resolvers = append(c.placement.Rules.Resolvers, resolvers...)
 		return nil
 	})
 }
@@ -239,21 +289,7 @@ func Manifests(patterns ...string) Option {
 //
 // A golden file of the other kind is an error.
 func Cilium() Option {
-	return optionFunc(func(c *config) error {
-		c.cilium = true
-		return nil
-	})
-}
-
-// Driver declares that the test process is not a workload, but drives the services in containers. It gets no policy. A
-// flow from it to a container becomes ingress from anywhere at the container's port, unless [Ignore] names the port
-// because the driver only inspects the container. If a container reaches a server of the test process, name that server
-// with [Peer].
-func Driver() Option {
-	return optionFunc(func(c *config) error {
-		c.driver = true
-		return nil
-	})
+	return setting(func(c *config) { c.placement.Cilium = true })
 }
 
 // Binaries lists, in the annotation netzero.dev/binaries of each policy, the programs that open the flows of the
@@ -267,17 +303,24 @@ func Driver() Option {
 // The sender of ICMP and raw packets is not known, so it is not compared. The kernel needs readable BTF; without it the
 // test fails and says so.
 func Binaries() Option {
-	return optionFunc(func(c *config) error {
-		c.binaries = true
-		return nil
-	})
+	return setting(func(c *config) { c.placement.Rules.Binaries = true })
 }
 
-// Strict fails the test if the committed policy has an unused rule, or if a port of this machine was dialled without a
-// listener. Without it, both are reported and the test passes.
-func Strict() Option {
-	return optionFunc(func(c *config) error {
-		c.strict = true
-		return nil
-	})
+// CloseIngress denies ingress to containers without a caller in the test, such as a job or a worker: their policy has
+// the type Ingress without a rule. Only containers that were recorded completely are closed. Without the option they
+// stay open, because a test need not have every caller; a policy that denies ingress already keeps doing so.
+//
+// The test process is never closed, because no test knows its callers.
+func CloseIngress() Option {
+	return setting(func(c *config) { c.placement.Rules.CloseIngress = true })
+}
+
+// DefaultDeny adds the policy default-deny-all for each namespace of the recorded workloads. It denies all traffic of
+// all pods there that no other policy allows, also of workloads that no test knows. A golden file without it fails the
+// test; a policy with another name, or two for the two directions, is accepted.
+//
+// It isolates the test process for ingress, too. Its callers in the test are allowed. Add its other callers in
+// production to its policy by hand; updates keep them.
+func DefaultDeny() Option {
+	return setting(func(c *config) { c.placement.Rules.DenyAll = true })
 }

@@ -1,12 +1,10 @@
 package netzerotest
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -48,8 +46,8 @@ var recordedPackage atomic.Pointer[PackageRecording]
 //
 // It ends the process, with the reason on standard error, in these cases:
 //
-//   - An option or an environment variable is wrong. [Shared] is a wrong option: the policy is that of all tests
-//     already.
+//   - An option or an environment variable is wrong. [Shared] is not allowed, because the policy
+//     already covers all tests.
 //   - It is called twice.
 //   - Recording is impossible and required: in CI, with NETZERO=require and with -update.
 //
@@ -59,20 +57,24 @@ func RecordPackage(opts ...Option) *PackageRecording {
 	if !flag.Parsed() {
 		flag.Parse()
 	}
-	p := &PackageRecording{run: &packageRun{name: "package " + gotest.PackagePath(), subtests: make(map[string]bool)}}
+	p := &PackageRecording{run: &packageRun{PackageRun: gotest.NewPackageRun()}}
 	if gotest.Flag("test.list") != "" || recorder.IsRecordedChild() {
 		return p
 	}
 	if !recordedPackage.CompareAndSwap(nil, p) {
 		recordedPackage.Load().abandon()
-		p.run.Fatalf("netzero: RecordPackage: was called twice: one recording has the flows of the whole package")
+		p.run.Fatalf("netzero: RecordPackage: called twice: one recording has the flows of the whole package")
 	}
 	p.recording = &Recording{tb: p.run}
 	if err := p.recording.prepare(opts); err != nil {
 		p.run.Fatalf("netzero: RecordPackage: %v", err)
 	}
 	p.recording.begin()
-	p.run.unguard = p.guard()
+	p.run.allow = gotest.PreventRun(func() {
+		fmt.Fprintln(os.Stderr, "netzero: RecordPackage was called, but not the method Run of its result: "+
+			"TestMain has to call it in place of m.Run")
+		p.abandon()
+	})
 	return p
 }
 
@@ -83,35 +85,34 @@ func (p *PackageRecording) Run(m *testing.M) int {
 		return m.Run()
 	}
 	if p.run.started.Swap(true) {
-		fmt.Fprintln(os.Stderr, "netzero: PackageRecording.Run: was called twice: the recording has ended")
+		fmt.Fprintln(os.Stderr, "netzero: PackageRecording.Run: called twice: the recording has ended")
 		return exitWith(m, 1)
 	}
-	p.run.unguard()
-	defer p.run.cleanup()
+	p.run.allow()
+	defer p.run.RunCleanups()
 	// Without go test it is not set, and a test that exits would pass.
 	if err := flag.Set("test.paniconexit0", "true"); err != nil {
-		p.run.Errorf("netzero: %s: %v", p.run.name, err)
+		p.run.Errorf("netzero: %s: %v", p.run.Name(), err)
+	}
+	if p.recording.live == nil {
+		return Main(m)
 	}
 	underMain.Store(true)
-	watch(m)
-	if p.recording.live == nil {
-		return exitWith(m, judgePackage(m, m.Run()))
-	}
 	ended := false
 	defer func() {
 		if !ended { // an example panicked
 			p.abandon()
 		}
 	}()
-	p.run.followed = p.follow(m)
+	p.run.followed = beforeEach(m, p.enter, p.recording.live.EnterTest)
 	code := m.Run()
 	ended = true
-	p.run.failed.Store(code != 0)
+	p.run.SetFailed(code != 0)
 	p.recording.finish()
 	if p.run.Failed() {
 		code = max(code, 1)
 	}
-	return exitWith(m, judgePackage(m, code))
+	return exitWith(m, checkPackage(m, code))
 }
 
 // Customize adds a container that testcontainers-go starts to this recording: see [Recording.Customize].
@@ -127,6 +128,24 @@ func (p *PackageRecording) As(name string) testcontainers.ContainerCustomizer {
 	return p.named().As(name)
 }
 
+// AsPeer is [PackageRecording.As] for a container that another team operates: see [Recording.AsPeer].
+func (p *PackageRecording) AsPeer(name string) testcontainers.ContainerCustomizer {
+	return p.named().AsPeer(name)
+}
+
+// Adopt adds a running container to this recording: see [Recording.Adopt].
+func (p *PackageRecording) Adopt(ctx context.Context, container testcontainers.Container, name string) error {
+	return p.named().Adopt(ctx, container, name)
+}
+
+// named returns the recording. If there is none, it returns one that only checks names.
+func (p *PackageRecording) named() *Recording {
+	if p.recording == nil {
+		return &Recording{tb: p.run}
+	}
+	return p.recording
+}
+
 // Flows returns the flows so far: see [Recording.Flows]. Flow.Process.Test is the test that opened a flow.
 func (p *PackageRecording) Flows() []Flow {
 	if p.recording == nil {
@@ -135,78 +154,31 @@ func (p *PackageRecording) Flows() []Flow {
 	return p.recording.Flows()
 }
 
+// enter attributes the calling goroutine to a test until the test has ended.
+func (p *PackageRecording) enter(tb testing.TB) {
+	leave := p.recording.live.EnterTest(tb.Name())
+	tb.Cleanup(func() { // this cleanup runs last
+		if gotest.EndsProcess(tb, callsTests) {
+			p.abandon()
+			return
+		}
+		if tb.Skipped() {
+			used.AddSkipped()
+		}
+		if gotest.HadSubtests(tb) {
+			p.run.AddSubtests(tb.Name())
+		}
+		leave()
+	})
+	watch(tb)
+}
+
 // abandon detaches everything and compares nothing, because the process is about to end.
 func (p *PackageRecording) abandon() {
 	if p.recording.live == nil || p.recording.ended() {
 		return
 	}
 	if err := p.recording.live.Close(); err != nil {
-		fmt.Fprintf(os.Stderr, "netzero: %s: %v\n", p.run.name, err)
+		fmt.Fprintf(os.Stderr, "netzero: %s: %v\n", p.run.Name(), err)
 	}
-}
-
-// packageRun is the [host] of a package's recording: the run of all its tests.
-type packageRun struct {
-	name     string
-	started  atomic.Bool
-	failed   atomic.Bool
-	unguard  func()
-	followed bool // whether all skipped tests, and all tests with subtests, are known
-
-	mu       sync.Mutex
-	cleanups []func()
-	subtests map[string]bool // tests with subtests
-}
-
-func (p *packageRun) Name() string  { return p.name }
-func (p *packageRun) Helper()       {}
-func (p *packageRun) Failed() bool  { return p.failed.Load() }
-func (p *packageRun) Skipped() bool { return false }
-
-// Logf prints like package testing does for a test: with -v, or after a failure.
-func (p *packageRun) Logf(format string, args ...any) {
-	if testing.Verbose() || p.Failed() {
-		p.print(format, args...)
-	}
-}
-
-func (p *packageRun) Errorf(format string, args ...any) {
-	p.failed.Store(true)
-	p.print(format, args...)
-}
-
-func (p *packageRun) Fatalf(format string, args ...any) {
-	p.print(format, args...)
-	os.Exit(1)
-}
-
-func (p *packageRun) print(format string, args ...any) {
-	fmt.Fprintln(os.Stderr, strings.TrimSuffix(fmt.Sprintf(format, args...), "\n"))
-}
-
-func (p *packageRun) Cleanup(f func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cleanups = append(p.cleanups, f)
-}
-
-func (p *packageRun) cleanup() {
-	for _, f := range slices.Backward(p.cleanups) {
-		f()
-	}
-}
-
-// isPartial reports whether parts of the package are known not to have run, or may not have run.
-func (p *packageRun) isPartial() bool { return !isWhole() || !p.followed }
-
-// withSubtests returns the tests that ran subtests.
-func (p *packageRun) withSubtests() []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var tests []string
-	for test := range p.subtests {
-		tests = append(tests, test)
-	}
-	slices.Sort(tests)
-	return tests
 }

@@ -4,13 +4,16 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/netzero-dev/netzero/internal/check"
+	"github.com/netzero-dev/netzero/internal/gotest"
 	"github.com/netzero-dev/netzero/internal/recorder"
 	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/internal/session"
+	"github.com/netzero-dev/netzero/internal/settings"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -26,14 +29,16 @@ type Flow = flow.Flow
 // A Recording is the recording of one test, and ends with it. It is a [testcontainers.ContainerCustomizer]: a container
 // that gets it is also recorded.
 type Recording struct {
-	tb     host
-	env    environment
-	config config
-	golden string        // the file's path
-	shared *check.Shared // nil if the file is that of one test
+	tb       run
+	settings settings.Settings
+	config   config
+	golden   string // the file's path
+	file     *check.GoldenFile
 
 	live *recorder.Recording // nil if nothing is recorded
 	left []recorder.Ended    // of tests that had ended before
+
+	started time.Time
 
 	mu    sync.Mutex
 	final []Flow // set at the end
@@ -48,11 +53,10 @@ type Recording struct {
 // is impossible and required: in CI, with NETZERO=require and with -update.
 func Record(tb testing.TB, opts ...Option) *Recording {
 	tb.Helper()
-	r := &Recording{tb: tb}
-	forgetFailures(tb)
-	err := r.prepare(opts)
-	if err != nil {
-		noteFailure(tb)
+	r := &Recording{tb: testRun{tb}}
+	failures.Forget(tb.Name())
+	if err := r.prepare(opts); err != nil {
+		failures.Add(tb.Name())
 		tb.Fatalf("netzero: Record: %v", err)
 	}
 	if r.begin() {
@@ -64,51 +68,60 @@ func Record(tb testing.TB, opts ...Option) *Recording {
 // begin starts recording and reports whether it did. It ends the test if recording is required and impossible.
 func (r *Recording) begin() bool {
 	r.tb.Helper()
-	if r.env.off {
+	if r.settings.Off {
 		r.runUnrecorded("NETZERO=off")
 		return false
 	}
 	var err error
-	r.live, err = recorder.Join(r.env.sizes, r.recorderOptions())
+	r.started = time.Now()
+	r.live, err = recorder.Join(r.settings.Sizes, r.config.recorder(r.tb))
 	if err != nil {
-		text := cannotRecord(r.tb, r.env.update, err)
-		if r.env.require || !isExpected(err) {
-			noteFailure(r.tb)
-			r.tb.Fatalf("netzero: %s: %s", r.tb.Name(), text)
+		if r.settings.Require || !session.IsExpected(err) {
+			failures.Add(r.tb.Name())
+			r.tb.Fatalf("netzero: %s: %s", r.tb.Name(), cannotRecord(r.tb, r.settings.Update, err))
 		}
-		r.runUnrecorded(text)
+		r.runUnrecorded(unrecorded(err))
 		return false
 	}
-	recordedTests.Store(r.live.ID(), testOver{tb: r.tb, name: r.tb.Name(), golden: r.golden, config: r.config})
+	leftovers.Add(uint64(r.live.ID()), r.leftoverOptions())
 	return true
 }
 
-// prepare reads options and environment, and registers the golden file.
+// runUnrecorded says that the tests of this package are not recorded, once for each reason. With other privileges the
+// next run may be recorded, so go test must not cache this one.
+func (r *Recording) runUnrecorded(reason string) {
+	testSource().PreventCaching()
+	gotest.Announce("NOT RECORDED: " + reason)
+}
+
+// prepare reads options and settings, and registers the golden file.
 func (r *Recording) prepare(opts []Option) (err error) {
 	if packageDirErr != nil {
 		return fmt.Errorf("find the package's directory: %w", packageDirErr)
 	}
-	if r.env, err = readEnvironment(); err != nil {
+	if r.settings, err = settings.Read(packageDir.Join); err != nil {
 		return err
 	}
 	if r.config, err = newConfig(opts); err != nil {
 		return err
 	}
-	if isPackage(r.tb) && r.config.shared != "" {
-		return fmt.Errorf("Shared(%q): one policy is that of the whole package already: leave the option out, or name the file by Golden", r.config.shared)
+	if r.tb.isPackage() && r.config.shared != "" {
+		return fmt.Errorf("Shared(%q): one policy is that of the whole package already: leave the option out, "+
+			"or name the file by Golden", r.config.shared)
 	}
-	if r.golden, err = packageDir.Golden(cmp.Or(r.config.golden, r.config.shared), fileOf(r.tb)); err != nil {
+	if r.golden, err = packageDir.Golden(cmp.Or(r.config.golden, r.config.shared), r.tb.goldenName()); err != nil {
 		return err
 	}
-	if err := claim(r.golden, r.config.shared != "", r.tb, r.env.update); err != nil {
+	var release func()
+	r.file, release, err = goldens.Begin(r.golden, check.Member{
+		Test: r.tb.Name(), Package: testedPackage(),
+		Shares: r.config.shared != "", Updates: r.settings.Update, AtEnd: underMain.Load(),
+	})
+	if err != nil {
 		return err
 	}
+	r.tb.Cleanup(release)
 	used.AddGolden(r.golden)
-	if r.config.shared != "" {
-		r.shared = sharedFiles.Begin(r.golden, check.Sharer{
-			Test: r.tb.Name(), Package: testedPackage(), Strict: r.config.strict, Cilium: r.config.cilium, Partial: isPartial(r.tb),
-		})
-	}
 	return nil
 }
 
@@ -125,60 +138,13 @@ func (r *Recording) Flows() []Flow {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.live == nil || r.final != nil {
-		return cloneFlows(r.final)
+		return recording.CloneFlows(r.final)
 	}
 	recorded, err := r.live.Resolve()
 	var option *recording.OptionError // reported when the test ends
 	if err != nil && !errors.As(err, &option) {
-		noteFailure(r.tb)
+		failures.Add(r.tb.Name())
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 	}
-	return cloneFlows(recorded.Flows)
-}
-
-// cloneFlows returns flows that share no slices with the recording, because a test may change what Flows returned.
-func cloneFlows(flows []Flow) []Flow {
-	flows = slices.Clone(flows)
-	for i := range flows {
-		f := &flows[i]
-		f.Binaries, f.Process.Parents = slices.Clone(f.Binaries), slices.Clone(f.Process.Parents)
-		f.Process.Stack = slices.Clone(f.Process.Stack)
-	}
-	return flows
-}
-
-// running maps golden files to the tests that use them now. updated maps them to the tests that have updated them. If
-// two tests used one file, an update by the later one would remove rules that the earlier one needs.
-var running, updated sync.Map
-
-func claim(path string, shared bool, tb host, update bool) error {
-	sharedBefore := sharedFiles.Has(path)
-	if shared {
-		other, taken := updated.Load(path)
-		if !taken {
-			other, taken = running.Load(path)
-		}
-		if taken && !sharedBefore {
-			return fmt.Errorf("golden file %s is shared, but not by %s: give all of its tests the option Shared", packageDir.Relative(path), other)
-		}
-		path += "\x00" + tb.Name() // other tests use the file too
-	} else if sharedBefore {
-		return fmt.Errorf("golden file %s is shared by other tests: give this one the option Shared too, or a file of its own", packageDir.Relative(path))
-	}
-	if other, taken := running.LoadOrStore(path, tb.Name()); taken && other == tb.Name() {
-		return fmt.Errorf("was called twice in this test: one recording holds all flows")
-	} else if taken {
-		return sharedGolden(path, other)
-	}
-	tb.Cleanup(func() { running.Delete(path) })
-	if update && !shared {
-		if other, taken := updated.LoadOrStore(path, tb.Name()); taken && other != tb.Name() {
-			return sharedGolden(path, other)
-		}
-	}
-	return nil
-}
-
-func sharedGolden(path string, other any) error {
-	return fmt.Errorf("golden file %s belongs to %s: give one of the two tests another with netzerotest.Golden", packageDir.Relative(path), other)
+	return recording.CloneFlows(recorded.Flows)
 }

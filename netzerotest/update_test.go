@@ -2,7 +2,6 @@ package netzerotest
 
 import (
 	"errors"
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,34 +10,41 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 )
 
-// updateModule is a module with users of -update. The test copies update.go into it, so it needs no other file of this
-// package and no network. Go initialises packages in the order of their import paths: a... before netzerotest, z...
-// after it.
+// updateModule is a module with users of -update. The test copies updateFiles into it, so it needs no other file of
+// this module and no network. Go initialises packages in the order of their import paths: a... before netzerotest and
+// settings, z... after them.
 const updateModule = `
 -- go.mod --
-module example.com/shop
+module github.com/netzero-dev/netzero
 
 go 1.25
 -- netzerotest/say.go --
 package netzerotest
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/netzero-dev/netzero/internal/settings"
+)
 
 func Say(t *testing.T, more ...any) {
-	update, err := updating()
+	update, err := settings.Updating()
 	t.Log(append([]any{"updating:", update, err}, more...)...)
 }
+-- internal/settings/export.go --
+package settings
+
+func Updating() (bool, error) { return updating() }
 -- plain/x_test.go --
 package plain
 
 import (
 	"testing"
 
-	"example.com/shop/netzerotest"
+	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 func TestX(t *testing.T) { netzerotest.Say(t) }
@@ -49,7 +55,7 @@ import (
 	"flag"
 	"testing"
 
-	"example.com/shop/netzerotest"
+	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 var update = flag.Bool("update", false, "my own")
@@ -97,8 +103,8 @@ package guardedbefore
 import (
 	"testing"
 
-	"example.com/shop/agolden"
-	"example.com/shop/netzerotest"
+	"github.com/netzero-dev/netzero/agolden"
+	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 func TestX(t *testing.T) { netzerotest.Say(t, "theirs:", *agolden.Update) }
@@ -108,8 +114,8 @@ package guardedafter
 import (
 	"testing"
 
-	"example.com/shop/netzerotest"
-	"example.com/shop/zgolden"
+	"github.com/netzero-dev/netzero/netzerotest"
+	"github.com/netzero-dev/netzero/zgolden"
 )
 
 func TestX(t *testing.T) { netzerotest.Say(t, "theirs:", *zgolden.Update) }
@@ -119,8 +125,8 @@ package unguardedbefore
 import (
 	"testing"
 
-	"example.com/shop/agoldie"
-	"example.com/shop/netzerotest"
+	"github.com/netzero-dev/netzero/agoldie"
+	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 func TestX(t *testing.T) { netzerotest.Say(t, "theirs:", *agoldie.Update) }
@@ -130,8 +136,8 @@ package unguardedafter
 import (
 	"testing"
 
-	"example.com/shop/netzerotest"
-	"example.com/shop/zgoldie"
+	"github.com/netzero-dev/netzero/netzerotest"
+	"github.com/netzero-dev/netzero/zgoldie"
 )
 
 func TestX(t *testing.T) { netzerotest.Say(t, "theirs:", *zgoldie.Update) }
@@ -143,7 +149,7 @@ import (
 	"os"
 	"testing"
 
-	"example.com/shop/netzerotest"
+	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 var color = flag.String("color", "red", "")
@@ -161,7 +167,7 @@ import (
 	"os"
 	"testing"
 
-	"example.com/shop/netzerotest"
+	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 func TestX(t *testing.T) {
@@ -181,13 +187,16 @@ import (
 	"flag"
 	"fmt"
 
-	_ "example.com/shop/netzerotest"
+	_ "github.com/netzero-dev/netzero/netzerotest"
 )
 
 func main() {
 	fmt.Println("flags of tests:", flag.Lookup("test.v") != nil, "update:", flag.Lookup("update") != nil)
 }
 `
+
+// updateFiles are the files that declare -update, relative to the root of this module.
+var updateFiles = []string{"netzerotest/update.go", "internal/settings/update.go"}
 
 func TestUpdate_FlagOfRealTests(t *testing.T) {
 	if testing.Short() {
@@ -214,13 +223,13 @@ func TestUpdate_FlagOfRealTests(t *testing.T) {
 			reason: "everybody's own flag is honoured, and several packages at once",
 			args:   append(append([]string{"go", "test", "-v"}, strings.Fields(packages)...), "-update"),
 			want: []string{
-				`updating: true <nil>\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/plain`,
-				`updating: true <nil> own: true\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/own`,
-				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/guardedbefore`,
-				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/guardedafter`,
-				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/unguardedbefore`,
-				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/unguardedafter`,
-				`updating: true <nil> color: red\n--- PASS: TestX .*\nPASS\nok  	example.com/shop/parsing`,
+				`updating: true <nil>\n--- PASS: TestX .*\nPASS\nok  	github.com/netzero-dev/netzero/plain`,
+				`updating: true <nil> own: true\n--- PASS: TestX .*\nPASS\nok  	github.com/netzero-dev/netzero/own`,
+				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	github.com/netzero-dev/netzero/guardedbefore`,
+				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	github.com/netzero-dev/netzero/guardedafter`,
+				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	github.com/netzero-dev/netzero/unguardedbefore`,
+				`updating: true <nil> theirs: true\n--- PASS: TestX .*\nPASS\nok  	github.com/netzero-dev/netzero/unguardedafter`,
+				`updating: true <nil> color: red\n--- PASS: TestX .*\nPASS\nok  	github.com/netzero-dev/netzero/parsing`,
 			},
 		},
 		{
@@ -253,14 +262,16 @@ func TestUpdate_FlagOfRealTests(t *testing.T) {
 		{
 			reason: "a package without netzerotest does not know the flag",
 			args:   []string{"go", "test", "./plain", "./without", "-update"},
-			want:   []string{`ok  	example.com/shop/plain`, `flag provided but not defined: -update`},
+			want:   []string{`ok  	github.com/netzero-dev/netzero/plain`, `flag provided but not defined: -update`},
 			fails:  true,
 		},
 		{
 			reason: "the variable is for such packages",
 			env:    "NETZERO_UPDATE=1",
 			args:   []string{"go", "test", "-v", "./plain", "./without", "./own"},
-			want:   []string{`updating: true <nil>\n`, `ok  	example.com/shop/without`, `updating: true <nil> own: false`},
+			want: []string{
+				`updating: true <nil>\n`, `ok  	github.com/netzero-dev/netzero/without`, `updating: true <nil> own: false`,
+			},
 		},
 		{
 			reason: "the variable is misspelt",
@@ -348,67 +359,18 @@ func TestUpdate_NotCached(t *testing.T) {
 	}
 }
 
-// value is a flag.Value without a Get method.
-type value string
-
-func (v value) String() string   { return string(v) }
-func (v value) Set(string) error { return nil }
-
-func TestUpdate_ForeignFlags(t *testing.T) {
-	flags := flag.NewFlagSet("", flag.ContinueOnError)
-	flags.Bool("bool", true, "")
-	flags.Bool("false", false, "")
-	flags.String("string", "true", "")
-	flags.String("pattern", "1", "")
-	flags.Int("number", 1, "")
-	flags.Duration("duration", 1, "")
-	flags.Var(value("true"), "other", "")
-	flags.Var(value("yes"), "another", "")
-	got := make(map[string]bool)
-	flags.VisitAll(func(f *flag.Flag) { got[f.Name] = isTrue(f) })
-	want := map[string]bool{"bool": true, "false": false, "string": true, "pattern": false, "number": false, "duration": false, "other": true, "another": false}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("flags that ask for an update (-want +got):\n%s", diff)
-	}
-	if isTrue(nil) {
-		t.Error("no flag asks for an update")
-	}
-}
-
-func TestUpdate_Variable(t *testing.T) {
-	for _, c := range []struct {
-		value     string
-		want, err bool
-	}{
-		{"", false, false},
-		{"0", false, false},
-		{"no", false, false},
-		{"False", false, false},
-		{"1", true, false},
-		{"true", true, false},
-		{"YES", true, false},
-		{"on", false, true},
-		{" 1", false, true},
-		{"2", false, true},
-	} {
-		t.Setenv(updateVariable, c.value)
-		got, err := updating()
-		if wanted := c.want || isTrue(flag.Lookup(updateFlag)); got != wanted || (err != nil) != c.err {
-			t.Errorf("%q: %v, %v", c.value, got, err)
-		}
-	}
-}
-
 // updateModuleDir writes the module.
 func updateModuleDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	update, err := os.ReadFile("update.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	archive := txtar.Parse([]byte(updateModule))
-	archive.Files = append(archive.Files, txtar.File{Name: "netzerotest/update.go", Data: update})
+	for _, name := range updateFiles {
+		text, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		archive.Files = append(archive.Files, txtar.File{Name: name, Data: text})
+	}
 	for _, file := range archive.Files {
 		path := filepath.Join(dir, filepath.FromSlash(file.Name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

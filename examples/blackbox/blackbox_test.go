@@ -38,7 +38,8 @@ func TestShop(t *testing.T) {
 			"SHOP_DATABASE": "postgres://postgres:postgres@orders-db/shop?sslmode=disable",
 			"SHOP_CACHE":    "cache:6379",
 		}),
-		testcontainers.WithExposedPorts("8080/tcp"), testcontainers.WithWaitStrategy(wait.ForHTTP("/healthz").WithPort("8080/tcp")))
+		testcontainers.WithExposedPorts("8080/tcp"),
+		testcontainers.WithWaitStrategy(wait.ForHTTP("/healthz").WithPort("8080/tcp")))
 	testcontainers.CleanupContainer(t, shop)
 	check(t, err)
 

@@ -18,7 +18,12 @@ func buildShop(t *testing.T) testcontainers.FromDockerfile {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build shop: %v\n%s", err, out)
 	}
-	check(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\nCOPY shop /shop\nENTRYPOINT [\"/shop\"]\n"), 0o644))
+	check(
+		t,
+		os.WriteFile(
+			filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\nCOPY shop /shop\nENTRYPOINT [\"/shop\"]\n"), 0o644,
+		),
+	)
 	return testcontainers.FromDockerfile{Context: dir}
 }
 

@@ -1,5 +1,5 @@
 // Package externalapi pays out to a customer. It gets the exchange rate from one HTTPS service, pays by another, and
-// takes the credentials from the instance metadata service of a cloud, as services there do.
+// gets its credentials from the cloud's instance metadata service.
 //
 // It stands for a service of yours. It does not depend on netzero.
 package externalapi

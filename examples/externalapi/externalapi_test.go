@@ -8,12 +8,13 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// The same flows in two dialects: a NetworkPolicy lists names in an annotation, a CiliumNetworkPolicy has rules for them.
+// The same flows in two dialects: a NetworkPolicy lists names in an annotation, a CiliumNetworkPolicy has rules for
+// them.
 func TestPayOut(t *testing.T)       { payOut(t) }
 func TestPayOutCilium(t *testing.T) { payOut(t, netzerotest.Cilium()) }
 
 func payOut(t *testing.T, options ...netzerotest.Option) {
-	requireLab(t) // yours needs no such line
+	requireLab(t) // your test does not need this line
 	netzerotest.Record(t, options...)
 
 	service := &externalapi.Service{

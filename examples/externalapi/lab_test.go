@@ -11,8 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// A test of yours needs only netzerotest.Main of this file: its hosts exist. Here TestMain lets the command netlab
-// create the hosts in a small network of their own (testdata/lab.conf), and runs the tests in it.
+// Your tests need only netzerotest.Main from this file, because the hosts that they call exist. Here, TestMain runs the
+// tests in a small private network, in which the command netlab creates the hosts (testdata/lab.conf).
 
 // withinVariable tells the tests that the hosts exist.
 const withinVariable = "EXAMPLE_WITHIN"

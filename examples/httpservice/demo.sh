@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job on real traffic: a test is green, meets a new dependency and is red, is accepted and is green again.
+# The example on real traffic: the test passes, fails on a new dependency, and passes after the dependency is accepted.
 # It works on a copy of the tree. As a normal user it uses sudo to run the test binary; the files stay the user's.
 set -euo pipefail
 tree=$(cd "$(dirname "$0")/../.." && pwd)
@@ -29,7 +29,7 @@ try() {
 step "1. The test quotes a price, with two dependencies that the committed policy allows: green."
 try ok
 
-step "2. Somebody adds a third dependency to the test's service."
+step "2. A change adds a third dependency to the service."
 cp httpservice_test.go "$copy/before.go"
 sed -i 's|// Discounts:|Discounts:|' httpservice_test.go
 diff -U 1 --label before --label after "$copy/before.go" httpservice_test.go || true
@@ -38,7 +38,7 @@ step "3. The policy does not allow it: red."
 try FAIL
 grep -q 'httpservice -> api.discounts.test:443/TCP' "$copy/output"
 
-step "4. It is meant to be: -update accepts it ..."
+step "4. The change is intended: -update accepts it ..."
 cp $policy "$copy/before.yaml"
 try ok -update
 
@@ -46,10 +46,10 @@ step "   ... as a change of the policy, to be reviewed and applied with kubectl.
 diff -U 1 --label before --label after "$copy/before.yaml" $policy && exit 1
 try ok
 
-step "5. Taken back, the dependency and the policy: green, as it was."
+step "5. The dependency and the policy are reverted: green again."
 cp "$copy/before.go" httpservice_test.go
 cp "$copy/before.yaml" $policy
 try ok
 
 echo
-echo "demo: all as it should be; it worked on a copy, your tree is as it was"
+echo "demo: passed; it worked on a copy, your tree is unchanged"

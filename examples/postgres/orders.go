@@ -16,7 +16,9 @@ type Store struct{ db *sql.DB }
 
 // New returns the store in a database, and creates its table.
 func New(ctx context.Context, db *sql.DB) (*Store, error) {
-	_, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS orders (id serial PRIMARY KEY, product text NOT NULL, quantity int NOT NULL)`)
+	_, err := db.ExecContext(
+		ctx, `CREATE TABLE IF NOT EXISTS orders (id serial PRIMARY KEY, product text NOT NULL, quantity int NOT NULL)`,
+	)
 	if err != nil {
 		return nil, fmt.Errorf("make table of orders: %w", err)
 	}
@@ -25,7 +27,8 @@ func New(ctx context.Context, db *sql.DB) (*Store, error) {
 
 // Place adds an order.
 func (s *Store) Place(ctx context.Context, product string, quantity int) error {
-	if _, err := s.db.ExecContext(ctx, `INSERT INTO orders (product, quantity) VALUES ($1, $2)`, product, quantity); err != nil {
+	_, err := s.db.ExecContext(ctx, `INSERT INTO orders (product, quantity) VALUES ($1, $2)`, product, quantity)
+	if err != nil {
 		return fmt.Errorf("place order of %s: %w", product, err)
 	}
 	return nil
@@ -33,7 +36,9 @@ func (s *Store) Place(ctx context.Context, product string, quantity int) error {
 
 // Ordered returns the ordered quantity of a product.
 func (s *Store) Ordered(ctx context.Context, product string) (quantity int, err error) {
-	err = s.db.QueryRowContext(ctx, `SELECT coalesce(sum(quantity), 0) FROM orders WHERE product = $1`, product).Scan(&quantity)
+	err = s.db.QueryRowContext(
+		ctx, `SELECT coalesce(sum(quantity), 0) FROM orders WHERE product = $1`, product,
+	).Scan(&quantity)
 	if err != nil {
 		return 0, fmt.Errorf("count orders of %s: %w", product, err)
 	}

@@ -80,7 +80,7 @@ func (s service) command() []string {
 }
 
 // ready waits for the lines in the container's log that confirm its listener and its calls. It opens no connection to
-// the container, so the recording holds only the services' own traffic.
+// the container, so the recording contains only the services' own traffic.
 func (s service) ready() []wait.Strategy {
 	var all []wait.Strategy
 	if s.port != 0 {

@@ -47,7 +47,7 @@ var dependencies = []dependency{
 
 // The golden file is read with Kubernetes' own types and no package of NetZero, so an error that generation and
 // evaluation share does not hide here.
-func TestEdgesOfTheGoldenAreTheDependencies(t *testing.T) {
+func TestEdges_AreTheDependencies(t *testing.T) {
 	var want []string
 	for _, d := range dependencies {
 		want = append(want, d.String())
@@ -79,7 +79,7 @@ func TestEdgesOfTheGoldenAreTheDependencies(t *testing.T) {
 }
 
 // Pods that no policy isolates may call anything, and the edges alone would not show it.
-func TestPoliciesIsolateEachService(t *testing.T) {
+func TestPolicies_IsolateEachService(t *testing.T) {
 	callers, called := make(map[string]bool), make(map[string]bool)
 	for _, d := range dependencies {
 		callers[d.from], called[d.to] = true, true
@@ -107,8 +107,8 @@ func TestPoliciesIsolateEachService(t *testing.T) {
 	}
 }
 
-// A rule that the edges cannot express exactly is an error: skipping it would hide the flows that it allows.
-func TestEdgesOfOtherRulesAreErrors(t *testing.T) {
+// A rule that edges cannot express exactly is an error, because skipping it would hide the flows that it allows.
+func TestEdges_InexactRules(t *testing.T) {
 	type (
 		peer = networkingv1.NetworkPolicyPeer
 		port = networkingv1.NetworkPolicyPort
@@ -213,10 +213,12 @@ var clusterDNS = networkingv1.NetworkPolicyEgressRule{
 		PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"k8s-app": "kube-dns"}},
 	}},
 	Ports: []networkingv1.NetworkPolicyPort{
-		{Protocol: new(corev1.ProtocolTCP), Port: new(intstr.FromInt32(53))},
-		{Protocol: new(corev1.ProtocolUDP), Port: new(intstr.FromInt32(53))},
+		{Protocol: pointerTo(corev1.ProtocolTCP), Port: pointerTo(intstr.FromInt32(53))},
+		{Protocol: pointerTo(corev1.ProtocolUDP), Port: pointerTo(intstr.FromInt32(53))},
 	},
 }
+
+func pointerTo[T any](v T) *T { return &v }
 
 // end is one peer of a rule with one of the rule's ports, over TCP.
 type end struct {

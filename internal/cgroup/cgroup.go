@@ -4,7 +4,6 @@
 // It rejects cgroup v1 and read-only trees with a descriptive error, and knows nothing of eBPF. A file lock on the
 // leaf's directory marks the leaf as used. The kernel drops the lock when its holder dies, so the next run can
 // distinguish the leaf of a killed run from that of a live one, across pid namespaces too, and removes it.
-// from that of one that is alive, across pid namespaces too, and removes it.
 package cgroup
 
 import "errors"

@@ -58,7 +58,7 @@ func TestPath_ByID(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := idOf(t, filepath.Join(outer, "cgroup.procs"))
-	for reason, id := range map[string]uint64{"removed": gone, "never born": 1 << 62, "none": 0,
+	for reason, id := range map[string]uint64{"removed": gone, "never created": 1 << 62, "none": 0,
 		"a file of a cgroup": file} {
 		if got, err := tree.Path(id); !errors.Is(err, ErrNoCgroup) {
 			t.Errorf("%s: got %q, %v; want ErrNoCgroup", reason, got, err)
@@ -101,7 +101,7 @@ func TestWalk_ParentsFirst(t *testing.T) {
 		}
 	}
 	if at[tree.Root] != 1 || at[outer] == 0 || at[inner] <= at[outer] {
-		t.Errorf("the root comes %dth, the outer one %dth, the inner one %dth", at[tree.Root], at[outer], at[inner])
+		t.Errorf("positions: root %d, outer %d, inner %d, want them to rise", at[tree.Root], at[outer], at[inner])
 	}
 	n := 0
 	for range tree.Walk() {

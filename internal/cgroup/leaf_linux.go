@@ -26,14 +26,17 @@ type Leaf struct {
 
 // NewLeaf makes a leaf below the current cgroup of this process, and removes the leaves that killed runs left there. It
 // moves no process. Errors: [ErrReadOnly], [ErrNotPermitted].
-func NewLeaf(t Tree) (*Leaf, error) {
+func NewLeaf(t Tree) (*Leaf, error) { return t.newBelow(leafPrefix) }
+
+// newBelow is NewLeaf for a cgroup with another prefix.
+func (t Tree) newBelow(prefix string) (*Leaf, error) {
 	parent, err := t.Current()
 	if err != nil {
 		return nil, err
 	}
 	removeStale(parent)
 	for try := 0; ; try++ {
-		path := filepath.Join(parent, fmt.Sprintf("%s%d-%d", leafPrefix, os.Getpid(), try))
+		path := filepath.Join(parent, fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), try))
 		err := os.Mkdir(path, 0o755)
 		switch {
 		case errors.Is(err, fs.ErrExist):
@@ -44,6 +47,12 @@ func NewLeaf(t Tree) (*Leaf, error) {
 			return nil, fmt.Errorf("make cgroup %s: %w", path, ErrNotPermitted)
 		case err != nil:
 			return nil, fmt.Errorf("make cgroup: %w", err)
+		}
+		// Recordings of other users read it, whatever the umask of this process.
+		if err := os.Chmod(path, 0o755); isGone(err) {
+			continue // like errTaken
+		} else if err != nil {
+			return nil, errors.Join(fmt.Errorf("make cgroup: %w", err), os.Remove(path))
 		}
 		leaf, err := t.acquire(path, parent)
 		if errors.Is(err, errTaken) {

@@ -93,7 +93,7 @@ func members(t *testing.T, dir string) map[int]bool {
 }
 
 func TestLeaf_EnterAndLeave(t *testing.T) {
-	testenv.Recorded(t, "own cgroup, entered and left")
+	testenv.Recorded(t, "the test's own cgroup, entered and left")
 	tree, leaf := newLeaf(t)
 	parent := filepath.Dir(leaf.Path)
 	check(t, leaf.Move(os.Getpid()))
@@ -153,6 +153,18 @@ func TestMove_IgnoresOtherCgroups(t *testing.T) {
 		t.Error("a process of another cgroup was moved")
 	}
 	check(t, removeTree(elsewhere, filepath.Dir(leaf.Path), patience))
+}
+
+// Recordings of other users read it.
+func TestNewLeaf_IsReadableDespiteUmask(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077))
+	_, leaf := newLeaf(t)
+	defer leaf.Leave()
+	info, err := os.Stat(leaf.Path)
+	check(t, err)
+	if got := info.Mode().Perm(); got != 0o755 {
+		t.Errorf("a leaf has mode %o", got)
+	}
 }
 
 func TestNewLeaf_RemovesStaleLeaf(t *testing.T) {

@@ -72,14 +72,14 @@ func (t Tree) Current() (string, error) {
 		}
 		below, upward, ok := t.below(path)
 		if !ok {
-			return "", fmt.Errorf("find own cgroup: %s lies outside of what %s shows (%s)", path, t.Root, t.from)
+			return "", fmt.Errorf("find own cgroup: %s is outside the hierarchy mounted at %s (%s)", path, t.Root, t.from)
 		}
 		if upward {
 			return t.search()
 		}
 		return filepath.Join(t.Root, below), nil
 	}
-	return "", fmt.Errorf("find own cgroup: /proc/self/cgroup names no cgroup v2: %w", ErrNoTree)
+	return "", fmt.Errorf("find own cgroup: /proc/self/cgroup has no cgroup v2 entry: %w", ErrNoTree)
 }
 
 // below returns the path of a cgroup relative to the mount. Both paths are relative to the root of this process's

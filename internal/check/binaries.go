@@ -12,18 +12,18 @@ import (
 
 // compareBinaries adds to the report the programs that opened allowed flows and that the golden file does not list.
 // With the option Binaries they fail the test. Without it they are notices.
-func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []flow.Flow,
+func compareBinaries(result *report.Report, d dialect, file *golden.File, flows []flow.Flow,
 	initiators map[recording.Program]recording.Initiator) {
-	committed := d.of(file)
+	committed := file.Policies
 	at := make(map[recording.Program]int) // the index in found
 	var found []report.Binary
-	evaluate := d.rules.Evaluator(committed)
+	evaluate := d.Evaluator(committed)
 	for _, f := range flow.Fold(flows) {
 		if len(f.Binaries) == 0 || evaluate(f).Outcome != policy.Allowed {
 			continue
 		}
 		for _, binary := range f.Binaries {
-			why := d.rules.Unlisted(committed, f, binary)
+			why := d.Unlisted(committed, f, binary)
 			if why == "" {
 				continue
 			}
@@ -47,7 +47,8 @@ func compareBinaries[P golden.Policy](result *report.Report, d dialect[P], file 
 		return
 	}
 	for _, b := range found {
-		if notice := b.Notice(); !slices.Contains(result.Notices, notice) {
+		notice := recording.Notice{Code: recording.CodeUnlistedProgram, Text: b.Notice()}
+		if !slices.Contains(result.Notices, notice) {
 			result.Notices = append(result.Notices, notice)
 		}
 	}

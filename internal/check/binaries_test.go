@@ -9,15 +9,14 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
-	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
-	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 var shopAndJobs = policy.Scope{Subjects: []policy.Subject{
-	{Workload: policy.Workload{Name: "shop"}}, {Workload: policy.Workload{Name: "job", Namespace: "a"}}, {Workload: policy.Workload{Name: "job", Namespace: "b"}},
+	{Workload: policy.Workload{Name: "shop"}},
+	{Workload: policy.Workload{Name: "job", Namespace: "a"}}, {Workload: policy.Workload{Name: "job", Namespace: "b"}},
 }}
 
 // opened returns a flow to the bank that programs of a workload opened.
@@ -49,51 +48,89 @@ func TestBinaries_ComparedWithList(t *testing.T) {
 		{"the test's own program", map[string]string{"shop": ""}, []flow.Flow{opened("shop", 1, "")}, nil, true},
 		{"a pattern", map[string]string{"shop": "c*"}, []flow.Flow{opened("shop", 1, "cat,curl")}, nil, true},
 		{"every program", map[string]string{"shop": "*"}, []flow.Flow{opened("shop", 1, "cat,curl")}, nil, true},
-		{"an empty list", map[string]string{"shop": ""}, []flow.Flow{opened("shop", 1, "curl")}, []string{"shop 1 +0 curl: curl" + is + "none"}, false},
+		{
+			"an empty list", map[string]string{"shop": ""}, []flow.Flow{opened("shop", 1, "curl")},
+			[]string{"shop 1 +0 curl: curl" + is + "none"},
+			false,
+		},
 		{"no list", nil, []flow.Flow{opened("shop", 1, "curl")}, []string{"shop 1 +0 curl: " + none}, true},
-		{"one of two", map[string]string{"shop": "curl"}, []flow.Flow{opened("shop", 1, "curl,wget")}, []string{"shop 1 +0 wget: wget" + is + "curl"}, false},
+		{
+			"one of two", map[string]string{"shop": "curl"}, []flow.Flow{opened("shop", 1, "curl,wget")},
+			[]string{"shop 1 +0 wget: wget" + is + "curl"},
+			false,
+		},
 		{"each of two", map[string]string{"shop": "psql"}, []flow.Flow{opened("shop", 1, "curl,wget")},
 			[]string{"shop 1 +0 curl: curl" + is + "psql", "shop 1 +0 wget: wget" + is + "psql"}, false},
-		{"once, of several flows", map[string]string{"shop": ""}, []flow.Flow{opened("shop", 1, "curl"), opened("shop", 2, "curl")}, []string{"shop 1 +1 curl: curl" + is + "none"}, false},
-		{"of a flow that is denied the flow is told", map[string]string{"shop": ""}, []flow.Flow{opened("shop", 3, "curl"), opened("shop", 2, "curl")}, []string{"shop 2 +0 curl: curl" + is + "none"}, false},
-		{"entries that are no names", map[string]string{"shop": ",, /bin/curl ,cur?"}, []flow.Flow{opened("shop", 1, "curl")}, []string{"shop 1 +0 curl: curl" + is + "/bin/curl, cur?"}, false},
-		{"workloads of one name", map[string]string{"job.a": "curl", "job.b": "sh"}, []flow.Flow{opened("job.a", 1, "curl,sh"), opened("job.b", 1, "curl,sh")},
-			[]string{"job.a 1 +0 sh: sh" + isJob + "curl", "job.b 1 +0 curl: curl" + isJob + "sh"}, false},
-		{"the same program in both of them", map[string]string{"job.a": "", "job.b": ""}, []flow.Flow{opened("job.a", 1, "sh"), opened("job.b", 1, "sh")},
-			[]string{"job.a 1 +0 sh: sh" + isJob + "none", "job.b 1 +0 sh: sh" + isJob + "none"}, false},
-		{"somebody else's", map[string]string{"shop": ""}, []flow.Flow{{Source: flow.Endpoint{Kind: flow.Anyone}, Destination: flow.Endpoint{Kind: flow.Workload, Name: "shop"}, Protocol: flow.TCP, Port: 1, Binaries: []string{"curl"}}}, nil, true},
+		{
+			"once, of several flows", map[string]string{"shop": ""},
+			[]flow.Flow{opened("shop", 1, "curl"), opened("shop", 2, "curl")},
+			[]string{"shop 1 +1 curl: curl" + is + "none"},
+			false,
+		},
+		{
+			"of a flow that is denied the flow is told", map[string]string{"shop": ""},
+			[]flow.Flow{opened("shop", 3, "curl"), opened("shop", 2, "curl")},
+			[]string{"shop 2 +0 curl: curl" + is + "none"},
+			false,
+		},
+		{
+			"entries that are no names",
+			map[string]string{"shop": ",, /bin/curl ,cur?"},
+			[]flow.Flow{opened("shop", 1, "curl")},
+			[]string{"shop 1 +0 curl: curl" + is + "/bin/curl, cur?"},
+			false,
+		},
+		{
+			"workloads of one name",
+			map[string]string{"job.a": "curl", "job.b": "sh"},
+			[]flow.Flow{opened("job.a", 1, "curl,sh"), opened("job.b", 1, "curl,sh")},
+			[]string{"job.a 1 +0 sh: sh" + isJob + "curl", "job.b 1 +0 curl: curl" + isJob + "sh"},
+			false,
+		},
+		{
+			"the same program in both of them", map[string]string{"job.a": "", "job.b": ""},
+			[]flow.Flow{opened("job.a", 1, "sh"), opened("job.b", 1, "sh")},
+			[]string{"job.a 1 +0 sh: sh" + isJob + "none", "job.b 1 +0 sh: sh" + isJob + "none"},
+			false,
+		},
+		{
+			"another workload's", map[string]string{"shop": ""},
+			[]flow.Flow{
+				{
+					Source:      flow.Endpoint{Kind: flow.Anyone},
+					Destination: flow.Endpoint{Kind: flow.Workload, Name: "shop"},
+					Protocol:    flow.TCP, Port: 1, Binaries: []string{"curl"},
+				},
+			},
+			nil, true,
+		},
 	} {
 		for _, with := range []bool{true, false} {
 			scope := shopAndJobs
 			scope.Binaries = with
-			generated := networkpolicy.Dialect{Scope: shopAndJobs}.Generate(allowed)
-			for _, p := range generated {
-				if list, has := c.lists[strings.TrimSuffix(p.Name+"."+p.Namespace, ".")]; has {
-					p.Annotations = map[string]string{policy.BinariesAnnotation: list}
-				}
-			}
-			inCilium := ciliumpolicy.Dialect{Scope: shopAndJobs}.Generate(allowed)
-			for _, p := range inCilium {
-				if list, has := c.lists[strings.TrimSuffix(p.Name+"."+p.Namespace, ".")]; has {
-					p.Annotations = map[string]string{policy.BinariesAnnotation: list}
-				}
-			}
 			want := c.want
 			if c.quiet && !with {
 				want = nil
 			}
-			for dialect, result := range map[string]report.Report{
-				"NetworkPolicy":       compared(kubernetes(scope), &golden.File{Policies: generated}, c.flows),
-				"CiliumNetworkPolicy": compared(ciliums(scope), &golden.File{Cilium: inCilium}, c.flows),
-			} {
+			for _, dialect := range []golden.Dialect{golden.Kubernetes, golden.Cilium} {
+				committed := dialectFor(dialect, shopAndJobs).Generate(allowed)
+				for _, p := range committed {
+					if list, has := c.lists[strings.TrimSuffix(p.GetName()+"."+p.GetNamespace(), ".")]; has {
+						p.SetAnnotations(map[string]string{policy.BinariesAnnotation: list})
+					}
+				}
+				result := compared(dialectFor(dialect, scope), &golden.File{Policies: committed}, c.flows)
 				if !with {
 					if len(result.Binaries) > 0 || len(result.Notices) != len(want) || result.Failed() {
-						t.Errorf("%s (%s): without the option %q, %q; want %d notices", c.reason, dialect, saidOf(result), result.Notices, len(want))
+						t.Errorf("%s (%s): without the option %q, %q; want %d notices",
+							c.reason, dialect, saidOf(result), recording.Texts(result.Notices), len(want))
 					}
 					continue
 				}
-				if diff := cmp.Diff(want, saidOf(result)); diff != "" || len(result.Notices) > 0 || result.Failed() != (len(want) > 0) {
-					t.Errorf("%s (%s), with notices %q (-want +got):\n%s", c.reason, dialect, result.Notices, diff)
+				diff := cmp.Diff(want, saidOf(result))
+				if diff != "" || len(result.Notices) > 0 || result.Failed() != (len(want) > 0) {
+					t.Errorf("%s (%s), with notices %q (-want +got):\n%s",
+						c.reason, dialect, recording.Texts(result.Notices), diff)
 				}
 			}
 		}
@@ -101,12 +138,14 @@ func TestBinaries_ComparedWithList(t *testing.T) {
 }
 
 // compared returns a report on the programs that opened flows.
-func compared[P golden.Policy](d dialect[P], file *golden.File, flows []flow.Flow) report.Report {
+func compared(d dialect, file *golden.File, flows []flow.Flow) report.Report {
 	recorded := recording.Recording{Initiators: make(map[recording.Program]recording.Initiator)}
 	for _, f := range flows {
 		for _, binary := range f.Binaries {
 			f.Binaries, f.Process = []string{binary}, flow.Process{PID: 4711, Name: binary}
-			recorded.AddInitiator(f)
+			recorded.Initiators[recording.Program{Workload: f.Source.Identity(), Binary: binary}] = recording.Initiator{
+				Process: f.Process,
+			}
 		}
 	}
 	var result report.Report
@@ -117,25 +156,25 @@ func compared[P golden.Policy](d dialect[P], file *golden.File, flows []flow.Flo
 func saidOf(r report.Report) []string {
 	var lines []string
 	for _, b := range r.Binaries {
-		lines = append(lines, fmt.Sprintf("%s %d +%d %s: %s", b.Flow.Source, b.Flow.Port, b.More, b.Flow.Process.Name, b.Reason))
+		lines = append(
+			lines, fmt.Sprintf("%s %d +%d %s: %s", b.Flow.Source, b.Flow.Port, b.More, b.Flow.Process.Name, b.Reason),
+		)
 	}
 	return lines
 }
 
 // A program keeps its workload if the manifests set the workload's namespace.
 func TestBinaries_NamespaceOfManifests(t *testing.T) {
-	recorded := recording.Recording{Initiators: make(map[recording.Program]recording.Initiator)}
-	late, early := opened("job", 1, "sh"), opened("job", 2, "sh")
-	late.First, late.Process.PID = 2, 12
-	early.First, early.Process.PID = 1, 11
-	for _, f := range []flow.Flow{late, early, opened("job", 3, "")} {
-		recorded.AddInitiator(f)
+	job := recording.Program{Workload: flow.WorkloadEndpoint("job"), Binary: "sh"}
+	recorded := recording.Recording{
+		Initiators: map[recording.Program]recording.Initiator{job: {Process: flow.Process{PID: 11}}},
 	}
 	scope := policy.Scope{Subjects: shopAndJobs.Subjects[1:2], Binaries: true}
 	flows := []flow.Flow{opened("job.a", 1, "sh"), opened("job.a", 2, "sh")}
 	var result report.Report
-	compareBinaries(&result, kubernetes(scope), &golden.File{Policies: networkpolicy.Dialect{Scope: shopAndJobs}.Generate(flows)}, flows, recorded.Initiators)
+	file := &golden.File{Policies: dialectFor(golden.Kubernetes, shopAndJobs).Generate(flows)}
+	compareBinaries(&result, dialectFor(golden.Kubernetes, scope), file, flows, recorded.Initiators)
 	if len(result.Binaries) != 1 || result.Binaries[0].Flow.Process.PID != 11 {
-		t.Errorf("%+v, want who opened the first flow", result.Binaries)
+		t.Errorf("%+v, want the initiator in the recording", result.Binaries)
 	}
 }

@@ -4,14 +4,13 @@
 // testing, prints nothing and reads no flags. [Options] describe the run. The package refuses to write a policy that
 // the next run would change, and to write one from a failed test or an incomplete recording.
 //
-// A golden file belongs to one test or is shared by several. The check is the same. Only all tests of a file together
-// show which of its rules are unused: see [SharedFiles].
+// A golden file belongs to one test or is shared by several: see [GoldenFile]. The check is the same. Only all tests of
+// a file together show which of its rules are unused.
 package check
 
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"slices"
@@ -42,8 +41,8 @@ type Options struct {
 	Test    string // the test's name, or "package" and the import path for the recording of a package
 	Package Package
 	Golden  string        // the path of the golden file
+	File    *GoldenFile   // the golden file, from [Register.Begin]; only [Run] needs it
 	Header  golden.Header // of a golden file of one test
-	Shared  *Shared       // the golden file, if tests share it; else nil
 
 	Placement placement.Options
 	Module    string // the path of the user's module; reports show the calls of a flow's stack in it
@@ -59,8 +58,6 @@ type Options struct {
 	// Skipped returns the place in the source at which a subtest may have skipped itself; empty if none can. It may be
 	// nil.
 	Skipped func() string
-	// AtEnd says that [SharedFiles.Check] runs after all tests. Until then, unused rules of shared files stay.
-	AtEnd bool
 
 	// ReverseDNS returns the reverse DNS names of addresses. It may be nil.
 	ReverseDNS func([]netip.Addr) map[netip.Addr]string
@@ -74,6 +71,12 @@ type Result struct {
 	Messages []Message
 	// Announced are lines about the test that must be visible even without -v. They do not name the test.
 	Announced []string
+	// Placed is the recording in the cluster; nil if no placement was possible.
+	Placed *placement.Placement
+
+	dialect   dialect
+	committed *golden.File // as it was before an update; nil if there was none
+	isUpdated bool         // the golden file was written
 }
 
 // Message is one text for the test's log.
@@ -90,21 +93,11 @@ func Run(recorded recording.Recording, o Options) (Result, error) {
 		return Result{}, err
 	}
 	c := &checker{options: o, placed: placed, initiators: recorded.Initiators}
+	c.Placed = &placed
 	c.Report = o.report()
 	c.Report.Accept = o.Accept
-	c.Report.Strict = o.Strict && o.Shared == nil // a single test cannot show that a rule of a shared file is unused
-	c.Report.Notices = slices.Concat(recorded.Notices, placed.Notices)
-	if o.Strict {
-		c.Report.Unanswered = recorded.Unserved
-	} else { // package testing hides the notices of a passing test
-		c.Report.Notices = append(c.Report.Notices, recorded.Unserved...)
-		c.Announced = append(c.Announced, recorded.Unserved...)
-	}
-	if o.Placement.Cilium {
-		err = run(c, ciliums(placed.Scope))
-	} else {
-		err = run(c, kubernetes(placed.Scope))
-	}
+	c.addNotices(recorded.Notices, placed.Notices)
+	err = run(c, dialectFor(o.dialect(), placed.Scope))
 	return c.Result, err
 }
 
@@ -144,58 +137,47 @@ type checker struct {
 }
 
 // run is [Run] for the policies of one dialect.
-func run[P golden.Policy](c *checker, d dialect[P]) error {
+func run(c *checker, d dialect) error {
 	o, flows := c.options, c.placed.Flows
 	file, err := o.read()
 	if err != nil {
 		return err
 	}
+	c.dialect, c.committed = d, file
 	if file == nil {
-		text, err := golden.Format(o.header(nil), d.rules.Generate(flows))
+		text, err := golden.Format(o.header(nil), d.Generate(flows))
 		if err != nil {
 			return err
 		}
 		c.Report.Missing, c.Report.Proposed = true, string(text)
 		noticeWidened(c, d, nil, flows)
-		if o.Shared == nil && !o.Package.Dir.hasTests() {
-			c.notice("there are no tests in this directory: run a test binary in the directory of its package, " +
-				"as go test does: there its golden files are, and that is whose name the workload has")
+		if !o.File.isShared() && !o.Package.Dir.hasTests() {
+			c.notice(recording.CodeNoTests, "there are no tests in this directory: run a test binary in the directory "+
+				"of its package, as go test does: that directory has the golden files, and names the workload")
 		}
 	} else {
-		committed := d.of(file)
 		compare(&c.Report, d, file, flows)
 		compareBinaries(&c.Report, d, file, flows, c.initiators)
-		if o.Shared == nil {
-			compareRest(&c.Report, d, file, flows)
-			if o.Partial {
-				c.Report.Unused = nil
-			}
-			c.Report.Diff = golden.Diff(committed, d.rules.Generate(flows))
-		} else {
-			c.Report.Diff = golden.Diff(committed, d.rules.Extend(committed, flows))
-		}
-		noticeWidened(c, d, committed, flows)
+		noticeForeign(c, d, file)
+		c.Report.Diff = golden.Diff(file.Policies, o.File.proposed(d, file.Policies, flows))
+		noticeWidened(c, d, file.Policies, flows)
 	}
 	if o.Failed != "" {
 		c.Report.Accept = ""
-		c.notice(o.Failed)
+		c.notice(recording.CodeNotAccepted, o.Failed)
 	}
 	if file != nil {
-		noticeDenied(&c.Report, d, d.of(file), flows)
+		noticeDenied(&c.Report, d, file.Policies, flows)
 	}
-	switch {
-	case o.Failed != "":
-	case o.Update:
-		return update(c, d, file)
-	case o.Shared != nil && !c.Report.Failed():
-		if err := o.Shared.end(o.Test, o.skipped(), part{d.scope, flows}); err != nil {
-			return err
-		}
-		if !o.AtEnd {
-			kept, _ := o.Package.existing(listedIn(file), nil)
-			c.Report.Unused = o.Shared.unused(file, kept)
-			c.Report.Strict = o.Shared.isStrict()
-		}
+	isAccepted := o.Failed == "" && (o.Update || !c.Report.Failed())
+	if err := o.File.end(o, part{d.scope, flows}, isAccepted); err != nil {
+		return err
+	}
+	c.Report.Unused, c.Report.Strict = o.File.unused(file, nil), o.File.isStrict()
+	if o.Update && o.Failed == "" {
+		err := update(c, d, file)
+		c.isUpdated = err == nil
+		return err
 	}
 	c.conclude(flows)
 	return nil
@@ -203,19 +185,45 @@ func run[P golden.Policy](c *checker, d dialect[P]) error {
 
 // conclude adds the report to the messages.
 func (c *checker) conclude(flows []flow.Flow) {
-	switch notes := c.Report.Notes(); {
-	case !c.Report.Failed():
-		c.log(notes)
+	o := c.options
+	if !c.Report.Failed() {
+		c.log(c.Report.Notes())
 		return
-	case c.options.Shared == nil:
-		addReverseDNS(&c.Report, flows, c.options.ReverseDNS)
-	case c.options.Failed == "":
-		c.options.Shared.reportOnce(&c.Report, flows)
+	}
+	if o.Failed == "" {
+		o.File.reportOnce(&c.Report, flows)
+	}
+	if !o.File.isShared() {
+		addReverseDNS(&c.Report, flows, o.ReverseDNS)
 	}
 	c.fail(c.Report.String())
 }
 
-func (c *checker) notice(text string) { c.Report.Notices = append(c.Report.Notices, text) }
+// addNotices adds the notices of a recording and of its placement to the report. Attempts at ports without a listener
+// come last. With Strict they fail the test.
+func (c *checker) addNotices(recorded, placed []recording.Notice) {
+	var attempts []recording.Notice
+	for _, n := range slices.Concat(recorded, placed) {
+		switch {
+		case n.Code == recording.CodeNoListener:
+			attempts = append(attempts, n)
+		case n.Code.Reported():
+			c.Report.Notices = append(c.Report.Notices, n)
+		}
+	}
+	for _, n := range attempts {
+		if c.options.Strict {
+			c.Report.Unanswered = append(c.Report.Unanswered, n.Text)
+		} else { // package testing hides the notices of a passing test
+			c.Report.Notices = append(c.Report.Notices, n)
+			c.Announced = append(c.Announced, n.Text)
+		}
+	}
+}
+
+func (c *checker) notice(code recording.NoticeCode, text string) {
+	c.Report.Notices = append(c.Report.Notices, recording.Notice{Code: code, Text: text})
+}
 
 // log adds a text to the test's log, unless it is empty.
 func (c *checker) log(text string) {
@@ -238,23 +246,4 @@ func (o Options) read() (*golden.File, error) {
 		return nil, err
 	}
 	return file, cmp.Or(o.otherDialect(file), o.sharedByOthers(file))
-}
-
-// sharedByOthers returns an error if tests share a file that is to be the file of one test.
-func (o Options) sharedByOthers(file *golden.File) error {
-	tests := listedIn(file)
-	if o.Shared != nil || len(tests) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s is shared by %s: give this test the option Shared too, or a file of its own",
-		o.Package.Dir.Relative(file.Path), tests[0]+more(len(tests)-1))
-}
-
-// header returns the header of the golden file after an update. The file is nil if there is none yet.
-func (o Options) header(file *golden.File) golden.Header {
-	if o.Shared == nil {
-		return o.Header
-	}
-	kept, _ := o.Package.existing(listedIn(file), nil)
-	return o.Package.sharedHeader(append(slices.Clone(kept), o.Package.TestName(o.Test)))
 }

@@ -1,36 +1,37 @@
 package check
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // compare adds to the report the flows that the golden file denies, and the workloads that it does not isolate.
-func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []flow.Flow) {
-	committed := d.of(file)
-	result.Unprotected = d.rules.NotIsolated(committed, flows)
-	result.Protected = d.rules.Protects(committed)
-	required := d.rules.Required(flows)
+func compare(result *report.Report, d dialect, file *golden.File, flows []flow.Flow) {
+	committed := file.Policies
+	result.Unprotected = d.NotIsolated(committed, flows)
+	result.Protected = d.Protects(committed)
+	required := d.Required(flows)
 	folded := flow.Fold(required)
 	denied := make(map[policyKey]*report.Denied)
 	whole := make(map[policyKey]flow.Flow) // the folded flows
 	for _, f := range folded {
 		whole[policyKeyOf(f)] = f
 	}
-	evaluate := d.rules.Evaluator(committed)
-	noticed := make(map[string]bool)
+	evaluate := d.Evaluator(committed)
+	noticed := make(map[recording.Notice]bool)
 	for _, notice := range result.Notices {
 		noticed[notice] = true
 	}
 	for _, f := range required {
 		verdict := evaluate(f)
-		for _, notice := range verdict.Notices {
+		for _, text := range verdict.Notices {
+			notice := recording.Notice{Code: recording.CodeWideRule, Text: text}
 			if !noticed[notice] {
 				noticed[notice] = true
 				result.Notices = append(result.Notices, notice)
@@ -57,23 +58,16 @@ func compare[P golden.Policy](result *report.Report, d dialect[P], file *golden.
 	}
 }
 
-// compareRest adds to the report the parts of the golden file that the flows do not need. It only applies to files of
-// one test.
-func compareRest[P golden.Policy](result *report.Report, d dialect[P], file *golden.File, flows []flow.Flow) {
-	committed := d.of(file)
-	if other := file.OtherTest(result.Test); other != "" {
-		result.Notices = append(result.Notices, fmt.Sprintf("the golden file says that it belongs to %s", other))
+// noticeForeign adds notices about a golden file, or policies in it, that seem to belong to others than its owner. With
+// Strict, such policies are unused instead.
+func noticeForeign(c *checker, d dialect, file *golden.File) {
+	f := c.options.File
+	if other := file.OtherTest(f.owner); !f.isShared() && other != "" {
+		c.notice(recording.CodeOtherTest, "the golden file says that it belongs to "+other)
 	}
-	result.Unused = d.rules.Unused(committed, flows)
-	if slices.ContainsFunc(d.scope.Subjects, func(s policy.Subject) bool { return s.AllTraffic }) {
-		for _, p := range d.rules.Foreign(committed) { // of a container that no longer exists, or written by hand
-			text := fmt.Sprintf("policy %s is for no workload of this run: "+
-				"an update keeps it; delete it where its container is no more", p.GetName())
-			if result.Strict {
-				result.Unused = append(result.Unused, text)
-			} else {
-				result.Notices = append(result.Notices, text)
-			}
+	if !c.options.Strict {
+		for _, text := range f.foreign(d, file) {
+			c.notice(recording.CodeForeignPolicy, text)
 		}
 	}
 }

@@ -6,14 +6,12 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/placement"
 
-	networkingv1 "k8s.io/api/networking/v1"
-
 	"github.com/netzero-dev/netzero/golden"
 )
 
 func TestDialect_OtherKindOfFile(t *testing.T) {
-	kubernetes := &golden.File{Path: "a.yaml", Policies: []*networkingv1.NetworkPolicy{{}}}
-	cilium := &golden.File{Path: "a.yaml", Cilium: []*golden.CiliumNetworkPolicy{{}}}
+	kubernetes := &golden.File{Path: "a.yaml", Dialect: golden.Kubernetes}
+	cilium := &golden.File{Path: "a.yaml", Dialect: golden.Cilium}
 	for _, c := range []struct {
 		reason string
 		cilium bool

@@ -30,11 +30,7 @@ func refuseEphemeral(placed placement.Placement, o Options) error {
 	case err != nil, o.otherDialect(file) != nil:
 		return nil // the comparison with the file reports it
 	}
-	if o.Placement.Cilium {
-		found = notAllowed(ciliums(placed.Scope), file, found)
-	} else {
-		found = notAllowed(kubernetes(placed.Scope), file, found)
-	}
+	found = notAllowed(dialectFor(o.dialect(), placed.Scope), file, found)
 	if len(found) == 0 {
 		return nil
 	}
@@ -43,13 +39,11 @@ func refuseEphemeral(placed placement.Placement, o Options) error {
 
 // notAllowed returns the flows for which an update would have to write a port. The committed policies do not allow
 // these flows, or do not isolate the destination for ingress yet.
-func notAllowed[P golden.Policy](
-	d dialect[P], file *golden.File, all []recording.EphemeralPort,
-) []recording.EphemeralPort {
-	evaluate := d.rules.Evaluator(d.of(file))
-	before := d.rules.NotIsolated(d.of(file), nil)
+func notAllowed(d dialect, file *golden.File, all []recording.EphemeralPort) []recording.EphemeralPort {
+	evaluate := d.Evaluator(file.Policies)
+	before := d.NotIsolated(file.Policies, nil)
 	return slices.DeleteFunc(all, func(p recording.EphemeralPort) bool {
-		with := d.rules.NotIsolated(d.of(file), []flow.Flow{p.Flow})
+		with := d.NotIsolated(file.Policies, []flow.Flow{p.Flow})
 		return evaluate(p.Flow).Outcome == policy.Allowed && slices.Equal(with, before)
 	})
 }
@@ -95,7 +89,7 @@ func describeEphemeral(all []recording.EphemeralPort) []string {
 }
 
 // kernelChooses says why a port changes.
-const kernelChooses = "the kernel hands out to servers that ask for any, so that the next run has another"
+const kernelChooses = "the kernel assigns to servers that listen on port 0, so it changes with every run"
 
 // why returns the reason for which the port may change.
 func why(p recording.EphemeralPort) string {

@@ -1,9 +1,9 @@
 package check
 
 import (
-	"fmt"
 	"net/netip"
 
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -42,7 +42,8 @@ func addReverseDNS(result *report.Report, flows []flow.Flow, lookup func([]netip
 		if name := names[addr]; name != "" && !noticed[addr] {
 			noticed[addr] = true
 			result.Notices = append(result.Notices,
-				fmt.Sprintf("%s: reverse DNS says %s (set by the owner of the address; no policy uses it)", addr, name))
+				recording.Noticef(recording.CodeReverseDNS, "%s: reverse DNS says %s (set by the owner of the "+
+					"address; no policy uses it)", addr, name))
 		}
 	}
 }

@@ -16,25 +16,30 @@ import (
 // Leftovers checks flows that goroutines and processes of a test opened after the test had ended. It reports a flow
 // once, so that it fails only one of the tests that run meanwhile. The zero value is ready to use, by several
 // goroutines.
-type Leftovers struct{ reported sync.Map } // by the ended test, its golden file and the flow
+type Leftovers struct {
+	options  sync.Map // of each recording, by its id
+	reported sync.Map // by the ended test, its golden file and the flow
+}
 
-// Check compares flows of an ended test with its golden file. The options are those of the ended test. neighbour is the
-// running test. incomplete is the error of the recording. The error names a test.
+// Add registers the options of a recording, for flows that its test opens after it has ended. id identifies the
+// recording in this process.
+func (l *Leftovers) Add(id uint64, o Options) { l.options.Store(id, o) }
+
+// Check compares flows of an ended test with its golden file. id is that of its recording. neighbour is the running
+// test. incomplete is the error of the recording. The error names a test.
 func (l *Leftovers) Check(
-	recorded recording.Recording, incomplete error, o Options, neighbour string,
+	id uint64, recorded recording.Recording, incomplete error, neighbour string,
 ) (report.Report, error) {
+	registered, _ := l.options.Load(id)
+	o := registered.(Options)
 	placed, err := placement.Place(recorded, o.Placement)
 	if err = errors.Join(incomplete, err); err != nil {
-		return report.Report{}, fmt.Errorf("%s: what a goroutine or a process opened that %s left behind "+
-			"cannot be judged: %w", neighbour, o.Test, err)
+		return report.Report{}, fmt.Errorf("%s: flows of a goroutine or process that %s left behind cannot be "+
+			"checked: %w", neighbour, o.Test, err)
 	}
 	result := o.report()
-	result.Accept, result.Neighbour = o.Accept, neighbour
-	if o.Placement.Cilium {
-		err = checkLeftover(l, &result, o, ciliums(placed.Scope), placed.Flows)
-	} else {
-		err = checkLeftover(l, &result, o, kubernetes(placed.Scope), placed.Flows)
-	}
+	result.Accept, result.RunningTest = o.Accept, neighbour
+	err = checkLeftover(l, &result, o, dialectFor(o.dialect(), placed.Scope), placed.Flows)
 	if err != nil {
 		return report.Report{}, fmt.Errorf("%s: %w", o.Test, err)
 	}
@@ -46,9 +51,7 @@ func (l *Leftovers) Check(
 
 // checkLeftover adds to the report the flows that the golden file of the ended test does not allow, and that were not
 // reported before.
-func checkLeftover[P golden.Policy](
-	l *Leftovers, result *report.Report, o Options, d dialect[P], flows []flow.Flow,
-) error {
+func checkLeftover(l *Leftovers, result *report.Report, o Options, d dialect, flows []flow.Flow) error {
 	file, err := golden.Read(o.Golden)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

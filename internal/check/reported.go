@@ -7,28 +7,25 @@ import (
 
 // reportOnce marks the parts of a test's report that another test of the same file has reported. Each of these tests
 // fails, and the first one gives the reason.
-func (s *Shared) reportOnce(result *report.Report, flows []flow.Flow) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reported == nil {
-		s.reported = make(map[string]string)
-	}
+func (f *GoldenFile) reportOnce(result *report.Report, flows []flow.Flow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	reportedBy := func(key string) string {
-		if by, again := s.reported[key]; again && by != result.Test {
+		if by, again := f.reported[key]; again && by != result.Test {
 			return by
 		}
-		s.reported[key] = result.Test
+		f.reported[key] = result.Test
 		return ""
 	}
 	isNew := len(result.Denied) == 0 // the diff may show another change
 	for i := range result.Denied {
 		d := &result.Denied[i]
-		d.Told = reportedBy(flowKey(d.Flow) + "\x00" + d.Policy + "\x00" + d.Reason)
-		isNew = isNew || d.Told == ""
+		d.ReportedBy = reportedBy(flowKey(d.Flow) + "\x00" + d.Policy + "\x00" + d.Reason)
+		isNew = isNew || d.ReportedBy == ""
 	}
 	for i := range result.Binaries {
 		b := &result.Binaries[i]
-		b.Told = reportedBy(flowKey(b.Flow) + "\x00" + b.Reason)
+		b.ReportedBy = reportedBy(flowKey(b.Flow) + "\x00" + b.Reason)
 	}
 	if !isNew {
 		result.Diff = ""
@@ -37,13 +34,13 @@ func (s *Shared) reportOnce(result *report.Report, flows []flow.Flow) {
 		return
 	}
 	all := true // other tests have proposed every change of this one
-	for _, f := range flow.Fold(flows) {
-		by := reportedBy("proposed\x00" + flowKey(f))
+	for _, folded := range flow.Fold(flows) {
+		by := reportedBy("proposed\x00" + flowKey(folded))
 		all = all && by != ""
-		result.MissingTold = by
+		result.MissingReportedBy = by
 	}
 	if !all {
-		result.MissingTold = ""
+		result.MissingReportedBy = ""
 	}
 }
 

@@ -22,9 +22,9 @@ type Use interface {
 
 // Stale finds the default golden files that no recording used in a run of all tests. With update it removes those that
 // NetZero wrote. names are the tests of the package.
-func (p Package) Stale(names []string, use Use, shared *SharedFiles, update bool) Summary {
+func (p Package) Stale(names []string, use Use, goldens *Register, update bool) Summary {
 	var sum Summary
-	stale, err := staleSearch{p, names, use, shared}.in(p.Dir.goldens())
+	stale, err := staleSearch{p, names, use, goldens}.in(p.Dir.goldens())
 	if err != nil {
 		sum.fail("look for stale golden files: %v", err)
 		return sum
@@ -69,9 +69,9 @@ type staleGolden struct {
 // staleSearch holds the inputs of the search, as in [Package.Stale].
 type staleSearch struct {
 	Package
-	names  []string
-	use    Use
-	shared *SharedFiles
+	names   []string
+	use     Use
+	goldens *Register
 }
 
 // in returns the golden files below a directory that no recording of a whole run used. A file with a header of NetZero,
@@ -115,7 +115,7 @@ func (s staleSearch) why(path string, header golden.Header, isRecorded bool) str
 		return "no RecordPackage has this file"
 	case top != "" && !slices.Contains(s.names, top):
 		return "there is no test " + header.Test
-	case len(kept) == 0 && len(gone) > 0 && !s.shared.Has(path):
+	case len(kept) == 0 && len(gone) > 0 && !s.goldens.IsShared(path):
 		return "there is no test " + gone[0]
 	case !isRecorded && !holdsPolicies(path):
 		return ""
@@ -143,5 +143,5 @@ func (s staleSearch) why(path string, header golden.Header, isRecorded bool) str
 // holdsPolicies reports whether a file without a header contains policies, and so is a golden file.
 func holdsPolicies(path string) bool {
 	file, err := golden.Read(path)
-	return err == nil && len(file.Policies)+len(file.Cilium) > 0
+	return err == nil && len(file.Policies) > 0
 }

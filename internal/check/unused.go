@@ -1,9 +1,7 @@
 package check
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/netzero-dev/netzero/golden"
@@ -26,15 +24,10 @@ func (s *Summary) fail(format string, args ...any) {
 
 // Check lists the rules that no test needed in the files that tests share. With update it removes them. It is for the
 // end of a run in which no test failed. names are the tests of the package.
-func (s *SharedFiles) Check(names []string, update bool) Summary {
-	var all []*Shared
-	s.byPath.Range(func(_, file any) bool {
-		all = append(all, file.(*Shared))
-		return true
-	})
-	slices.SortFunc(all, func(a, b *Shared) int { return cmp.Compare(a.path, b.path) })
+func (r *Register) Check(names []string, update bool) Summary {
 	var sum Summary
-	for _, file := range all {
+	for _, file := range r.shared() {
+		file.close()
 		check := file.check
 		if update {
 			check = file.prune
@@ -47,66 +40,43 @@ func (s *SharedFiles) Check(names []string, update bool) Summary {
 }
 
 // check lists the rules of the file that no test needed.
-func (s *Shared) check(sum *Summary, names []string) error {
-	file, err := golden.Read(s.path)
+func (f *GoldenFile) check(sum *Summary, names []string) error {
+	file, err := golden.Read(f.path)
 	if err != nil {
 		return err
 	}
-	kept, gone := s.pkg.existing(listedIn(file), names)
+	_, gone := f.pkg.existing(listedIn(file), names)
 	if n := len(gone); n == 1 {
-		sum.print("%s lists a test that no longer exists: %s; to drop it: %s", s.relative(), gone[0], s.pkg.Accept)
+		sum.print("%s lists a test that no longer exists: %s; to drop it: %s", f.relative(), gone[0], f.pkg.Accept)
 	} else if n > 1 {
 		sum.print("%s lists %d tests that no longer exist: %s; to drop them: %s",
-			s.relative(), n, strings.Join(gone, ", "), s.pkg.Accept)
+			f.relative(), n, strings.Join(gone, ", "), f.pkg.Accept)
 	}
-	unused := s.unused(file, kept)
+	unused := f.unused(file, names)
 	for _, u := range unused {
-		sum.print("%s: unused by all tests that share it: %s", s.relative(), u)
+		sum.print("%s: unused by all tests that share it: %s", f.relative(), u)
 	}
-	if len(unused) > 0 && s.isStrict() {
+	if len(unused) > 0 && f.isStrict() {
 		return fmt.Errorf("%s: unused rules, which Strict forbids: %d; to drop them: %s",
-			s.relative(), len(unused), s.pkg.Accept)
+			f.relative(), len(unused), f.pkg.Accept)
 	}
 	return nil
 }
 
 // prune removes the rules that no test needed, and the names of tests that no longer exist.
-func (s *Shared) prune(sum *Summary, names []string) error {
-	changed, err := golden.Update(s.path, func(file *golden.File) ([]byte, error) {
-		kept, _ := s.pkg.existing(listedIn(file), names)
-		all, known := s.whole(kept)
-		switch {
-		case !known:
+func (f *GoldenFile) prune(sum *Summary, names []string) error {
+	changed, err := golden.Update(f.path, func(file *golden.File) ([]byte, error) {
+		all, complete := f.recorded(listedIn(file), names)
+		d, is := f.dialectOf(file, all.scope)
+		if !complete || !is {
 			return nil, nil
-		case s.cilium:
-			return prune(ciliums(all.scope), file, s.pkg.sharedHeader(kept), all)
 		}
-		return prune(kubernetes(all.scope), file, s.pkg.sharedHeader(kept), all)
+		kept, _ := f.pkg.existing(listedIn(file), names)
+		policies := d.Merge(file.Policies, all.flows)
+		return file.Rewrite(f.pkg.sharedHeader(kept), policies)
 	})
 	if changed {
-		sum.print("wrote %s: what none of its tests needs is gone", s.relative())
+		sum.print("wrote %s: removed what none of its tests needs", f.relative())
 	}
 	return err
-}
-
-// prune returns the text of a shared file with only the rules that its tests need.
-func prune[P golden.Policy](d dialect[P], file *golden.File, header golden.Header, all part) ([]byte, error) {
-	return d.rewrite(file, header, d.rules.Merge(d.of(file), all.flows))
-}
-
-// unused returns the rules of the file that none of its tests needed. It returns nothing until all listed tests have
-// recorded.
-func (s *Shared) unused(file *golden.File, listed []string) []string {
-	all, known := s.whole(listed)
-	switch {
-	case !known:
-		return nil
-	case s.cilium:
-		return unused(ciliums(all.scope), file, all)
-	}
-	return unused(kubernetes(all.scope), file, all)
-}
-
-func unused[P golden.Policy](d dialect[P], file *golden.File, all part) []string {
-	return d.rules.Unused(d.of(file), all.flows)
 }

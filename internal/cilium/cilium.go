@@ -11,6 +11,7 @@ import (
 	"reflect"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -192,5 +193,8 @@ func (p *NetworkPolicy) DeepCopy() *NetworkPolicy {
 	return q
 }
 
-// HasDNS reports whether Cilium reads the DNS look-ups at the ports.
+// DeepCopyObject is DeepCopy for [runtime.Object].
+func (p *NetworkPolicy) DeepCopyObject() runtime.Object { return p.DeepCopy() }
+
+// HasDNS reports whether Cilium reads the DNS lookups at the ports.
 func (r PortRule) HasDNS() bool { return r.Rules != nil && len(r.Rules.DNS) > 0 }

@@ -48,7 +48,7 @@ func validateSpec(s Spec, namespace string, spec *field.Path) field.ErrorList {
 	errs = append(errs, validateOwnNamespace(s.EndpointSelector, namespace, spec.Child("endpointSelector"))...)
 	if len(s.Egress)+len(s.Ingress)+len(s.EgressDeny)+len(s.IngressDeny) == 0 {
 		errs = append(errs, field.Required(spec,
-			"a policy has egress or ingress rules: to deny everything write egress: [{}]"))
+			"a policy needs egress or ingress rules: to deny everything write egress: [{}]"))
 	}
 	for i, r := range s.Ingress {
 		errs = append(errs, validateIngress(r, spec.Child("ingress").Index(i))...)
@@ -121,12 +121,12 @@ func validateSource(key string, path *field.Path) field.ErrorList {
 	switch {
 	case source == "reserved:":
 		return field.ErrorList{field.Invalid(path, key,
-			"no verdict is known of reserved labels: write the entity, as in toEntities: [host]")}
+			"reserved labels are not supported: write the entity, as in toEntities: [host]")}
 	case source != "" && source != KubernetesSource && source != AnySource:
-		return field.ErrorList{field.Invalid(path, key, "no verdict is known of labels that are not Kubernetes'")}
+		return field.ErrorList{field.Invalid(path, key, "labels from other sources than Kubernetes are not supported")}
 	case strings.HasPrefix(name, policyLabels):
 		return field.ErrorList{field.Invalid(path, key,
-			"no verdict is known of the cluster and the service account of pods")}
+			"labels for a pod's cluster and service account are not supported")}
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func validateOwnNamespace(s metav1.LabelSelector, namespace string, path *field.
 		if _, name := SplitKey(key); name == NamespaceLabel &&
 			s.MatchLabels[key] != cmp.Or(namespace, s.MatchLabels[key]) {
 			errs = append(errs, field.Invalid(path.Child("matchLabels").Key(key), s.MatchLabels[key],
-				"a policy is for pods of its own namespace, "+namespace))
+				"a policy selects pods of its own namespace only, "+namespace))
 		}
 	}
 	return errs

@@ -19,13 +19,13 @@ func validateNames(names []FQDN, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Forbidden(path,
 				"matchName and matchPattern cannot be in one entry: write one for each"))
 		case n.MatchName == "" && n.MatchPattern == "":
-			errs = append(errs, field.Required(path, "an entry has a matchName or a matchPattern"))
+			errs = append(errs, field.Required(path, "an entry needs a matchName or a matchPattern"))
 		case n.MatchName != "" && (len(n.MatchName) > longestName || !nameShape.MatchString(n.MatchName)):
 			errs = append(errs, field.Invalid(path.Child("matchName"), n.MatchName,
-				"no DNS name; one with asterisks is a matchPattern"))
+				"not a DNS name; write a name with asterisks as matchPattern"))
 		case n.MatchPattern != "" && (len(n.MatchPattern) > longestName || !patternShape.MatchString(n.MatchPattern)):
 			errs = append(errs, field.Invalid(path.Child("matchPattern"), n.MatchPattern,
-				"no pattern of DNS names, as *.example.com is"))
+				"not a pattern of DNS names, such as *.example.com"))
 		}
 	}
 	return errs
@@ -80,9 +80,9 @@ func ParseCIDR(text string, path *field.Path) (netip.Prefix, *field.Error) {
 	prefix, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil:
-		return prefix, field.Invalid(path, text, "not a CIDR, as 192.0.2.0/24 is")
+		return prefix, field.Invalid(path, text, "not a CIDR, such as 192.0.2.0/24")
 	case prefix.Addr().Is4In6():
-		return prefix, field.Invalid(path, text, "an IPv4 range written as IPv6 holds no address: write the IPv4 range")
+		return prefix, field.Invalid(path, text, "an IPv4 range written as IPv6 matches no address: write the IPv4 range")
 	case prefix != prefix.Masked():
 		return prefix, field.Invalid(path, text,
 			fmt.Sprintf("has host bits set: %s is the range, %s/%d the address", prefix.Masked(), prefix.Addr(),
@@ -99,7 +99,7 @@ func validatePorts(rules []PortRule, dns bool, path *field.Path) field.ErrorList
 		switch {
 		case len(r.Ports) == 0:
 			errs = append(errs, field.Required(path.Child("ports"),
-				"an entry without a port: name it, or remove toPorts for every port"))
+				"an entry needs a port: add one, or remove toPorts to allow every port"))
 		case len(r.Ports) > MaxPorts:
 			errs = append(errs, field.TooMany(path.Child("ports"), len(r.Ports), MaxPorts))
 		}
@@ -110,7 +110,7 @@ func validatePorts(rules []PortRule, dns bool, path *field.Path) field.ErrorList
 			}
 			if len(r.Rules.DNS) == 0 {
 				errs = append(errs, field.Required(rules.Child("dns"),
-					`name what may be looked up, matchPattern: "*" for everything`))
+					`list the names that may be looked up, or matchPattern: "*" for all`))
 			}
 			errs = append(errs, validateNames(r.Rules.DNS, rules.Child("dns"))...)
 		}
@@ -142,11 +142,11 @@ func validatePort(p Port, dns bool, path *field.Path) field.ErrorList {
 	switch {
 	case p.EndPort == 0:
 	case !isNumber:
-		errs = append(errs, field.Invalid(end, p.EndPort, "a port with a name starts no range"))
+		errs = append(errs, field.Invalid(end, p.EndPort, "a range cannot start with a named port"))
 	case p.EndPort < 0 || p.EndPort > 65535:
 		errs = append(errs, field.Invalid(end, p.EndPort, "not a port number up to 65535"))
 	case number == 0:
-		errs = append(errs, field.Invalid(end, p.EndPort, "port 0 is every port already"))
+		errs = append(errs, field.Invalid(end, p.EndPort, "port 0 already means every port"))
 	case int(p.EndPort) < number:
 		errs = append(errs, field.Invalid(end, p.EndPort, fmt.Sprintf("is below port %d", number)))
 	}

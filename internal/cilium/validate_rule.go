@@ -40,12 +40,12 @@ func validateDenial(names []FQDN, ports []PortRule, path *field.Path) field.Erro
 	var errs field.ErrorList
 	if len(names) > 0 {
 		errs = append(errs, field.Forbidden(path.Child("toFQDNs"),
-			"no rule denies names: write the range, or the egress rules without the name"))
+			"a deny rule cannot have names: deny the addresses, or allow the other names only"))
 	}
 	for i, r := range ports {
 		if r.Rules != nil {
 			errs = append(errs, field.Forbidden(path.Child("toPorts").Index(i).Child("rules"),
-				"a rule that denies says nothing of look-ups"))
+				"a deny rule cannot have DNS rules"))
 		}
 	}
 	return errs
@@ -72,7 +72,7 @@ func validateRule(peers map[string]int, ports []PortRule, icmps []ICMPRule, path
 		path := path.Child("icmps").Index(i).Child("fields")
 		switch {
 		case len(rule.Fields) == 0:
-			errs = append(errs, field.Required(path, "an entry without a type is none: remove it"))
+			errs = append(errs, field.Required(path, "an entry needs an ICMP type: add one, or remove the entry"))
 		case len(rule.Fields) > MaxPorts:
 			errs = append(errs, field.TooMany(path, len(rule.Fields), MaxPorts))
 		}
@@ -81,7 +81,7 @@ func validateRule(peers map[string]int, ports []PortRule, icmps []ICMPRule, path
 				errs = append(errs, field.NotSupported(path.Index(j).Child("family"), f.Family, []string{IPv4, IPv6}))
 			} else if n := f.Number(); n < 0 || n > 255 {
 				errs = append(errs, field.Invalid(path.Index(j).Child("type"), f.Type.String(),
-					"no ICMP type of "+cmp.Or(f.Family, IPv4)))
+					"not an ICMP type of "+cmp.Or(f.Family, IPv4)))
 			}
 		}
 	}

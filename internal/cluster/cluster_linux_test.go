@@ -89,12 +89,20 @@ spec:
   - from: [{podSelector: {matchLabels: {app: web}}}]
     ports: [{port: 8080, protocol: TCP}]
   egress:
-  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: data}}, podSelector: {matchLabels: {app: redis}}}]
+  - to:
+    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: data}}
+      podSelector: {matchLabels: {app: redis}}
     ports: [{port: 6379, protocol: TCP}]
-  - to: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]}}, {ipBlock: {cidr: '::/0', except: ['::1/128', 'fc00::/7', 'fe80::/10']}}]
+  - to:
+    - ipBlock:
+        cidr: 0.0.0.0/0
+        except: [10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]
+    - ipBlock: {cidr: '::/0', except: ['::1/128', 'fc00::/7', 'fe80::/10']}
     ports: [{port: 443, protocol: TCP}]
   - ports: [{port: 6443, protocol: TCP}]
-  - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {matchLabels: {k8s-app: kube-dns}}}]
+  - to:
+    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
+      podSelector: {matchLabels: {k8s-app: kube-dns}}
     ports: [{port: 53, protocol: TCP}, {port: 53, protocol: UDP}]
 `,
 	Manifests: `
@@ -106,7 +114,10 @@ spec: {selector: {app: cart}, ports: [{port: 80, targetPort: http}]}
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: cart, namespace: shop}
-spec: {template: {metadata: {labels: {app: cart}}, spec: {containers: [{name: cart, ports: [{name: http, containerPort: 8080}]}]}}}
+spec:
+  template:
+    metadata: {labels: {app: cart}}
+    spec: {containers: [{name: cart, ports: [{name: http, containerPort: 8080}]}]}
 `,
 	Workloads: []recording.Workload{{Namespace: "shop", Name: "cart", AllTraffic: true}},
 	Flows: []recording.Flow{
@@ -150,10 +161,10 @@ func TestReplay_BrokenPolicies(t *testing.T) {
 		{"API server", "  - ports: [{port: 6443, protocol: TCP}]\n", ""},
 		{"API server, as pods", "  - ports: [{port: 6443", "  - to: [{namespaceSelector: {}}]\n    ports: [{port: 6443"},
 		{"internet with private addresses", "10.0.0.0/8, ", ""},
-		{"internet of one family", ", {ipBlock: {cidr: '::/0', except: ['::1/128', 'fc00::/7', 'fe80::/10']}}", ""},
+		{"internet of one family", "    - ipBlock: {cidr: '::/0', except: ['::1/128', 'fc00::/7', 'fe80::/10']}\n", ""},
 		{"ingress for all", "  - from: [{podSelector: {matchLabels: {app: web}}}]\n    ports", "  - ports"},
 		{"egress for all", "  egress:\n", "  egress:\n  - {}\n"},
-		{"nobody selected", "podSelector: {matchLabels: {app: cart}}", "podSelector: {matchLabels: {app: card}}"},
+		{"no pods selected", "podSelector: {matchLabels: {app: cart}}", "podSelector: {matchLabels: {app: card}}"},
 	} {
 		t.Run(broken.name, func(t *testing.T) {
 			s := shop

@@ -141,7 +141,7 @@ func (p *Pod) lookup(ctx context.Context, name string) (netip.Addr, error) {
 	for {
 		conn, err := p.dial(ctx, "udp", at)
 		if err != nil {
-			return netip.Addr{}, fmt.Errorf("ask for %s: %w", name, err)
+			return netip.Addr{}, fmt.Errorf("look up %s: %w", name, err)
 		}
 		client := &dns.Client{Timeout: 500 * time.Millisecond}
 		answer, _, err := client.ExchangeWithConn(question, &dns.Conn{Conn: conn})
@@ -152,7 +152,7 @@ func (p *Pod) lookup(ctx context.Context, name string) (netip.Addr, error) {
 		case err == nil:
 			return netip.Addr{}, fmt.Errorf("%s: no such name", name)
 		case ctx.Err() != nil:
-			return netip.Addr{}, fmt.Errorf("ask for %s: %w", name, ctx.Err())
+			return netip.Addr{}, fmt.Errorf("look up %s: %w", name, ctx.Err())
 		}
 	}
 }

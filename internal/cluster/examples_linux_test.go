@@ -45,8 +45,8 @@ func replayRecording(t *testing.T, dir string, recorded recording.File, manifest
 		t.Skip("in Cilium's dialect, which only Cilium enforces")
 	}
 	replay(t, Scenario{
-		Policies: string(golden), Manifests: manifests, Flows: recorded.Flows,
-		Workloads: recorded.Workloads, Peers: recorded.Peers,
+		Policies: string(golden), Manifests: manifests, Flows: recorded.Placed.Flows,
+		Workloads: recorded.Placed.Workloads, Peers: recorded.Placed.Peers,
 	})
 }
 

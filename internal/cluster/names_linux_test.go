@@ -30,7 +30,7 @@ func TestReplay_AnnotationsAreNetZeros(t *testing.T) {
 		{"a host by its name", to(host("api.stripe.com", "203.0.113.7"), 443),
 			to(host("api.example.com", "203.0.113.8"), 443)},
 		{
-			"the API server, whose addresses nobody knows",
+			"the API server at unknown addresses",
 			to(flow.Endpoint{Kind: flow.APIServer, Name: "kubernetes", Namespace: "default"}, 6443),
 			to(host("api.example.com", "203.0.113.8"), 6443),
 		},

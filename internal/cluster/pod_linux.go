@@ -137,7 +137,7 @@ func (t Target) String() string {
 }
 
 // Reaches connects to the target from the pod, and reports whether an answer came within the time. It reports false if
-// the look-up of the name fails. It returns an error if the connection fails in another way, for example because this
+// the lookup of the name fails. It returns an error if the connection fails in another way, for example because this
 // machine refuses it.
 func (p *Pod) Reaches(ctx context.Context, target Target, within time.Duration) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
@@ -146,7 +146,7 @@ func (p *Pod) Reaches(ctx context.Context, target Target, within time.Duration) 
 	if target.Name != "" {
 		found, err := p.lookup(ctx, target.Name)
 		if err != nil {
-			return false, nil //nolint:nilerr // not reached: the look-up failed
+			return false, nil //nolint:nilerr // not reached: the lookup failed
 		}
 		addr = found
 	}

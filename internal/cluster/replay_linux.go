@@ -40,7 +40,7 @@ func (p probe) String() string {
 	return fmt.Sprintf("%s -> %s (%s)", strings.TrimPrefix(from, "/"), p.to, p.why)
 }
 
-// A Report holds the results of a scenario's probes.
+// A Report contains the results of a scenario's probes.
 type Report struct {
 	Passed, Denied int      // probes with the expected verdict
 	Wrong          []string // probes with another verdict, in a line each
@@ -50,7 +50,7 @@ type Report struct {
 // Replay runs a scenario. It deploys the workloads and repeats every flow, and the neighbours of each flow (see
 // [deployment.probes]). Without policies, all of these connections have to pass; otherwise the test would prove
 // nothing. With the scenario's policies above one that denies everything, the flows pass and the neighbours are denied.
-// The same holds after a rollout that replaces all pods by two replicas of another release. Replay ends at the first
+// The same applies after a rollout that replaces all pods by two replicas of another release. Replay ends at the first
 // wrong step.
 func (c *Cluster) Replay(ctx context.Context, s Scenario) (report Report, err error) {
 	d, err := c.deploy(ctx, s)
@@ -178,11 +178,11 @@ func (b *builder) reach(from *Pod, source *workload, at place, why string) {
 		b.err = errors.Join(b.err, b.cluster.serveAt(at.addr, at.protocol, at.port))
 	}
 	to := Target{Addr: at.addr, Port: at.port, Protocol: at.protocol}
-	b.add(from, to, why == recorded || b.leaves(source, at) && b.enters(source, at), why)
+	b.add(from, to, why == recorded || b.allowsEgress(source, at) && b.allowsIngress(source, at), why)
 }
 
-// leaves is the model of egress. It reports whether the policies may let a source reach a place.
-func (b *builder) leaves(source *workload, at place) bool {
+// allowsEgress is the model of egress. It reports whether the policies may let a source reach a place.
+func (b *builder) allowsEgress(source *workload, at place) bool {
 	if source == nil || !source.isolates[networkingv1.PolicyTypeEgress] {
 		return true
 	}
@@ -209,8 +209,8 @@ func (b *builder) leaves(source *workload, at place) bool {
 	})
 }
 
-// enters is the model of ingress. It reports whether the policies may let a source call a pod.
-func (b *builder) enters(source *workload, at place) bool {
+// allowsIngress is the model of ingress. It reports whether the policies may let a source call a pod.
+func (b *builder) allowsIngress(source *workload, at place) bool {
 	if at.workload == nil || !at.workload.isolates[networkingv1.PolicyTypeIngress] {
 		return true
 	}
@@ -226,8 +226,8 @@ func (b *builder) enters(source *workload, at place) bool {
 	})
 }
 
-// asks reports whether the policies allow DNS queries from a source.
-func (b *builder) asks(source *workload) bool {
+// allowsDNS reports whether the policies allow DNS queries from a source.
+func (b *builder) allowsDNS(source *workload) bool {
 	if source == nil || !source.isolates[networkingv1.PolicyTypeEgress] {
 		return true
 	}
@@ -277,7 +277,7 @@ func (b *builder) addFlow(f recording.Flow) {
 	}
 }
 
-// addLookup adds the DNS query of a look-up that got no answer in the test.
+// addLookup adds the DNS query of a lookup that got no answer in the test.
 func (b *builder) addLookup(f recording.Flow) {
 	if source := b.workloadOf(f.Source); source != nil && f.Destination.Kind == recording.KindExternal {
 		for _, from := range source.pods {
@@ -297,7 +297,7 @@ func (b *builder) addNeighbours(f recording.Flow, from *Pod, source *workload) {
 	to := func(w *workload, addr netip.Addr, why string) {
 		b.reach(from, source, place{workload: w, addr: addr, port: portOf(f), protocol: corev1.Protocol(f.Protocol)}, why)
 	}
-	for _, p := range b.strangers {
+	for _, p := range b.unrelated {
 		to(nil, p.Addr4, "other pod")
 		to(nil, p.Addr6, "other pod")
 	}
@@ -315,14 +315,15 @@ func (b *builder) addNeighbours(f recording.Flow, from *Pod, source *workload) {
 		to(nil, addr, "other host")
 	}
 	api := place{isAPI: true, addr: b.cluster.apiServers[0].Addr(), port: apiServerPort, protocol: corev1.ProtocolTCP}
-	b.add(from, Target{Addr: apiService, Port: 443, Protocol: api.protocol}, b.leaves(source, api), "the API server")
+	b.add(from, Target{Addr: apiService, Port: 443, Protocol: api.protocol}, b.allowsEgress(source, api), "the API server")
 	b.addDNS(from, source)
 }
 
 // addDNS adds a query to the cluster's DNS over UDP, and a TCP connection, which long answers need.
 func (b *builder) addDNS(from *Pod, source *workload) {
-	b.add(from, Target{Name: "kubernetes.default.svc." + clusterDomain}, b.asks(source), "DNS")
-	b.add(from, Target{Addr: b.cluster.resolver, Port: 53, Protocol: corev1.ProtocolTCP}, b.asks(source), "DNS over TCP")
+	b.add(from, Target{Name: "kubernetes.default.svc." + clusterDomain}, b.allowsDNS(source), "DNS")
+	overTCP := Target{Addr: b.cluster.resolver, Port: 53, Protocol: corev1.ProtocolTCP}
+	b.add(from, overTCP, b.allowsDNS(source), "DNS over TCP")
 }
 
 // addServers adds other callers of a workload's ports.
@@ -332,7 +333,7 @@ func (b *builder) addServers() {
 		if destination == nil || f.Lookup || !canBeMade(f) || destination.hostNetwork {
 			continue
 		}
-		callers := []*Pod{b.cluster.internet, b.strangers[destination.namespace]}
+		callers := []*Pod{b.cluster.internet, b.unrelated[destination.namespace]}
 		if source := b.workloadOf(f.Source); source != nil && b.twins[source.String()] != nil {
 			callers = append(callers, b.twins[source.String()])
 		}
@@ -344,7 +345,7 @@ func (b *builder) addServers() {
 					// The recording has no namespace for the caller.
 					source, why = b.workloadOf(f.Source), "the caller, in any namespace"
 				}
-				b.add(from, Target{Addr: at.addr, Port: at.port, Protocol: at.protocol}, b.enters(source, at), why)
+				b.add(from, Target{Addr: at.addr, Port: at.port, Protocol: at.protocol}, b.allowsIngress(source, at), why)
 			}
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/internal/recording/identityrow"
 )
 
 // root is the directory of the repository.
@@ -46,7 +46,7 @@ func TestReplay_Identities(t *testing.T) {
 	dir := t.TempDir()
 	goTest(t, root, nil, "./netzerotest", "-run", "^TestIdentities$", "-rows", dir)
 	for _, path := range filesIn(t, dir) {
-		row, err := recording.ReadRow(path)
+		row, err := identityrow.Read(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,13 +55,14 @@ func TestReplay_Identities(t *testing.T) {
 		}
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Log(row.Row)
+			placed := row.Recorded.Placed
 			replay(t, Scenario{
-				Policies: row.NetworkPolicies, Manifests: row.Manifests, Flows: row.Recording.Flows,
-				Workloads: row.Recording.Workloads, Peers: row.Recording.Peers, Resolver: resolvers[row.Row],
+				Policies: row.NetworkPolicies, Manifests: row.Manifests, Flows: placed.Flows,
+				Workloads: placed.Workloads, Peers: placed.Peers, Resolver: resolvers[row.Row],
 				Wider: strings.Contains(row.Row, "`Ports(") || strings.Contains(row.Row, "a person wrote"),
 			})
 			if t.Failed() {
-				t.Logf("policies:\n%s\nmanifests:\n%s\nrecording: %+v", row.NetworkPolicies, row.Manifests, row.Recording)
+				t.Logf("policies:\n%s\nmanifests:\n%s\nrecording: %+v", row.NetworkPolicies, row.Manifests, row.Recorded)
 			}
 		})
 	}

@@ -30,8 +30,8 @@ type Scenario struct {
 }
 
 const (
-	elsewhere = "netzero-elsewhere" // a namespace with pods that look like the recorded ones
-	stranger  = "netzero-stranger"  // the name of an unrelated pod in each namespace
+	elsewhere    = "netzero-elsewhere" // a namespace with pods that look like the recorded ones
+	unrelatedPod = "netzero-unrelated" // the name of an unrelated pod in each namespace
 
 	// Pods that no policy of the scenario isolates are open, as if policies of another team allowed their traffic.
 	openIngress, openEgress = "netzero.dev/open-ingress", "netzero.dev/open-egress"
@@ -60,7 +60,7 @@ type deployment struct {
 	policies  []networkingv1.NetworkPolicy
 	workloads map[string]*workload // by namespace and name
 	twins     map[string]*Pod      // in namespace elsewhere, by namespace and name
-	strangers map[string]*Pod      // by namespace
+	unrelated map[string]*Pod      // by namespace
 	release   int                  // the number of rollouts
 }
 
@@ -70,7 +70,7 @@ type deployment struct {
 func (c *Cluster) deploy(ctx context.Context, s Scenario) (*deployment, error) {
 	d := &deployment{
 		cluster: c, scenario: s, workloads: make(map[string]*workload), twins: make(map[string]*Pod),
-		strangers: make(map[string]*Pod),
+		unrelated: make(map[string]*Pod),
 	}
 	var err error
 	if d.manifests, err = ReadManifests(s.Manifests); err != nil {
@@ -256,12 +256,12 @@ func (d *deployment) apiServers() []netip.Addr {
 // runOthers runs an unrelated pod in each namespace and, for each workload, a pod with its labels in another namespace.
 func (d *deployment) runOthers(ctx context.Context) error {
 	for key, w := range d.workloads {
-		if d.strangers[w.namespace] == nil {
-			p, err := d.runOpen(ctx, w.namespace, stranger, map[string]string{"app": stranger})
+		if d.unrelated[w.namespace] == nil {
+			p, err := d.runOpen(ctx, w.namespace, unrelatedPod, map[string]string{"app": unrelatedPod})
 			if err != nil {
 				return err
 			}
-			d.strangers[w.namespace] = p
+			d.unrelated[w.namespace] = p
 		}
 		if w.hostNetwork {
 			continue
@@ -407,7 +407,7 @@ func (d *deployment) remove(ctx context.Context) error {
 		}
 	}
 	pods = slices.AppendSeq(pods, maps.Values(d.twins))
-	pods = slices.AppendSeq(pods, maps.Values(d.strangers))
+	pods = slices.AppendSeq(pods, maps.Values(d.unrelated))
 	for _, p := range pods {
 		if err := p.Delete(ctx); err != nil {
 			return err

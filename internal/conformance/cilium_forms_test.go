@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 )
 
 // wrong are values that at least one of Cilium's two validators rejects in a field.
@@ -72,7 +73,7 @@ func (r draw) spoil(tree any) string {
 func TestValidators_HandWrittenForms(t *testing.T) {
 	t.Parallel()
 	schema := newCRD(t)
-	seed := testSeed(t)
+	seed := policytest.Seed(t)
 	rejected := 0
 	for i := range uint64(250) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}

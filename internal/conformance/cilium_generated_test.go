@@ -6,6 +6,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -14,7 +15,7 @@ import (
 // is open for each protocol.
 func TestCilium_GeneratedPolicies(t *testing.T) {
 	t.Parallel()
-	seed := testSeed(t)
+	seed := policytest.Seed(t)
 	allowed, denied := 0, 0
 	for i := range uint64(200) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}

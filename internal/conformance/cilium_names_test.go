@@ -8,12 +8,13 @@ import (
 	"github.com/cilium/cilium/pkg/policy/api"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 )
 
 // TestCilium_Names draws names and patterns with few letters, so that some match.
 func TestCilium_Names(t *testing.T) {
 	t.Parallel()
-	seed := testSeed(t)
+	seed := policytest.Seed(t)
 	matched := 0
 	for i := range uint64(20_000) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}

@@ -78,7 +78,9 @@ func readCRD() (*crd, error) {
 		return nil, errors.New("the CRD has no version v2")
 	}
 	internal := new(apiextensions.CustomResourceValidation)
-	if err := apiextensionsv1.Convert_v1_CustomResourceValidation_To_apiextensions_CustomResourceValidation(definition.Spec.Versions[i].Schema, internal, nil); err != nil {
+	if err := apiextensionsv1.Convert_v1_CustomResourceValidation_To_apiextensions_CustomResourceValidation(
+		definition.Spec.Versions[i].Schema, internal, nil,
+	); err != nil {
 		return nil, err
 	}
 	validator, _, err := validation.NewSchemaValidator(internal.OpenAPIV3Schema)

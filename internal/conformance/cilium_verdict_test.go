@@ -18,6 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 )
 
 // simulator evaluates policies with Cilium's code: the agent turns a policy into entries, and Cilium's simulator, which
@@ -95,7 +96,7 @@ func (in cluster) identityOf(id identity.NumericIdentity, e end) *identity.Ident
 			labels.FromSlice([]labels.Label{labels.NewLabel(labels.IDNameHost, "", labels.LabelSourceReserved)}))
 	case e.Pod == nil:
 		all := labels.GetCIDRLabels(netip.PrefixFrom(e.Address, e.Address.BitLen()))
-		if e.Name != "" { // the agent has read its look-up
+		if e.Name != "" { // the agent has read its lookup
 			name := (&api.FQDNSelector{MatchName: e.Name}).IdentityLabel()
 			all[name.Key] = name
 		}
@@ -185,7 +186,7 @@ func (q ciliumQuestion) ours() (bool, policy.Verdict) {
 func TestCilium_RandomPolicies(t *testing.T) {
 	t.Parallel()
 	const cases, flows = 4_000, 8
-	seed := testSeed(t)
+	seed := policytest.Seed(t)
 	outcomes := make(map[policy.Outcome]int)
 	for i := range uint64(cases) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}

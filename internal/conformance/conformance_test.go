@@ -13,6 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -31,7 +32,10 @@ func TestValidators_AcceptGoldenFiles(t *testing.T) {
 	schema := newCRD(t)
 	found := 0
 	eachFile(t, func(origin string, file *golden.File) {
-		for _, p := range file.Cilium {
+		if file.Dialect != golden.Cilium {
+			return
+		}
+		for _, p := range file.Policies {
 			found++
 			accept(t, schema, origin, []byte(toYAML(t, p)))
 		}
@@ -56,7 +60,7 @@ func accept(t *testing.T, schema *crd, origin string, text []byte) {
 func TestValidators_AcceptGeneratedPolicies(t *testing.T) {
 	t.Parallel()
 	schema := newCRD(t)
-	seed := testSeed(t)
+	seed := policytest.Seed(t)
 	for i := range uint64(300) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
 		scope := ciliumpolicy.Dialect{Scope: policy.Scope{Subjects: []policy.Subject{
@@ -69,7 +73,7 @@ func TestValidators_AcceptGeneratedPolicies(t *testing.T) {
 			if err := cilium.Validate(p); err != nil {
 				t.Errorf("case %d: %v", i, err)
 			}
-			text, err := golden.Format(golden.Header{Test: t.Name()}, []*cilium.NetworkPolicy{p})
+			text, err := golden.Format(golden.Header{Test: t.Name()}, []golden.Policy{p})
 			if err != nil {
 				t.Fatal(err)
 			}

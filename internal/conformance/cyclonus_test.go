@@ -10,6 +10,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 )
 
 // question is one flow in one cluster under some policies.
@@ -110,7 +111,7 @@ func (q question) report(t *testing.T, origin string) {
 func TestCyclonus_RandomPolicies(t *testing.T) {
 	t.Parallel()
 	const cases, flows = 10_000, 6
-	seed := testSeed(t)
+	seed := policytest.Seed(t)
 	outcomes := make(map[policy.Outcome]int)
 	for i := range uint64(cases) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
@@ -136,7 +137,7 @@ func TestCyclonus_RandomPolicies(t *testing.T) {
 // TestCyclonus_DetectsDefects changes the policies for package policy, to simulate defects of its evaluator.
 func TestCyclonus_DetectsDefects(t *testing.T) {
 	t.Parallel()
-	seed := testSeed(t)
+	seed := policytest.Seed(t)
 	peers := func(change func(*networkingv1.NetworkPolicyPeer)) func(*networkingv1.NetworkPolicy) {
 		return func(p *networkingv1.NetworkPolicy) {
 			for _, peers := range peersOf(p) {
@@ -199,7 +200,7 @@ func TestCyclonus_DetectsDefects(t *testing.T) {
 		}
 		switch rules := 0; {
 		case found.Policies == nil:
-			t.Errorf("%s: nobody notices", reason)
+			t.Errorf("%s: not noticed", reason)
 		default:
 			for _, p := range found.Policies {
 				rules += len(p.Spec.Egress) + len(p.Spec.Ingress)

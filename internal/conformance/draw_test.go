@@ -4,30 +4,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"strconv"
-	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
-
-// testSeed returns the seed: NETZERO_TEST_SEED, or the time.
-func testSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("NETZERO_TEST_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatalf("read NETZERO_TEST_SEED: %v", err)
-		}
-	}
-	t.Logf("NETZERO_TEST_SEED=%d", seed)
-	return seed
-}
 
 // draw draws from small pools, so that values collide.
 type draw struct{ *rand.Rand }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -73,7 +74,7 @@ func (r draw) recorded() (policy.Scope, []flow.Flow) {
 // and to deny all flows that differ from one of them in a single property.
 func TestCyclonus_GeneratedPolicies(t *testing.T) {
 	t.Parallel()
-	seed := testSeed(t)
+	seed := policytest.Seed(t)
 	allowed, denied := 0, 0
 	for i := range uint64(600) {
 		r := draw{rand.New(rand.NewPCG(seed, i))}
@@ -167,7 +168,7 @@ func TestNeighbours_DetectWrongPolicies(t *testing.T) {
 			}
 		}
 		if found == 0 {
-			t.Errorf("%s: nobody notices", reason)
+			t.Errorf("%s: not noticed", reason)
 		}
 	}
 }

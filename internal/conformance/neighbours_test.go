@@ -30,7 +30,7 @@ func neighbours(f flow.Flow) map[string]flow.Flow {
 	} {
 		switch e := *end(&f); e.Kind {
 		case flow.Workload:
-			vary("another label at the "+at, func(n *flow.Flow) { end(n).Name = "stranger" })
+			vary("another label at the "+at, func(n *flow.Flow) { end(n).Name = "unrelated" })
 			vary("another namespace at the "+at, func(n *flow.Flow) { end(n).Namespace = "elsewhere" })
 		case flow.Resolver:
 			vary("other pods than the resolver", func(n *flow.Flow) {

@@ -49,22 +49,22 @@ type recorded struct {
 // of a truncated answer is recorded all the same: the kernel may have seen an address that this copy lacks.
 func (n *Names) Record(cgroup uint64, a Answer, at time.Duration) {
 	for _, t := range a.Targets {
-		n.learn(cgroup, t.Addrs, t.Name, at)
+		n.addAll(cgroup, t.Addrs, t.Name, at)
 	}
 	if a.Name == "" {
 		return // not a host name, so no flow uses it
 	}
-	n.learn(cgroup, a.Addrs, a.Name, at)
+	n.addAll(cgroup, a.Addrs, a.Name, at)
 	if len(a.Addrs) > 0 || a.Truncated {
 		// Last, so that it outlives its addresses: the hash alone finds the right name.
-		n.put(nameKey{cgroup: cgroup, hash: Hash(a.Question)}, a.Name, at)
+		n.add(nameKey{cgroup: cgroup, hash: Hash(a.Question)}, a.Name, at)
 	}
 }
 
-func (n *Names) learn(cgroup uint64, addrs []netip.Addr, name string, at time.Duration) {
+func (n *Names) addAll(cgroup uint64, addrs []netip.Addr, name string, at time.Duration) {
 	for _, addr := range addrs {
 		if addr.IsValid() { // otherwise its key would be that of a question
-			n.put(nameKey{cgroup: cgroup, addr: bare(addr)}, name, at)
+			n.add(nameKey{cgroup: cgroup, addr: canonicalAddr(addr)}, name, at)
 		}
 	}
 }
@@ -79,7 +79,7 @@ func (n *Names) Lookup(cgroup uint64, addr netip.Addr, hash uint64, since time.D
 	if e, ok := n.entries[nameKey{cgroup: cgroup, hash: hash}]; ok && hash != 0 {
 		return []string{e.last.name}
 	}
-	e, ok := n.entries[nameKey{cgroup: cgroup, addr: bare(addr)}]
+	e, ok := n.entries[nameKey{cgroup: cgroup, addr: canonicalAddr(addr)}]
 	if !ok {
 		return nil
 	}
@@ -113,7 +113,7 @@ func (n *Names) Invalidate(cgroup uint64) {
 // Overflowed returns how many names were dropped for newer ones since the start. It never decreases.
 func (n *Names) Overflowed() uint64 { return n.overflowed }
 
-func (n *Names) put(key nameKey, name string, at time.Duration) {
+func (n *Names) add(key nameKey, name string, at time.Duration) {
 	if n.entries == nil {
 		n.entries = make(map[nameKey]*nameEntry)
 	}
@@ -154,5 +154,5 @@ func (n *Names) drop(e *list.Element) {
 	}
 }
 
-// bare returns the canonical address: IPv4-mapped as IPv4, without an IPv6 zone, which no DNS answer can have.
-func bare(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
+// canonicalAddr returns the canonical address: IPv4-mapped as IPv4, without an IPv6 zone, which no DNS answer can have.
+func canonicalAddr(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }

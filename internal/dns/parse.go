@@ -55,7 +55,7 @@ type Target struct {
 
 // Has reports whether the answer contains an address, for any name.
 func (a Answer) Has(addr netip.Addr) bool {
-	addr = bare(addr)
+	addr = canonicalAddr(addr)
 	return slices.Contains(a.Addrs, addr) ||
 		slices.ContainsFunc(a.Targets, func(t Target) bool { return slices.Contains(t.Addrs, addr) })
 }

@@ -12,14 +12,14 @@ import (
 // endpoint is a container's place in a network, from an answer of the engine.
 type endpoint struct {
 	network, name, id string
-	addrs, gateways   []netip.Addr
+	addrs             []netip.Addr
 	aliases           []string
 }
 
 func endpointOf(name string, s *networks.EndpointSettings) endpoint {
 	return endpoint{
 		network: s.NetworkID, name: name, id: s.EndpointID, aliases: s.Aliases,
-		addrs: valid(s.IPAddress, s.GlobalIPv6Address), gateways: valid(s.Gateway, s.IPv6Gateway),
+		addrs: valid(s.IPAddress, s.GlobalIPv6Address),
 	}
 }
 
@@ -60,9 +60,6 @@ func (r *record) attach(e endpoint, asked, answered time.Duration) *attachment {
 	mine.endpoint, mine.Network = e.id, cmp.Or(mine.Network, e.name)
 	if len(e.addrs) > 0 {
 		mine.Addrs = e.addrs
-	}
-	if len(e.gateways) > 0 {
-		mine.Gateways = e.gateways
 	}
 	if len(e.aliases) > 0 {
 		mine.Aliases = e.aliases

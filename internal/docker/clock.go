@@ -2,9 +2,6 @@ package docker
 
 import "time"
 
-// distrustFor is how long after a jump of the wall clock an event may still arrive with a timestamp from before it.
-const distrustFor = time.Second
-
 // clock converts the engine's timestamps from a wall clock, which may jump, to CLOCK_MONOTONIC.
 type clock struct {
 	skew    time.Duration // the engine's wall clock minus ours; 0 for an engine on this machine
@@ -15,7 +12,7 @@ type clock struct {
 }
 
 // now reads both clocks. The time between the two readings is negligible.
-func now() (monotonic time.Duration, wall time.Time) { return Monotonic(), time.Now() }
+func now() (monotonic time.Duration, wall time.Time) { return monotonicNow(), time.Now() }
 
 // update records the offset between the clocks, and whether the wall clock jumped. A slewed clock drifts by at most 500
 // ppm (adjtime(3)).
@@ -27,6 +24,10 @@ func (c *clock) update(monotonic time.Duration, wall time.Time) {
 	}
 	c.offset, c.updated = offset, monotonic
 }
+
+// distrustFor is how long after a jump of the wall clock an event may still arrive with a timestamp from before it. An
+// engine sends an event when it stamps it, so a second is long for the way to this process, also on a busy machine.
+const distrustFor = time.Second
 
 // stamp returns the time of an event from the engine's timestamp. It returns the arrival time if the timestamp cannot
 // be correct: if it is in the future, well before an earlier event, or soon after a jump of the wall clock.

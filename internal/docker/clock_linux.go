@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Monotonic returns the time of CLOCK_MONOTONIC, which this package and the kernel's events use.
-func Monotonic() time.Duration {
+// monotonicNow returns the time of CLOCK_MONOTONIC, which this package and the kernel's events use.
+func monotonicNow() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
 		panic("read CLOCK_MONOTONIC: " + err.Error()) // exists since Linux 2.6

@@ -6,5 +6,5 @@ import "time"
 
 var start = time.Now()
 
-// Monotonic returns the time since this process started: without recording, any clock that does not jump will do.
-func Monotonic() time.Duration { return time.Since(start) + 1 }
+// monotonicNow returns the time since this process started: without recording, any clock that does not jump will do.
+func monotonicNow() time.Duration { return time.Since(start) + 1 }

@@ -51,6 +51,7 @@ type Container struct {
 	NetworkMode string       // "bridge", "host", "none", "container:<id>", or a network's name
 	Resolvers   []netip.Addr // as requested (docker run --dns); usually none
 	Exposed     []Exposed    // ports that the image (EXPOSE) or the request names; known after the first inspection
+	APIServer   []string     // the variables KUBERNETES_SERVICE_* of its environment; usually none
 	LocalPorts  string       // its own net.ipv4.ip_local_port_range, as "32768 60999"; "" for the kernel's default
 
 	// commands that ran in it since Watch or shortly before, with their latest time
@@ -69,8 +70,7 @@ func (c Container) compare(d Container) int {
 type Attachment struct {
 	Network   string
 	NetworkID string
-	Addrs     []netip.Addr // IPv4 first; none in the networks "host" and "none"
-	Gateways  []netip.Addr
+	Addrs     []netip.Addr  // IPv4 first; none in the networks "host" and "none"
 	Aliases   []string      // as requested; the engine adds the container's name and short ID
 	From      time.Duration // 0: before Watch
 	Until     time.Duration // 0: still attached
@@ -138,17 +138,23 @@ func within(at, from, until time.Duration) bool {
 	return from <= at && (until == 0 || at < until)
 }
 
-// Containers that testcontainers starts for itself.
+// Containers that testcontainers and netzero start for themselves.
 const (
 	Reaper     = "Ryuk (testcontainers' reaper)"
 	HostAccess = "host access (testcontainers' sshd)" // with which containers reach ports of the test process
+	Helper     = "netzero's helper"                   // with which `netzero exec` runs a test binary
 )
 
-// Infrastructure describes a container that testcontainers starts for itself; "" for one of the test's.
+// LabelHelper marks the containers of netzero's helper.
+const LabelHelper = "dev.netzero.exec"
+
+// Infrastructure describes a container that testcontainers or netzero starts for itself; "" for one of the test's.
 func Infrastructure(c Container) string {
 	switch image := repository(c.Image); {
 	case c.Labels[labelReaper] == "true", c.Labels[labelRyuk] == "true", isOf(image, "testcontainers/ryuk"):
 		return Reaper
+	case c.Labels[LabelHelper] == "true":
+		return Helper
 	case isOf(image, "testcontainers/sshd"):
 		return HostAccess
 	}

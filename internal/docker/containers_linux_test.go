@@ -12,13 +12,13 @@ func TestContainers_ShortLived(t *testing.T) {
 	r := newRig(t)
 	network, id := r.network("fast")
 	const n = 10
-	before := Monotonic()
+	before := monotonicNow()
 	for i := range n {
 		r.docker("run", "--rm", "--name", fmt.Sprintf("%sfast%d", prefix, i), "--network", network, "--network-alias",
 			"orders-db",
 			"--label", LabelRecording+"=one", "--label", "org.testcontainers.sessionId=s1", r.image, "exit")
 	}
-	after := Monotonic()
+	after := monotonicNow()
 	for i := range n {
 		c := r.named(fmt.Sprintf("fast%d", i))
 		if !c.IsNew || c.Missed != "" || c.Removed == 0 || c.Image != r.image || c.Labels[LabelRecording] != "one" ||
@@ -29,7 +29,7 @@ func TestContainers_ShortLived(t *testing.T) {
 			t.Fatalf("networks are %+v", c.Networks)
 		}
 		a := c.Networks[0]
-		if a.Network != network || a.NetworkID != id || len(a.Addrs) != 1 || len(a.Gateways) != 1 ||
+		if a.Network != network || a.NetworkID != id || len(a.Addrs) != 1 ||
 			!slices.Contains(a.Aliases, "orders-db") {
 			t.Errorf("attachment is %+v", a)
 		}
@@ -43,11 +43,11 @@ func TestContainers_ShortLived(t *testing.T) {
 		if got := Name(c); got != "orders-db" {
 			t.Errorf("name is %q", got)
 		}
-		at, ok := r.w.AtAddress(a.Addrs[0], nil, c.Started)
+		at, ok := r.w.OwnerAt(a.Addrs[0], nil, c.Started)
 		if !ok || at.ID != c.ID {
 			t.Errorf("%v was of %s at %v, want %s", a.Addrs[0], at.Name, c.Started, c.Name)
 		}
-		if at, ok := r.w.AtAddress(a.Addrs[0], nil, c.Removed+time.Nanosecond); ok && at.ID == c.ID {
+		if at, ok := r.w.OwnerAt(a.Addrs[0], nil, c.Removed+time.Nanosecond); ok && at.ID == c.ID {
 			t.Error("a container that is gone still has its address")
 		}
 	}
@@ -65,7 +65,7 @@ func TestContainers_StartedBeforeWatch(t *testing.T) {
 	if c.Networks[0].From != 0 || c.Published[0].From != 0 {
 		t.Errorf("it had its address and port before: %+v, %+v", c.Networks, c.Published)
 	}
-	if c, ok := r.w.AtAddress(c.Networks[0].Addrs[0], nil, 1); !ok || c.ID != id {
+	if c, ok := r.w.OwnerAt(c.Networks[0].Addrs[0], nil, 1); !ok || c.ID != id {
 		t.Errorf("%v is of %+v", c.Networks[0].Addrs[0], c)
 	}
 	seen := first.container(id)
@@ -86,7 +86,7 @@ func TestContainers_TwoNetworks(t *testing.T) {
 		t.Fatalf("networks are %+v", c.Networks)
 	}
 	r.docker("network", "disconnect", front, id)
-	left := Monotonic()
+	left := monotonicNow()
 	c = r.container(id)
 	if a := c.Networks[0]; a.Until == 0 || a.Until > left || len(a.Addrs) != 1 || !slices.Contains(a.Aliases, "web") {
 		t.Errorf("the network that it left is %+v", a)
@@ -100,7 +100,7 @@ func TestContainers_TwoNetworks(t *testing.T) {
 	addr := c.Networks[1].Addrs[0]
 	for reason, networks := range map[string][]string{"the host": nil, "a neighbour": {backID},
 		"a container elsewhere": {frontID}} {
-		if got, ok := r.w.AtAddress(addr, networks, left); !ok || got.ID != id {
+		if got, ok := r.w.OwnerAt(addr, networks, left); !ok || got.ID != id {
 			t.Errorf("%s asks: %v", reason, got.Name)
 		}
 	}
@@ -111,11 +111,11 @@ func TestContainers_ReusedAddress(t *testing.T) {
 	network, networkID := r.network("reuse")
 	first := r.run("first", "--network", network)
 	addr := r.container(first).Networks[0].Addrs[0]
-	during := Monotonic()
+	during := monotonicNow()
 	r.docker("rm", "--force", first)
-	between := Monotonic()
+	between := monotonicNow()
 	second := r.run("second", "--network", network)
-	after := Monotonic()
+	after := monotonicNow()
 	if got := r.container(second).Networks[0].Addrs[0]; got != addr {
 		t.Fatalf("Docker gave the second container %v, not %v again", got, addr)
 	}
@@ -124,11 +124,11 @@ func TestContainers_ReusedAddress(t *testing.T) {
 		at     time.Duration
 		want   string
 	}{{"the first lives", during, first}, {"no owner", between, ""}, {"the second lives", after, second}} {
-		if got, _ := r.w.AtAddress(addr, []string{networkID}, c.at); got.ID != c.want {
+		if got, _ := r.w.OwnerAt(addr, []string{networkID}, c.at); got.ID != c.want {
 			t.Errorf("%s: %q, want %q", c.reason, got.ID, c.want)
 		}
 	}
-	if got, _ := r.w.AroundAddress(addr, nil, between); got.ID != first {
+	if got, _ := r.w.OwnerNear(addr, nil, between); got.ID != first {
 		t.Errorf("%v between the two is %q's, not the first's", addr, got.Name)
 	}
 }
@@ -238,12 +238,11 @@ func TestContainers_IPv6Network(t *testing.T) {
 	network, _ := r.network("six", "--ipv6", "--subnet", "2001:db8:6e7a::/64")
 	id := r.run("six", "--network", network)
 	a := r.container(id).Networks[0]
-	if len(a.Addrs) != 2 || !a.Addrs[0].Is4() || !netip.MustParsePrefix("2001:db8:6e7a::/64").Contains(a.Addrs[1]) ||
-		len(a.Gateways) != 2 {
+	if len(a.Addrs) != 2 || !a.Addrs[0].Is4() || !netip.MustParsePrefix("2001:db8:6e7a::/64").Contains(a.Addrs[1]) {
 		t.Fatalf("attachment is %+v", a)
 	}
 	for _, addr := range a.Addrs {
-		if c, ok := r.w.AtAddress(addr, nil, Monotonic()); !ok || c.ID != id {
+		if c, ok := r.w.OwnerAt(addr, nil, monotonicNow()); !ok || c.ID != id {
 			t.Errorf("%v is of %q", addr, c.Name)
 		}
 	}

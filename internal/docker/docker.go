@@ -22,13 +22,10 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// defaultTimeout is long for any single answer of an engine under load, and short for a person.
-const defaultTimeout = 10 * time.Second
-
 // Config selects the engine to watch. The zero value is ready.
 type Config struct {
 	Host    string        // such as "unix:///run/docker.sock"; "" is the engine that testcontainers finds
-	Timeout time.Duration // for every single answer; default 10s
+	Timeout time.Duration // for every single answer; 0 is defaultTimeout
 	Moved   func()        // called when a container joins or leaves a network; may be nil
 }
 
@@ -53,6 +50,9 @@ type Watcher struct {
 	changed    chan struct{}                       // closed and replaced when an inspection ends
 	err        error
 }
+
+// defaultTimeout is long for any single answer of an engine under load, and short for a person who waits for a test.
+const defaultTimeout = 10 * time.Second
 
 // Watch starts to follow an engine. When it returns, all existing containers are known, and later changes will be. The
 // context is for this call only.

@@ -97,13 +97,13 @@ func find(ctx context.Context, c Config) (*client.Client, error) {
 	select {
 	case f := <-done:
 		if f.err != nil {
-			return nil, noEngine("where testcontainers looks (tc.host and docker.host in "+
+			return nil, noEngine("the addresses that testcontainers tries (tc.host and docker.host in "+
 				"~/.testcontainers.properties, DOCKER_HOST, "+
 				"/var/run/docker.sock, the sockets of rootless Docker)", f.err)
 		}
 		return f.client, nil
 	case <-timer.C:
-		return nil, &StalledError{Host: "the place where testcontainers finds it", Question: "the first question",
+		return nil, &StalledError{Host: "the address that testcontainers finds", Question: "the first request",
 			After: c.Timeout}
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -145,7 +145,7 @@ func (w *Watcher) identify(ctx context.Context) error {
 		if strings.Contains(part.Name, "Podman") {
 			return &UnsupportedError{
 				fmt.Sprintf("%s %s at %s", part.Name, part.Version, host),
-				"its events do not say what Docker's say; point DOCKER_HOST to a Docker engine",
+				"its events differ from Docker's; set DOCKER_HOST to a Docker engine",
 			}
 		}
 	}

@@ -94,7 +94,7 @@ func TestContainers_MissedDuringOutage(t *testing.T) {
 	if !c.IsNew || c.Started == 0 || c.Removed == 0 || Name(c) != "orders-db" {
 		t.Errorf("container is %+v", c)
 	}
-	if !strings.Contains(c.Missed, "removed before the engine could be asked") {
+	if !strings.Contains(c.Missed, "removed before the engine could be queried") {
 		t.Errorf("missed %q", c.Missed)
 	}
 }

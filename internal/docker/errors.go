@@ -7,13 +7,13 @@ import (
 )
 
 var (
-	// ErrNoEngine means that no Docker engine answers. The error around it says at which address.
-	ErrNoEngine = errors.New("no Docker engine answers")
+	// ErrNoEngine means that no Docker engine responds. The error around it says at which address.
+	ErrNoEngine = errors.New("no Docker engine responds")
 
 	// ErrEventsLost means that containers may have come and gone unseen. The error around it says why.
 	ErrEventsLost = errors.New("events of the Docker engine are lost")
 
-	errTimeUp = errors.New("time is up")
+	errTimeUp = errors.New("the time limit is exceeded")
 	errClosed = errors.New("the watch was closed")
 )
 

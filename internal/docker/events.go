@@ -22,9 +22,6 @@ const (
 
 	// remembered is the number of recent events that are recognized as repeats: more than the engine can repeat.
 	remembered = 16 * kept
-
-	// pause is the time between attempts to reach an engine again.
-	pause = 50 * time.Millisecond
 )
 
 // key identifies an event. Docker's events have no numbers.
@@ -163,6 +160,11 @@ func (w *Watcher) read(s stream) error {
 	}
 }
 
+// reopenPause is the time between attempts to reopen a stream: short beside the restart of an engine, which takes
+// seconds, and long enough that the attempts cost no CPU time that the engine needs.
+const reopenPause = 50 * time.Millisecond
+
+// resume reopens a stream that broke. It tries for as long as the engine may take to answer.
 func (w *Watcher) resume(cause error) (stream, error) {
 	deadline := time.Now().Add(w.timeout)
 	for {
@@ -175,7 +177,7 @@ func (w *Watcher) resume(cause error) (stream, error) {
 				ErrEventsLost, cause, w.client.DaemonHost(), err)
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(reopenPause):
 		case <-w.ctx.Done():
 			return stream{}, errClosed
 		}

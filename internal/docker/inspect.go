@@ -44,13 +44,13 @@ func (w *Watcher) inspectOnce(r *record) bool {
 	wanted := r.wanted
 	w.mu.Unlock()
 
-	asked := Monotonic()
+	asked := monotonicNow()
 	var answer client.ContainerInspectResult
 	err := w.call(w.ctx, "inspect container "+short(r.ID), func(ctx context.Context) (err error) {
 		answer, err = w.client.ContainerInspect(ctx, r.ID, client.ContainerInspectOptions{})
 		return err
 	})
-	answered := Monotonic()
+	answered := monotonicNow()
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,6 +86,7 @@ func (w *Watcher) update(r *record, c container.InspectResponse, asked, answered
 		r.HealthCheck = healthCheck(c.Config)
 		r.Image, r.Labels, r.Session = c.Config.Image, c.Config.Labels, c.Config.Labels[labelSession]
 		r.Exposed = exposed(c.Config)
+		r.APIServer = apiServerVariables(c.Config.Env)
 	}
 	if c.HostConfig != nil {
 		r.NetworkMode = string(c.HostConfig.NetworkMode)
@@ -166,6 +167,13 @@ func protocolOf(name string) flow.Protocol {
 		return flow.SCTP
 	}
 	return 0
+}
+
+// apiServerVariables returns the variables that name the API server, as in a pod.
+func apiServerVariables(environment []string) []string {
+	return slices.DeleteFunc(slices.Clone(environment), func(variable string) bool {
+		return !strings.HasPrefix(variable, "KUBERNETES_SERVICE_")
+	})
 }
 
 // exposed returns the ports of a container's image and request, sorted.

@@ -13,7 +13,7 @@ import (
 // listContainers records all existing containers. The engine lists them without waiting for any; each one is inspected
 // in addition.
 func (w *Watcher) listContainers(ctx context.Context) error {
-	asked := Monotonic()
+	asked := monotonicNow()
 	var list client.ContainerListResult
 	err := w.call(ctx, "list containers", func(ctx context.Context) (err error) {
 		list, err = w.client.ContainerList(ctx, client.ContainerListOptions{All: true})
@@ -22,7 +22,7 @@ func (w *Watcher) listContainers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	answered := Monotonic()
+	answered := monotonicNow()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range list.Items {

@@ -18,34 +18,34 @@ type lease struct {
 	from, until time.Duration
 }
 
-// AtAddress returns the container that had an address at a time. networks are the IDs of the networks of the container
+// OwnerAt returns the container that had an address at a time. networks are the IDs of the networks of the container
 // that connects; nil means that the host connects. If the subnets of two networks overlap, networks decides. If that
-// leaves several containers, AtAddress returns none.
-func (w *Watcher) AtAddress(addr netip.Addr, networks []string, at time.Duration) (Container, bool) {
+// leaves several containers, OwnerAt returns none.
+func (w *Watcher) OwnerAt(addr netip.Addr, networks []string, at time.Duration) (Container, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return one(latest(w.addressed(addr, networks, at)))
 }
 
-// AroundAddress returns the likely container for a connection attempt at a time when no container had the address: the
+// OwnerNear returns the likely container for a connection attempt at a time when no container had the address: the
 // last owner before, otherwise the first one after. Docker's addresses change with each run, so the bare address
 // identifies nothing.
-func (w *Watcher) AroundAddress(addr netip.Addr, networks []string, at time.Duration) (Container, bool) {
+func (w *Watcher) OwnerNear(addr netip.Addr, networks []string, at time.Duration) (Container, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return one(nearest(w.addressed(addr, networks, anyTime), at))
 }
 
-// AtPublished returns the container that had published a port of the host at a time, and the container's port. The
+// PublisherAt returns the container that had published a port of the host at a time, and the container's port. The
 // caller guarantees that the address is one of this machine's.
-func (w *Watcher) AtPublished(addr netip.AddrPort, p flow.Protocol, at time.Duration) (Container, uint16, bool) {
+func (w *Watcher) PublisherAt(addr netip.AddrPort, p flow.Protocol, at time.Duration) (Container, uint16, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return onePort(latest(w.published(addr, p, at)))
 }
 
-// AroundPublished is AroundAddress for published ports.
-func (w *Watcher) AroundPublished(addr netip.AddrPort, p flow.Protocol, at time.Duration) (Container, uint16, bool) {
+// PublisherNear is OwnerNear for published ports.
+func (w *Watcher) PublisherNear(addr netip.AddrPort, p flow.Protocol, at time.Duration) (Container, uint16, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return onePort(nearest(w.published(addr, p, anyTime), at))

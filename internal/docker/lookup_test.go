@@ -21,7 +21,7 @@ func known(containers ...Container) *Watcher {
 	return w
 }
 
-func TestAtAddress_ByTime(t *testing.T) {
+func TestOwnerAt_ByTime(t *testing.T) {
 	addr := netip.MustParseAddr("172.20.0.2")
 	in := func(id, network string, from, until time.Duration) Container {
 		return Container{ID: id, Networks: []Attachment{
@@ -54,17 +54,17 @@ func TestAtAddress_ByTime(t *testing.T) {
 	} {
 		w := known(c.containers...)
 		for _, asked := range []netip.Addr{addr, netip.AddrFrom16(addr.As16())} {
-			if got, _ := w.AtAddress(asked, c.networks, c.at); got.ID != c.want {
+			if got, _ := w.OwnerAt(asked, c.networks, c.at); got.ID != c.want {
 				t.Errorf("%s: %v was of %q, want %q", c.reason, asked, got.ID, c.want)
 			}
-			if got, _ := w.AroundAddress(asked, c.networks, c.at); got.ID != c.around {
+			if got, _ := w.OwnerNear(asked, c.networks, c.at); got.ID != c.around {
 				t.Errorf("%s: %v was of %q at some time, want %q", c.reason, asked, got.ID, c.around)
 			}
 		}
 	}
 }
 
-func TestAtPublished_ByTime(t *testing.T) {
+func TestPublisherAt_ByTime(t *testing.T) {
 	anyAddr, one := netip.IPv4Unspecified(), netip.MustParseAddr("127.0.0.1")
 	has := func(id string, host netip.Addr, port uint16, from, until time.Duration) Container {
 		return Container{ID: id, Published: []Port{
@@ -88,10 +88,10 @@ func TestAtPublished_ByTime(t *testing.T) {
 	} {
 		w := known(c.containers...)
 		addr := netip.AddrPortFrom(one, 8080)
-		if got, port, _ := w.AtPublished(addr, flow.TCP, 5); got.ID != c.want || port != c.port {
+		if got, port, _ := w.PublisherAt(addr, flow.TCP, 5); got.ID != c.want || port != c.port {
 			t.Errorf("%s: port %d of %q, want %d of %q", c.reason, port, got.ID, c.port, c.want)
 		}
-		if got, _, _ := w.AroundPublished(addr, flow.TCP, 5); got.ID != c.around {
+		if got, _, _ := w.PublisherNear(addr, flow.TCP, 5); got.ID != c.around {
 			t.Errorf("%s: at some time of %q, want %q", c.reason, got.ID, c.around)
 		}
 	}

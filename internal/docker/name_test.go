@@ -87,6 +87,8 @@ func TestInfrastructure_Testcontainers(t *testing.T) {
 		{"Ryuk by its image", Container{Image: "testcontainers/ryuk:0.14.0"}, "Ryuk (testcontainers' reaper)"},
 		{"sshd from a mirror", Container{Image: "mirror.example:5000/hub/testcontainers/sshd:1.4.0"},
 			"host access (testcontainers' sshd)"},
+		{"netzero's helper", Container{Image: "netzero/helper:amd64-1",
+			Labels: map[string]string{"dev.netzero.exec": "true"}}, "netzero's helper"},
 		{"a test's own container", Container{Image: "postgres:17",
 			Labels: map[string]string{"org.testcontainers": "true"}}, ""},
 		{"an sshd of the test's", Container{Image: "linuxserver/sshd"}, ""},

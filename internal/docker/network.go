@@ -52,13 +52,13 @@ func (w *Watcher) inspectNetworkOnce(n *network) bool {
 	wanted := n.wanted
 	w.mu.Unlock()
 
-	asked := Monotonic()
+	asked := monotonicNow()
 	var answer client.NetworkInspectResult
 	err := w.call(w.ctx, "inspect network "+short(n.id), func(ctx context.Context) (err error) {
 		answer, err = w.client.NetworkInspect(ctx, n.id, client.NetworkInspectOptions{})
 		return err
 	})
-	answered := Monotonic()
+	answered := monotonicNow()
 
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -18,15 +18,14 @@ func (r *rig) published(id, port string) netip.AddrPort {
 	return addr
 }
 
-func TestAtPublished_Ports(t *testing.T) {
+func TestPublisherAt_Ports(t *testing.T) {
 	r := newRig(t)
 	id := r.run("ports", "--publish", "80", "--publish", "127.0.0.2::81/udp", "--publish", "[::1]::82", "--publish",
 		"127.0.0.3::83-84")
 	c := r.container(id)
-	at := Monotonic()
+	at := monotonicNow()
 	any80 := r.published(id, "80/tcp").Port()
 	udp, six, last := r.published(id, "81/udp"), r.published(id, "82/tcp"), r.published(id, "84/tcp")
-	gateway := c.Networks[0].Gateways[0]
 	for _, p := range []struct {
 		reason   string
 		addr     netip.AddrPort
@@ -36,7 +35,6 @@ func TestAtPublished_Ports(t *testing.T) {
 	}{
 		{"localhost", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), any80), flow.TCP, at, 80},
 		{"any of the host's addresses", netip.AddrPortFrom(netip.MustParseAddr("192.0.2.7"), any80), flow.TCP, at, 80},
-		{"the gateway", netip.AddrPortFrom(gateway, any80), flow.TCP, at, 80},
 		{"0.0.0.0, which reaches localhost", netip.AddrPortFrom(netip.IPv4Unspecified(), any80), flow.TCP, at, 80},
 		{"a mapped address", netip.AddrPortFrom(netip.MustParseAddr("::ffff:127.0.0.1"), any80), flow.TCP, at, 80},
 		{"another protocol", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), any80), flow.UDP, at, 0},
@@ -50,23 +48,23 @@ func TestAtPublished_Ports(t *testing.T) {
 			at, 0},
 		{"the last of a range", last, flow.TCP, at, 84},
 	} {
-		got, port, ok := r.w.AtPublished(p.addr, p.protocol, p.at)
+		got, port, ok := r.w.PublisherAt(p.addr, p.protocol, p.at)
 		if ok != (p.want != 0) || port != p.want || ok && got.ID != id {
 			t.Errorf("%s: %v/%v is port %d of %q, want %d", p.reason, p.addr, p.protocol, port, got.Name, p.want)
 		}
 	}
 }
 
-func TestAtPublished_AfterRestart(t *testing.T) {
+func TestPublisherAt_AfterRestart(t *testing.T) {
 	r := newRig(t)
 	id := r.run("restart", "--publish", "127.0.0.1::80")
-	first, before := r.published(id, "80/tcp"), Monotonic()
+	first, before := r.published(id, "80/tcp"), monotonicNow()
 	addr := r.container(id).Networks[0].Addrs[0]
 	r.docker("stop", "--time", "5", id)
-	stopped := Monotonic()
+	stopped := monotonicNow()
 	other := r.run("other") // takes the address
 	r.docker("start", id)
-	second, after := r.published(id, "80/tcp"), Monotonic()
+	second, after := r.published(id, "80/tcp"), monotonicNow()
 
 	c := r.container(id)
 	if len(c.Networks) != 2 || c.Networks[0].Until == 0 || c.Networks[1].Until != 0 ||
@@ -88,17 +86,17 @@ func TestAtPublished_AfterRestart(t *testing.T) {
 		{"the second start", second, after, true},
 		{"the second start's port, before", second, before, false},
 	} {
-		if _, _, ok := r.w.AtPublished(p.addr, flow.TCP, p.at); ok != p.want {
+		if _, _, ok := r.w.PublisherAt(p.addr, flow.TCP, p.at); ok != p.want {
 			t.Errorf("%s: %v", p.reason, ok)
 		}
-		if got, port, ok := r.w.AroundPublished(p.addr, flow.TCP, p.at); !ok || got.ID != id || port != 80 {
+		if got, port, ok := r.w.PublisherNear(p.addr, flow.TCP, p.at); !ok || got.ID != id || port != 80 {
 			t.Errorf("%s: around any time it is port %d of %q", p.reason, port, got.Name)
 		}
 	}
-	if got, _ := r.w.AtAddress(addr, nil, before); got.ID != id {
+	if got, _ := r.w.OwnerAt(addr, nil, before); got.ID != id {
 		t.Errorf("%v was of %q before", addr, got.Name)
 	}
-	if got, _ := r.w.AtAddress(addr, nil, after); got.ID != other {
+	if got, _ := r.w.OwnerAt(addr, nil, after); got.ID != other {
 		t.Errorf("%v is of %q after", addr, got.Name)
 	}
 }

@@ -103,7 +103,7 @@ func (r *record) container() Container {
 		if len(n.Aliases) == 0 {
 			n.Aliases = r.requestedAliases(n.Network, n.NetworkID)
 		}
-		n.Addrs, n.Gateways, n.Aliases = slices.Clone(n.Addrs), slices.Clone(n.Gateways), slices.Clone(n.Aliases)
+		n.Addrs, n.Aliases = slices.Clone(n.Addrs), slices.Clone(n.Aliases)
 		c.Networks = append(c.Networks, n)
 	}
 	slices.SortFunc(c.Networks, func(a, b Attachment) int {
@@ -130,14 +130,14 @@ func (r *record) missed() string {
 	}
 	if !r.inspected {
 		return "its networks, aliases and ports are not known: " +
-			cmp.Or(r.fault, "it was removed before the engine could be asked")
+			cmp.Or(r.fault, "it was removed before the engine could be queried")
 	}
 	if r.fault != "" {
 		return "it may have changed since it was inspected last: " + r.fault
 	}
 	for _, a := range r.attachments {
 		if len(a.Addrs) == 0 && a.Until != 0 && a.Network != "host" && a.Network != "none" {
-			return "its address in network " + a.Network + " is not known: it left before the engine could be asked"
+			return "its address in network " + a.Network + " is not known: it left before the engine could be queried"
 		}
 	}
 	return ""

@@ -82,7 +82,7 @@ func (w *Watcher) catchUp(ctx context.Context) error {
 	whole := w.seen.continues(past)
 	w.mu.Unlock()
 	if !whole {
-		return fmt.Errorf("%w: the engine at %s was started again, or more happened than the %d events that it "+
+		return fmt.Errorf("%w: the engine at %s was restarted, or had more than the %d events that it "+
 			"keeps; run the test again",
 			ErrEventsLost, w.client.DaemonHost(), kept)
 	}

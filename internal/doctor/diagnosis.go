@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/session"
+	"github.com/netzero-dev/netzero/internal/ways"
 )
 
 // The statuses of a check.
@@ -24,6 +26,7 @@ const (
 
 // The checks after those of the steps.
 const (
+	Recording   = "a recording" // of a connection
 	Executables = "executables"
 	Parallel    = "parallel tests"
 )
@@ -41,14 +44,26 @@ type Diagnosis struct {
 	Records bool    `json:"records"`
 	System  string  `json:"system"` // GOOS/GOARCH
 	Checks  []Check `json:"checks"`
+
+	// Way is how `netzero exec` records here; empty if it cannot. Obstacles are the ways before it.
+	Way       string     `json:"way,omitempty"`
+	Obstacles []Obstacle `json:"obstacles,omitempty"`
+}
+
+// Obstacle is why a way to record does not work here.
+type Obstacle struct {
+	Way    string `json:"way"`
+	Reason string `json:"reason"`
 }
 
 // Diagnose takes the steps to a recording and undoes them.
 func Diagnose() Diagnosis {
 	d := Diagnosis{System: runtime.GOOS + "/" + runtime.GOARCH}
-	s, err := session.Open(probe.Sizes{}, func([]probe.Event) {}, func(step session.Step, detail string) {
+	proof := newConnection()
+	handler := probe.Handler{Handle: proof.handle}
+	s, err := session.Open(probe.Sizes{}, handler, func(step session.Step, detail string) {
 		d.Checks = append(d.Checks, Check{Name: string(step), Status: OK, Detail: detail})
-	}, nil)
+	})
 	if err != nil {
 		d.explain(err)
 		return d
@@ -57,14 +72,14 @@ func Diagnose() Diagnosis {
 	who, why := s.Executables()
 	named.Detail = "names from " + who
 	if why != "" {
-		named.Status, named.Detail = Limited, fmt.Sprintf("names from %s, unless they have ended: %s", who, why)
+		named.Status, named.Detail = Limited, fmt.Sprintf("names from %s, only while a process runs: %s", who, why)
 	}
-	d.Checks = append(d.Checks, named, parallel(s))
+	d.Checks = append(d.Checks, proof.check(), named, parallel(s))
 	if err := s.Close(); err != nil {
 		d.Checks = append(d.Checks, failed("clean-up", err))
 		return d
 	}
-	d.Records = true
+	d.Records = !slices.ContainsFunc(d.Checks, func(c Check) bool { return c.Status == Failed })
 	return d
 }
 
@@ -76,7 +91,7 @@ func (d *Diagnosis) explain(err error) {
 		case i == 0:
 			check = failed(string(step), err)
 		case step == session.Programs && !errors.Is(err, probe.ErrNotSupported):
-			check = Check{Name: string(step), Status: Skipped, Detail: "they would load"}
+			check = Check{Name: string(step), Status: Skipped, Detail: "would load"}
 			if err := session.CheckPrograms(); err != nil {
 				check = failed(string(step), err)
 			}
@@ -85,7 +100,8 @@ func (d *Diagnosis) explain(err error) {
 		}
 		d.Checks = append(d.Checks, check)
 	}
-	d.Checks = append(d.Checks, Check{Name: Executables, Status: Skipped}, Check{Name: Parallel, Status: Skipped})
+	d.Checks = append(d.Checks, Check{Name: Recording, Status: Skipped},
+		Check{Name: Executables, Status: Skipped}, Check{Name: Parallel, Status: Skipped})
 }
 
 // parallel reports whether the flows of parallel tests can be separated.
@@ -93,19 +109,16 @@ func parallel(s *session.Session) Check {
 	goroutines, children := s.AttributionGaps()
 	switch {
 	case goroutines != "":
-		return Check{Name: Parallel, Status: Limited, Detail: "each has the flows of all: " + goroutines}
+		return Check{Name: Parallel, Status: Limited, Detail: "each test gets the flows of all: " + goroutines}
 	case children != "":
-		return Check{Name: Parallel, Status: Limited, Detail: "each has the flows of all child processes: " + children}
+		return Check{Name: Parallel, Status: Limited, Detail: "each test gets the flows of all child processes: " + children}
 	}
 	return Check{Name: Parallel, Status: OK, Detail: "separated by goroutine"}
 }
 
-// asRoot is the advice to record as root, with the command that checks whether root can.
-const asRoot = "record with: go test " + session.ExecSudo +
-	" ./...; whether root can: go run -exec sudo github.com/netzero-dev/netzero/netzerotest/doctor"
-
 func failed(name string, err error) Check {
-	check := Check{Name: name, Status: Failed, Advice: session.Advice(err, asRoot, "go test ./...")}
+	check := Check{Name: name, Status: Failed}
+	check.Advice = session.Advice(err, ways.Advice("go test "+ways.Exec+" ./...", "."), "go test ./...")
 	var at *session.Error
 	if errors.As(err, &at) {
 		err = at.Err

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/netzero-dev/netzero/internal/ways"
 )
 
 // WriteText writes the diagnosis for people.
@@ -16,10 +18,16 @@ func (d Diagnosis) WriteText(w io.Writer) error {
 			text += fmt.Sprintf("  %-8s %-14s -> %s\n", "", "", c.Advice)
 		}
 	}
-	if d.Records {
-		text += "Tests are recorded here.\n"
-	} else {
+	for _, o := range d.Obstacles {
+		text += fmt.Sprintf("  %-8s %-14s %s\n", "no way", o.Way, o.Reason)
+	}
+	switch {
+	case !d.Records:
 		text += "Tests are NOT recorded here.\n"
+	case d.Way == "" || d.Way == "direct":
+		text += "Tests are recorded here.\n"
+	default:
+		text += fmt.Sprintf("Tests are recorded here by this way: %s (go test %s ./...).\n", d.Way, ways.Exec)
 	}
 	_, err := io.WriteString(w, text)
 	return err

@@ -15,7 +15,7 @@ import (
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"accept":  accept,
 	"waitfor": waitFor,
-	"leaves":  leaves,
+	"cgroups": cgroups,
 	"says":    says,
 }
 
@@ -25,7 +25,7 @@ var offered = regexp.MustCompile(`(?m)To accept:\s+(go test .*)$`)
 func accept(ts *testscript.TestScript, neg bool, args []string) {
 	m := offered.FindStringSubmatch(ts.ReadFile("stdout"))
 	if m == nil {
-		ts.Fatalf("the last output offers no command to accept")
+		ts.Fatalf("the last output offers no command that accepts the flows")
 	}
 	args = append(args, "sh", "-c", m[1])
 	err := ts.Exec(args[0], args[1:]...)
@@ -51,26 +51,26 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	path := ts.MkAbs(args[0])
 	if !within(time.Minute, func() bool { _, err := os.Stat(path); return err == nil }) {
-		ts.Fatalf("%s does not come", args[0])
+		ts.Fatalf("%s does not appear", args[0])
 	}
 }
 
-func leaves(ts *testscript.TestScript, neg bool, args []string) {
+func cgroups(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: leaves N")
+		ts.Fatalf("usage: cgroups N")
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	paths, err := filepath.Glob(filepath.Join(ts.Getenv(cgroupVariable), "netzero-*"))
 	ts.Check(err)
 	if len(paths) != want {
-		ts.Fatalf("there are %d leaves, want %d: %q", len(paths), want, paths)
+		ts.Fatalf("recordings have left %d cgroups, want %d: %q", len(paths), want, paths)
 	}
 }
 
-// within reports whether something comes true in time.
-func within(d time.Duration, holds func() bool) bool {
-	for deadline := time.Now().Add(d); !holds(); time.Sleep(10 * time.Millisecond) {
+// within waits until a condition is true, and reports whether that happened in time.
+func within(d time.Duration, condition func() bool) bool {
+	for deadline := time.Now().Add(d); !condition(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return false
 		}

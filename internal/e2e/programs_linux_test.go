@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet/netlab"
 )
 
-// programs are commands of the scripts that are processes of their own, and so can be started by go test -exec too.
+// programs are script commands that run as separate processes, so go test -exec can start them too.
 var programs = map[string]func(){
 	"lab": func() {
 		check(enter())
@@ -34,14 +34,15 @@ var programs = map[string]func(){
 		check(become(args))
 	},
 	"unprivileged": func() {
-		program, err := open(os.Args[1:]) // while we may: go test builds where others cannot go
+		// Open it before rights are dropped: go test builds in a directory that other users cannot enter.
+		program, err := open(os.Args[1:])
 		check(err)
 		check(dropRights())
 		check(become(append([]string{program}, os.Args[2:]...)))
 	},
 }
 
-// testFlags are the flags that go test hands on under another name.
+// testFlags are the flags that go test passes on under another name.
 var testFlags = regexp.MustCompile("^-(bench|benchtime|count|run|timeout|v)$")
 
 func check(err error) {
@@ -71,7 +72,7 @@ func open(argv []string) (string, error) {
 	return fmt.Sprintf("/proc/self/fd/%d", fd), err
 }
 
-// become replaces this program by another one.
+// become replaces this program with another one.
 func become(argv []string) error {
 	if len(argv) == 0 {
 		return errors.New("no program given")

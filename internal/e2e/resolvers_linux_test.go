@@ -8,13 +8,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// Node and the JDK are tried where they are installed, and are not asked for: they are too large.
-func TestResolversOfOthersGiveTheSamePolicy(t *testing.T) {
+// Node and the JDK are tested where they are installed. They are not required, because they are large.
+func TestResolvers_SamePolicy(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.RequireCommand(t, "musl-gcc", "musl-tools")
 	testenv.RequireCommand(t, "curl", "curl")
 	testenv.RequireCommand(t, "wget", "wget")
-	testenv.RequireCommand(t, "aria2c", "aria2") // the smallest that asks by c-ares
+	testenv.RequireCommand(t, "aria2c", "aria2") // the smallest program that uses c-ares
 	testenv.RequireCommand(t, "python3", "python3")
 	testenv.RequireCommand(t, "perl", "perl")
 	module, err := newModule()

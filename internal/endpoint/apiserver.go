@@ -66,22 +66,51 @@ func (b *Batch) isConfigured(q Query, addr netip.Addr) bool {
 }
 
 func configuredFor(pid, self int) netip.AddrPort {
-	lookup := os.Getenv
 	if pid != 0 && pid != self {
 		environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-		if err != nil || !bytes.Contains(environ, []byte("KUBERNETES_SERVICE_HOST=")) {
+		if err != nil || !bytes.Contains(environ, []byte(serviceHost+"=")) {
 			return netip.AddrPort{}
 		}
-		lookup = func(name string) (value string) {
-			for v := range strings.SplitSeq(string(environ), "\x00") {
-				if key, text, _ := strings.Cut(v, "="); key == name {
-					value = text
-				}
-			}
-			return value
-		}
+		return configuredIn(strings.Split(string(environ), "\x00"))
 	}
-	return parseConfigured(lookup("KUBERNETES_SERVICE_HOST"), lookup("KUBERNETES_SERVICE_PORT"))
+	return parseConfigured(os.Getenv(serviceHost), os.Getenv(servicePort))
+}
+
+// configuredIn returns the API server in an environment.
+func configuredIn(environment []string) netip.AddrPort {
+	lookup := func(name string) (value string) {
+		for _, v := range environment {
+			if key, text, _ := strings.Cut(v, "="); key == name {
+				value = text
+			}
+		}
+		return value
+	}
+	return parseConfigured(lookup(serviceHost), lookup(servicePort))
+}
+
+// The variables of pods with the address of the API server.
+const (
+	serviceHost = "KUBERNETES_SERVICE_HOST"
+	servicePort = "KUBERNETES_SERVICE_PORT"
+)
+
+// UseEnvironment makes a destination the API server if the environment of its client has that address, and reports
+// whether it has. It stands for the environment of Query.PID, which is not readable for another user's process without
+// CAP_SYS_PTRACE. A Peer with a port comes first here, too.
+func (i *Identity) UseEnvironment(environment []string, protocol flow.Protocol, addr netip.Addr, port uint16) bool {
+	at := configuredIn(environment)
+	if protocol != flow.TCP || !at.IsValid() || at != netip.AddrPortFrom(normal(addr), port) || i.Peer.Exact() {
+		return false
+	}
+	*i = Identity{
+		Endpoint: apiServer("", at.Addr(), flow.ByEnvironment), Port: port, Relation: Other, Local: i.Local,
+		Listener: i.Listener,
+	}
+	if i.Local {
+		i.Port = APIServerPort(port)
+	}
+	return true
 }
 
 // parseConfigured parses the two variables. The default port is that of the Service.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // childRole is the role of the test binary as a child process.
@@ -119,7 +121,25 @@ func beChild(role string, args []string) error {
 		if err != nil {
 			return err
 		}
-		ready = fmt.Sprintf("%+v", l.At(6, addr.AddrPort().Addr(), uint16(addr.Port)))
+		found := l.At(flow.TCP, addr.AddrPort().Addr(), uint16(addr.Port))
+		ready = fmt.Sprintf("%v %v cgroup %d", found.Owners, found.Unknown, cgroupOf(flow.TCP, found.Hidden))
+	case "connect": // <sockets>: a connection within the network namespace that the parent made, of which some stay open
+		open, err := connect(args[0])
+		if err != nil {
+			return err
+		}
+		defer func() {
+			for _, socket := range open {
+				socket.Close()
+			}
+		}()
+	case "inside": // <pid>: how this user sees that the process was started
+		pid, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		parents, exec := Inside(pid)
+		ready = fmt.Sprintf("%q %q", parents, exec)
 	case "mount": // <file>: over /etc/resolv.conf, in the mount namespace that the parent made
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			return err

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
@@ -12,14 +13,20 @@ import (
 
 // Client is a process with a connection to a Unix socket that has a path.
 type Client struct {
-	PID   int    // 0 if the process is not visible
+	PID   int    // 0 if the process, or its open files, are not visible
 	Inode uint64 // of its end of the connection
 	Name  string // of its end of the connection, with the prefix "@" if it is abstract; usually empty
 }
 
 // Clients returns the processes that are connected to Unix sockets with a matching path, in the network namespace of
-// this process, according to sock_diag(7). A connection that several processes have open is listed for each of them.
+// this process, according to sock_diag(7). A connection that several processes have open is listed for each of them. A
+// connection that a process is closing is not listed.
 func Clients(match func(path string) bool) ([]Client, error) {
+	return clients(match, seesAllProcesses())
+}
+
+// clients is Clients. If all processes are visible, a connection that none of them has open is being closed.
+func clients(match func(path string) bool, allVisible bool) ([]Client, error) {
 	peers, err := peersOf(match)
 	if err != nil {
 		return nil, fmt.Errorf("list clients of Unix sockets: %w", err)
@@ -52,12 +59,32 @@ func Clients(match func(path string) bool) ([]Client, error) {
 			}
 		}
 	}
+	maps.DeleteFunc(peers, func(_ uint64, p peer) bool { return p.held })
+	if len(peers) == 0 || allVisible {
+		return all, nil
+	}
+	open, err := peersOf(match)
+	if err != nil {
+		return nil, fmt.Errorf("list clients of Unix sockets: %w", err)
+	}
 	for inode, p := range peers {
-		if !p.held {
+		if _, still := open[inode]; still { // else its process has closed it during the search
 			all = append(all, Client{0, inode, p.name})
 		}
 	}
 	return all, nil
+}
+
+// seesAllProcesses reports whether this process sees the open files of every process: it is in the initial pid
+// namespace and may read those of the first process.
+func seesAllProcesses() bool {
+	const initial = "pid:[4026531836]" // PROC_PID_INIT_INO of the kernel's linux/proc_ns.h
+	namespace, err := os.Readlink(procPath(0, "ns/pid"))
+	if err != nil || namespace != initial {
+		return false
+	}
+	_, err = os.ReadDir(procPath(1, "fd"))
+	return err == nil
 }
 
 // From the kernel's linux/unix_diag.h.

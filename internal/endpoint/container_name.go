@@ -1,6 +1,9 @@
 package endpoint
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // ExamplePort stands in advice for a port that only the user knows.
 const ExamplePort = ":8080"
@@ -13,4 +16,11 @@ func SplitName(name string) (workload, namespace string) {
 	}
 	workload, namespace, _ = strings.Cut(name, ".")
 	return workload, namespace
+}
+
+// CheckName returns an error for a name of a container that is neither a DNS label nor label.namespace nor
+// label.namespace.svc.
+func CheckName(name string) error {
+	workload, namespace := SplitName(name)
+	return cmp.Or(CheckLabel(workload), CheckLabel(cmp.Or(namespace, workload)))
 }

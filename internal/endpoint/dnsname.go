@@ -90,7 +90,7 @@ func ParseDomain(domain string) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("domain %w", err)
 	case p.kind != onName:
-		return "", fmt.Errorf("domain %q is no DNS name: write one, such as \"k8s.example.com\"", domain)
+		return "", fmt.Errorf("domain %q is not a DNS name: write one, such as \"k8s.example.com\"", domain)
 	}
 	return p.name, nil
 }
@@ -140,7 +140,7 @@ func ParseAddresses(text string) (netip.Prefix, error) {
 	case err != nil:
 		return netip.Prefix{}, err
 	case p.kind != onAddress && p.kind != onNetwork:
-		return netip.Prefix{}, errors.New("is no IP address: write one, or a CIDR such as \"169.254.20.10/32\"")
+		return netip.Prefix{}, errors.New("is not an IP address: write one, or a CIDR such as \"169.254.20.10/32\"")
 	case p.port != 0:
 		return netip.Prefix{}, fmt.Errorf("has a port: write %q, and the port beside it", p.prefix)
 	}

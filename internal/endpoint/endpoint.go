@@ -48,7 +48,11 @@ type Identity struct {
 	Ephemeral bool  // the kernel chose Port for a process that requested any: the next run may get another one
 	Local     bool  // the address is local to this machine, as the connecting process sees it
 	Listener  Owner // the process that listens there, whatever Endpoint is; the zero Owner if none was found
+	Hidden    bool  // a process listens there, and this process may not see which: Listener is zero
 	Test      bool  // Endpoint is the test process, reached from a container
+
+	// ListenerCgroup is the ID of the cgroup in which a hidden listener made its socket; 0 if it is not known.
+	ListenerCgroup uint64
 }
 
 // Relation says whether a destination is a flow.

@@ -47,13 +47,13 @@ func (id *Identifier) Identify(q Query) Identity { return id.Batch().Identify(q)
 // Batch returns a value that answers any number of queries from one reading of sockets, interfaces and processes. All
 // of its queries must be about events before the first query: it does not see later ones.
 func (id *Identifier) Batch() *Batch {
-	return &Batch{id: id, listeners: make(map[string]*Listeners)}
+	return &Batch{id: id, listeners: make(map[string]*listenerTable)}
 }
 
 // Batch answers queries from one reading of this machine. It is not safe for concurrent use.
 type Batch struct {
 	id          *Identifier
-	listeners   map[string]*Listeners // by network namespace; nil if they are unreadable
+	listeners   map[string]*listenerTable // by network namespace; nil if they are unreadable
 	local       localAddrs
 	localIn     map[string]localAddrs // by other network namespace; nil if they are unreadable
 	descendants []int
@@ -170,6 +170,7 @@ func (b *Batch) onThisMachine(q Query, addr netip.Addr, identity *Identity) (flo
 	found := b.listenersAt(q, addr)
 	if len(found.Owners) == 0 {
 		if found.Unknown {
+			identity.Hidden, identity.ListenerCgroup = true, cgroupOf(q.Protocol, found.Hidden)
 			return flow.Endpoint{}, Other
 		}
 		return flow.Endpoint{}, NoListener

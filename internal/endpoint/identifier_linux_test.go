@@ -20,9 +20,9 @@ type identified struct {
 	Relation Relation
 }
 
-func check(t *testing.T, reason string, ask func(Query) Identity, q Query, want identified) {
+func check(t *testing.T, reason string, identify func(Query) Identity, q Query, want identified) {
 	t.Helper()
-	identity := ask(q)
+	identity := identify(q)
 	got := identified{identity.Endpoint, identity.Relation}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("%s: %+v (-want +got):\n%s", reason, q, diff)
@@ -167,7 +167,7 @@ func TestIdentify_LocalAddress(t *testing.T) {
 	self := identified{flow.Endpoint{Kind: flow.Workload, Name: "orders", Evidence: flow.ByOption}, Self}
 	check(t, "our own listener", id.Identify, q, self)
 	l.Close()
-	check(t, "nobody", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: own}, NoListener})
+	check(t, "no listener", id.Identify, q, identified{flow.Endpoint{Kind: flow.Address, Addr: own}, NoListener})
 }
 
 func TestIdentify_UDPServers(t *testing.T) {
@@ -186,15 +186,15 @@ func TestIdentify_NoDescriptorLeak(t *testing.T) {
 	id := New(Config{})
 	loopback := netip.MustParseAddr("127.0.0.1")
 	closed := unusedPort(t)
-	ask := func() {
+	identifyAll := func() {
 		id.Identify(Query{PID: os.Getpid(), Protocol: flow.TCP, Addr: loopback, Port: closed})
 		id.Identify(Query{PID: os.Getppid(), Protocol: flow.UDP, Addr: netip.MustParseAddr("203.0.113.1"), Port: 53})
 		id.Identify(Query{PID: 1 << 30, Protocol: flow.UDP, Addr: loopback, Port: 53})
 	}
-	ask()
+	identifyAll()
 	before := openDescriptors(t)
 	for range 50 {
-		ask()
+		identifyAll()
 	}
 	if after := openDescriptors(t); after > before {
 		t.Errorf("%d descriptors became %d", before, after)

@@ -7,15 +7,16 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Listening is the result for one address. The zero value means that no process listens.
-type Listening struct {
-	Owners  []Owner // sorted by PID; several with fork, descriptor passing and SO_REUSEPORT
-	Unknown bool    // a socket listens there without a visible owner: another user's, a hidden process, or the kernel
+// listening is the result for one address. The zero value means that no process listens.
+type listening struct {
+	Owners  []Owner  // sorted by PID; several with fork, descriptor passing and SO_REUSEPORT
+	Unknown bool     // a socket listens there without a visible owner: another user's, a hidden process, or the kernel
+	Hidden  []uint64 // the inodes of these sockets
 }
 
-// Listeners are the reachable sockets of one network namespace at the time of reading, for a batch of flows. It finds
-// owners on demand, and reads the descriptors of each process at most once. It is not safe for concurrent use.
-type Listeners struct {
+// listenerTable has the reachable sockets of one network namespace at the time of reading, for a batch of flows. It
+// finds owners on demand, and reads the descriptors of each process at most once. It is not safe for concurrent use.
+type listenerTable struct {
 	pid      int
 	tcp, udp socketTable
 	owners   map[uint64][]int // processes by the inode of a socket that they have open
@@ -24,22 +25,22 @@ type Listeners struct {
 
 // readListeners reads the sockets of a process's network namespace, or of this process's if that process is gone. pid 0
 // is this process.
-func readListeners(pid int) (*Listeners, error) {
+func readListeners(pid int) (*listenerTable, error) {
 	tcp, udp, err := readSockets(pid)
 	if err != nil {
 		return nil, err
 	}
-	return &Listeners{pid: pid, tcp: tcp, udp: udp, owners: make(map[uint64][]int), scanned: make(map[int]bool)}, nil
+	return &listenerTable{pid: pid, tcp: tcp, udp: udp, owners: make(map[uint64][]int), scanned: make(map[int]bool)}, nil
 }
 
 // At returns the listeners at an address of TCP or UDP; none for other protocols. For UDP, bound sockets listen.
 //
 // It checks the likely processes first, and all others only for sockets that no likely process has open: for a socket
 // that likely and other processes share it returns the likely ones only.
-func (l *Listeners) At(protocol flow.Protocol, addr netip.Addr, port uint16, likely ...int) Listening {
+func (l *listenerTable) At(protocol flow.Protocol, addr netip.Addr, port uint16, likely ...int) listening {
 	inodes := l.table(protocol).reachedAt(normal(addr), port)
 	if len(inodes) == 0 {
-		return Listening{}
+		return listening{}
 	}
 	for _, pid := range likely {
 		l.scan(pid)
@@ -50,18 +51,20 @@ func (l *Listeners) At(protocol flow.Protocol, addr netip.Addr, port uint16, lik
 			l.scan(pid)
 		}
 	}
-	var found Listening
+	var found listening
 	for _, pid := range l.ownersOf(inodes) {
 		// A process that has ended since has no name and listens no more.
 		if name, err := processName(pid); err == nil {
 			found.Owners = append(found.Owners, Owner{pid, name})
 		}
 	}
-	found.Unknown = len(found.Owners) == 0 && l.stillReached(protocol, inodes)
+	if found.Unknown = len(found.Owners) == 0 && l.stillReached(protocol, inodes); found.Unknown {
+		found.Hidden = inodes
+	}
 	return found
 }
 
-func (l *Listeners) table(protocol flow.Protocol) socketTable {
+func (l *listenerTable) table(protocol flow.Protocol) socketTable {
 	switch protocol {
 	case flow.TCP:
 		return l.tcp
@@ -72,7 +75,7 @@ func (l *Listeners) table(protocol flow.Protocol) socketTable {
 }
 
 // scan records the sockets of a process, once.
-func (l *Listeners) scan(pid int) {
+func (l *listenerTable) scan(pid int) {
 	if pid == 0 || l.scanned[pid] {
 		return
 	}
@@ -84,11 +87,11 @@ func (l *Listeners) scan(pid int) {
 	}
 }
 
-func (l *Listeners) anyUnowned(inodes []uint64) bool {
+func (l *listenerTable) anyUnowned(inodes []uint64) bool {
 	return slices.ContainsFunc(inodes, func(inode uint64) bool { return len(l.owners[inode]) == 0 })
 }
 
-func (l *Listeners) ownersOf(inodes []uint64) []int {
+func (l *listenerTable) ownersOf(inodes []uint64) []int {
 	var pids []int
 	for _, inode := range inodes {
 		pids = append(pids, l.owners[inode]...)
@@ -98,12 +101,12 @@ func (l *Listeners) ownersOf(inodes []uint64) []int {
 }
 
 // stillReached distinguishes a socket with an invisible owner from one that was closed before its owner was looked up.
-func (l *Listeners) stillReached(protocol flow.Protocol, inodes []uint64) bool {
+func (l *listenerTable) stillReached(protocol flow.Protocol, inodes []uint64) bool {
 	tcp, udp, err := readSockets(l.pid)
 	if err != nil {
 		return true
 	}
-	now := (&Listeners{tcp: tcp, udp: udp}).table(protocol)
+	now := (&listenerTable{tcp: tcp, udp: udp}).table(protocol)
 	for _, sockets := range now {
 		if slices.ContainsFunc(sockets, func(s socket) bool { return slices.Contains(inodes, s.inode) }) {
 			return true

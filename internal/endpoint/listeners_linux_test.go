@@ -68,7 +68,7 @@ func TestListeners_SameAsKernel(t *testing.T) {
 			}
 			slices.SortFunc(want, func(a, b Owner) int { return a.PID - b.PID })
 			got := l.At(protocol, to, port)
-			if diff := cmp.Diff(Listening{Owners: want}, got); diff != "" {
+			if diff := cmp.Diff(listening{Owners: want}, got); diff != "" {
 				t.Errorf("listeners (-want +got):\n%s", diff)
 			}
 			if network == "udp" && want == nil {
@@ -135,7 +135,7 @@ func TestListeners_InheritedSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := listeners.At(flow.TCP, addr.Addr(), addr.Port(), tt.likely...)
-		if diff := cmp.Diff(Listening{Owners: tt.want}, got); diff != "" {
+		if diff := cmp.Diff(listening{Owners: tt.want}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.reason, diff)
 		}
 	}
@@ -162,7 +162,7 @@ func TestListeners_ConnectedUDP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Listening{Owners: []Owner{{servers[0].pid, "endpoint.test"}}}
+	want := listening{Owners: []Owner{{servers[0].pid, "endpoint.test"}}}
 	if diff := cmp.Diff(want, l.At(flow.UDP, netip.MustParseAddr("127.0.0.1"), port)); diff != "" {
 		t.Errorf("an unconnected socket beside a connected one (-want +got):\n%s", diff)
 	}
@@ -193,7 +193,7 @@ func TestListeners_EndedProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Listening{Owners: []Owner{{os.Getpid(), "endpoint.test"}}}
+	want := listening{Owners: []Owner{{os.Getpid(), "endpoint.test"}}}
 	if diff := cmp.Diff(want, l.At(flow.TCP, addr.Addr(), addr.Port())); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -14,7 +14,7 @@ import (
 // tests bind to port 0 to find a free port, close the socket, and let another process listen there. So a bind by the
 // workload itself loses against another process that listens now. Otherwise the flow would be classified as self
 // traffic.
-func (b *Batch) listenersAt(q Query, addr netip.Addr) Listening {
+func (b *Batch) listenersAt(q Query, addr netip.Addr) listening {
 	now := b.listening(q, addr)
 	if len(q.Bound) == 0 {
 		return now
@@ -34,19 +34,19 @@ func (b *Batch) listenersAt(q Query, addr netip.Addr) Listening {
 	if newest.Name == "" {
 		newest.Name, _ = processName(newest.PID)
 	}
-	return Listening{Owners: []Owner{newest}}
+	return listening{Owners: []Owner{newest}}
 }
 
 // listening returns the current listeners. Loopback is that of the connecting process. Any other address of this
 // machine is in this process's network namespace, whichever namespace it was reached from.
-func (b *Batch) listening(q Query, addr netip.Addr) Listening {
+func (b *Batch) listening(q Query, addr netip.Addr) listening {
 	if q.Protocol != flow.TCP && q.Protocol != flow.UDP {
-		return Listening{Unknown: true} // no table to read
+		return listening{Unknown: true} // no table to read
 	}
 	pid := b.id.config.Self
 	switch _, known := b.namespaceOf(q); {
 	case q.OtherNetwork && !known:
-		return Listening{Unknown: true}
+		return listening{Unknown: true}
 	case q.OtherNetwork, addr.IsLoopback() && !q.Container && q.PID != 0 && alive(q.PID):
 		pid = q.PID
 	}
@@ -57,7 +57,7 @@ func (b *Batch) listening(q Query, addr netip.Addr) Listening {
 		b.listeners[namespace] = l
 	}
 	if l == nil {
-		return Listening{Unknown: true}
+		return listening{Unknown: true}
 	}
 	likely := append([]int{q.PID, b.id.config.Self}, b.ownDescendants()...)
 	return l.At(q.Protocol, addr, q.Port, likely...)

@@ -5,6 +5,8 @@ package endpoint
 import (
 	"net"
 	"net/netip"
+
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func readLocalAddrs() (localAddrs, error) {
@@ -21,3 +23,5 @@ func readLocalAddrs() (localAddrs, error) {
 }
 
 func readLocalAddrsOf(int) localAddrs { return nil }
+
+func cgroupOf(flow.Protocol, []uint64) uint64 { return 0 }

@@ -112,14 +112,18 @@ func Orphans() (own, perhaps []int, err error) {
 // twinsOf returns the start times of the processes with this process's environment that are neither its ancestors, nor
 // its descendants, nor descend from one that has lost its parents since.
 func twinsOf(all []int, me stat, reaper, above map[int]bool) (started []uint64) {
-	const tries = 1000
+	// A process that is about to end takes microseconds for that, or milliseconds without a CPU.
+	const (
+		tries = 1000
+		pause = 10 * time.Microsecond
+	)
 	for _, pid := range all {
 		if above[pid] || !inherits(pid) {
 			continue
 		}
 		s, ours, certain := isOurs(pid, me, reaper, above)
 		for i := 0; !certain && i < tries; i++ {
-			time.Sleep(10 * time.Microsecond)
+			time.Sleep(pause)
 			s, ours, certain = isOurs(pid, me, reaper, above)
 		}
 		if !ours {

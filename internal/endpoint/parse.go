@@ -128,7 +128,7 @@ func parseHost(host string) (Pattern, error) {
 	a, err := netip.ParseAddr(host)
 	if err != nil {
 		if strings.Contains(host, ":") {
-			return Pattern{}, fmt.Errorf("has %q, which is no IPv6 address: write host:port with one ':', or "+
+			return Pattern{}, fmt.Errorf("has %q, which is not an IPv6 address: write host:port with one ':', or "+
 				"[IPv6]:port", host)
 		}
 		return parseName(host)
@@ -139,7 +139,7 @@ func parseHost(host string) (Pattern, error) {
 	}
 	a = a.Unmap()
 	if a.IsUnspecified() {
-		return Pattern{}, fmt.Errorf("has %s, where servers listen but nobody connects: write localhost for this "+
+		return Pattern{}, fmt.Errorf("has %s, to which no client connects: write localhost for this "+
 			"machine, or %s/0 for everywhere", a, a)
 	}
 	return Pattern{kind: onAddress, prefix: netip.PrefixFrom(a, a.BitLen())}, nil

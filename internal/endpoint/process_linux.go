@@ -98,28 +98,6 @@ func Parents(pid, ancestor int) []string {
 	}
 }
 
-// ParentsInside names the processes of a container from which one descends, nearest first, within its pid namespace. It
-// returns nil for a process in this process's namespace, and for the first process of a container.
-func ParentsInside(pid int) []string {
-	inside, err := os.Readlink(procPath(pid, "ns/pid"))
-	if own, _ := os.Readlink(procPath(0, "ns/pid")); err != nil || own == inside {
-		return nil
-	}
-	var chain []int
-	for seen := map[int]bool{pid: true}; ; {
-		parent, err := parentOf(pid)
-		if err != nil || parent < 1 || seen[parent] {
-			break
-		}
-		if namespace, err := os.Readlink(procPath(parent, "ns/pid")); err != nil || namespace != inside {
-			break
-		}
-		chain = append(chain, parent)
-		seen[parent], pid = true, parent
-	}
-	return describeChain(chain)
-}
-
 func describeChain(pids []int) []string {
 	var names []string
 	for _, pid := range pids {

@@ -19,7 +19,7 @@ import (
 )
 
 func TestReadProcess_Executable(t *testing.T) {
-	testenv.Recorded(t, "the executable's name from /proc, to fall back to")
+	testenv.Recorded(t, "the executable's name from /proc, as a fallback")
 	const name = `S 1 (x) y's` // looks like fields in /proc/<pid>/stat
 	exe := copyBinary(t, name)
 	c, err := tryStart(t, exe, func(*exec.Cmd) {}, "wait", "a b", "c")

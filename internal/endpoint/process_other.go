@@ -25,8 +25,8 @@ func Descends(pid, ancestor int) bool { return false }
 // Parents returns nil: only Linux has the /proc that it reads.
 func Parents(pid, ancestor int) []string { return nil }
 
-// ParentsInside returns nil: only Linux has the /proc that it reads.
-func ParentsInside(pid int) []string { return nil }
+// Inside returns nothing: only Linux has the /proc that it reads.
+func Inside(pid int) (parents []string, exec string) { return nil, "" }
 
 // Descendants returns nil: it needs Linux's /proc.
 func Descendants(roots ...int) ([]int, error) { return nil, nil }

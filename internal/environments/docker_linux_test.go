@@ -16,13 +16,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// patience limits the time for one Docker command: an engine that hangs must not hang the tests.
+// patience limits the time for one Docker command, because an engine that hangs must not block the tests.
 const patience = 2 * time.Minute
 
-// stalled tells that Docker took longer once, and need not be asked again.
+// stalled reports that a Docker command took longer. Later commands fail at once.
 var stalled atomic.Bool
 
-// docker returns a command of Docker's client, which does not wait for ever.
+// docker returns a command of Docker's client with a time limit.
 func docker(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	if stalled.Load() {
@@ -38,12 +38,12 @@ func docker(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestContainers(t *testing.T) {
+func TestEnvironments_Docker(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.RequireCommand(t, "docker", "docker.io")
 	image := newImage(t)
 	root := tree(t).Root
-	plain := "docker-hybrid" // Docker mounts what the machine has at /sys/fs/cgroup, which may be cgroup v1
+	plain := "docker-hybrid" // Docker mounts the machine's /sys/fs/cgroup, which may be cgroup v1
 	if root == "/sys/fs/cgroup" {
 		plain = "docker-unified"
 	}
@@ -54,16 +54,16 @@ func TestContainers(t *testing.T) {
 		golden string
 		flags  []string
 	}{
-		{"what docker run gives", plain, nil},
-		{"what it gives where the machine has cgroup v2 only", "docker-unified", mount(":ro")},
+		{"docker run", plain, nil},
+		{"docker run on a machine with cgroup v2 only", "docker-unified", mount(":ro")},
 		{"a writable tree is not enough", "docker-writable", mount("")},
-		{"an ordinary user in it", "docker-writable", append(mount(""), "--user", "65534")},
+		{"an ordinary user in a writable tree", "docker-writable", append(mount(""), "--user", "65534")},
 		{"privileged, with the machine's cgroup namespace", "root",
 			append(append(mount(""), privileged...), "--cgroupns=host")},
 		{"privileged, with its own cgroup namespace", "root", append(append(mount(""), privileged...), "--cgroupns=private")},
-		{"with Docker's filter, and what stands for the smallest set", "root",
+		{"with Docker's filter, and CAP_SYS_ADMIN in place of the smallest set", "root",
 			append(mount(""), "--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN")},
-		{"without what stands for CAP_BPF and CAP_PERFMON", "docker-net-admin", append(mount(""), "--cap-add=NET_ADMIN")},
+		{"without CAP_BPF and CAP_PERFMON", "docker-net-admin", append(mount(""), "--cap-add=NET_ADMIN")},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
 			text := transcript(t,
@@ -73,7 +73,7 @@ func TestContainers(t *testing.T) {
 	}
 }
 
-// image is one of Docker's that holds this program and its golden file, and nothing else.
+// image is a Docker image that contains only this program and its golden file.
 type image string
 
 // newImage makes an image that is removed with the test.
@@ -120,12 +120,12 @@ func (i image) run(t *testing.T, flags []string, act string, variables []string)
 	return docker(t, append(args, string(i), "/environments.test")...)
 }
 
-// privilegedFlags are --privileged; or what comes nearest on a machine whose root lacks a capability, as one that is a
-// container or a small virtual machine itself: there Docker cannot start a privileged container.
+// privilegedFlags returns --privileged. If this machine's root lacks a capability, as in a container or a small virtual
+// machine, Docker cannot start a privileged container; then it returns the flags that grant nearly the same.
 func privilegedFlags(t *testing.T, i image) []string {
 	t.Helper()
 	flags := []string{"--privileged"}
-	out, err := i.run(t, flags, "doctor", []string{spoilVariable + "="}).CombinedOutput()
+	out, err := i.run(t, flags, "doctor", []string{faultsVariable + "="}).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "unable to apply caps") {
 		return flags
 	}

@@ -34,11 +34,11 @@ func TestEnvironments(t *testing.T) {
 		{"user-with-capabilities", environment{attributes: withCapabilities(ownCgroup(t, nobody), least)}},
 		{"user-with-capabilities-in-roots-cgroup", environment{attributes: withCapabilities(ownCgroup(t, 0), least)}},
 		{"root-with-capabilities", environment{bounded(least), ownCgroup(t, 0)}},
-		{"root-without-capabilities", environment{spoil: "bounded=0"}},
+		{"root-without-capabilities", environment{faults: "bounded=0"}},
 		{"user-without-tree", environment{"no-tree,user", mounts()}},
 		{"user-namespace", environment{attributes: namespace}},
-		{"bpf-filtered", environment{spoil: "bpf-filtered"}},
-		{"below-floor", environment{spoil: "below-floor"}},
+		{"bpf-filtered", environment{faults: "bpf-filtered"}},
+		{"below-floor", environment{faults: "below-floor"}},
 		{"no-btf", environment{"no-btf", mounts()}},
 		{"read-only", environment{"read-only", mounts()}},
 		{"no-tree", environment{"no-tree", mounts()}},
@@ -49,14 +49,14 @@ func TestEnvironments(t *testing.T) {
 	}
 }
 
-func TestAdviceToMountTheTreeMends(t *testing.T) {
+func TestEnvironments_AdviceToMountWorks(t *testing.T) {
 	testenv.RequireRoot(t)
 	compare(t, "root",
 		strings.ReplaceAll(transcript(t, environment{"no-tree,mounted", mounts()}.command), "/run/cgroup2", "TREE"))
 }
 
-// The smallest set of capabilities is found by trying: without any one of them recording fails and names it.
-func TestSmallestSetOfCapabilities(t *testing.T) {
+// Recording works with the smallest set of capabilities. Without any one of them it fails and names that one.
+func TestCapabilities_SmallestSet(t *testing.T) {
 	testenv.RequireRoot(t)
 	set := probe.Capabilities()
 	for _, who := range []struct {
@@ -64,7 +64,7 @@ func TestSmallestSetOfCapabilities(t *testing.T) {
 		with func([]probe.Capability) environment
 	}{
 		{"root", func(set []probe.Capability) environment { return environment{bounded(set), ownCgroup(t, 0)} }},
-		{"a user in a cgroup of his own", func(set []probe.Capability) environment {
+		{"a user in their own cgroup", func(set []probe.Capability) environment {
 			return environment{attributes: withCapabilities(ownCgroup(t, nobody), set)}
 		}},
 	} {
@@ -77,16 +77,16 @@ func TestSmallestSetOfCapabilities(t *testing.T) {
 			got := run(t, who.with(others).command("test", "NETZERO=require"))
 			if want := "eBPF programs: load: not permitted: missing " + missing.Name + ";"; got.status != 1 ||
 				!strings.Contains(got.text, want) {
-				t.Errorf("%s with %s: exit status %d, does not say %q:\n%s", who.name, names(others), got.status, want, got.text)
+				t.Errorf("%s with %s: exit status %d, no %q:\n%s", who.name, names(others), got.status, want, got.text)
 			}
 		}
 	}
-	testenv.Reports(t, "the smallest set of capabilities", names(set))
+	testenv.Reports(t, "the smallest set of Linux capabilities", names(set))
 }
 
-// CAP_SYS_ADMIN is more than the set, and older. It does not stand for CAP_SYS_RESOURCE, nor, before Linux 6.9, for
-// CAP_NET_ADMIN.
-func TestCapabilityThatStandsForOthers(t *testing.T) {
+// The older CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON. It does not include CAP_SYS_RESOURCE, and before Linux 6.9
+// not CAP_NET_ADMIN.
+func TestCapabilities_SysAdmin(t *testing.T) {
 	testenv.RequireRoot(t)
 	set := append([]probe.Capability{{Number: unix.CAP_SYS_ADMIN, Name: "CAP_SYS_ADMIN"}}, probe.Capabilities()[3:]...)
 	got := run(t, environment{bounded(set), ownCgroup(t, 0)}.command("test", "NETZERO=require"))

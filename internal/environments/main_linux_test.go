@@ -11,24 +11,24 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/netzero-dev/netzero/internal/doctor"
+	"github.com/netzero-dev/netzero/internal/command"
 )
 
 // These variables name the faults that the test binary applies first, and its role afterwards.
 const (
-	spoilVariable = "ENVIRONMENTS_SPOIL"
-	actVariable   = "ENVIRONMENTS_ACT"
+	faultsVariable = "ENVIRONMENTS_FAULTS"
+	actVariable    = "ENVIRONMENTS_ACT"
 )
 
-// child tells a user's test binary from the one that tests it.
+// child is true in a user's test binary, which the tests start.
 var child = os.Getenv(actVariable) != ""
 
 // The faults apply to this thread, and so to the program that it starts.
 func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
-	if names := os.Getenv(spoilVariable); names != "" {
-		fmt.Fprintln(os.Stderr, spoil(names))
+	if names := os.Getenv(faultsVariable); names != "" {
+		fmt.Fprintln(os.Stderr, inject(names))
 		os.Exit(125)
 	}
 	switch act := os.Getenv(actVariable); act {
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Args = []string{os.Args[0], "-test.v", "-test.run=^TestRecorded$"}
 	case "doctor":
-		os.Exit(doctor.Main(os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(command.Main([]string{"doctor", "-here"}))
 	case "serve":
 		fmt.Fprintln(os.Stderr, serve())
 		os.Exit(1)
@@ -51,32 +51,32 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// spoil restricts this process's rights and its view of the machine, and restarts the program. It returns only on
+// inject restricts this process's rights and its view of the machine, and restarts the program. It returns only on
 // failure.
-func spoil(names string) error {
+func inject(names string) error {
 	for name := range strings.SplitSeq(names, ",") {
 		name, argument, _ := strings.Cut(name, "=")
-		f, ok := spoilers[name]
+		f, ok := faults[name]
 		if !ok {
-			return fmt.Errorf("spoil: no way to %q", name)
+			return fmt.Errorf("inject faults: unknown fault %q", name)
 		}
 		if err := f(argument); err != nil {
-			return fmt.Errorf("spoil %s: %w", name, err)
+			return fmt.Errorf("inject fault %s: %w", name, err)
 		}
 	}
-	if err := os.Unsetenv(spoilVariable); err != nil {
+	if err := os.Unsetenv(faultsVariable); err != nil {
 		return err
 	}
 	return unix.Exec("/proc/self/exe", os.Args, os.Environ())
 }
 
-// serve takes connections until it is killed.
+// serve accepts connections until it is killed.
 func serve() error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
-	fmt.Println("listens")
+	fmt.Println("ready")
 	for {
 		c, err := l.Accept()
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// address is the server's, which is fixed: it is in the golden file.
+// address is the server's address. It is fixed, because it is in the golden file.
 const address = "127.0.0.1:7411"
 
 // TestRecorded is the user's test. It records one flow to a process that it starts.
@@ -22,7 +22,7 @@ func TestRecorded(t *testing.T) {
 	server := exec.Command("/proc/self/exe")
 	server.Env = append(os.Environ(), actVariable+"=serve")
 	server.Stderr = os.Stderr
-	// It ends after the recording: where the kernel does not name executables, one that has ended has no name.
+	// It ends after the recording, because some kernels do not name executables that have ended.
 	t.Cleanup(func() {
 		if server.Process != nil {
 			server.Process.Kill()

@@ -18,9 +18,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
-// environment is one that a program can be started in.
+// environment is an environment in which a program can start.
 type environment struct {
-	spoil      string // comma-separated names of spoilers
+	faults     string // comma-separated names of faults
 	attributes *syscall.SysProcAttr
 }
 
@@ -32,7 +32,7 @@ func (e environment) command(act string, variables ...string) *exec.Cmd {
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
-	cmd.Env = append(append(cmd.Env, actVariable+"="+act, spoilVariable+"="+e.spoil), variables...)
+	cmd.Env = append(append(cmd.Env, actVariable+"="+act, faultsVariable+"="+e.faults), variables...)
 	cmd.SysProcAttr = e.attributes
 	return cmd
 }
@@ -64,7 +64,7 @@ func transcript(t *testing.T, command func(act string, variables ...string) *exe
 	}{
 		{"NETZERO=require go test -v -run '^TestRecorded$'", "test", []string{"NETZERO=require"}},
 		{"go test -v -run '^TestRecorded$'", "test", nil},
-		{"go run github.com/netzero-dev/netzero/netzerotest/doctor", "doctor", nil},
+		{"go tool netzero doctor -here", "doctor", nil},
 	} {
 		if records && step.act == "test" {
 			continue
@@ -81,11 +81,15 @@ var unstable = []struct {
 	by      string
 }{
 	{regexp.MustCompile(`\(\d+\.\d\ds\)`), "(0.00s)"},
-	// testcontainers-go prints it once a container starts on this machine, whoever starts it.
+	// testcontainers-go prints it once any container starts on this machine.
 	{regexp.MustCompile(`(?m)^\S+ \S+ github\.com/testcontainers/testcontainers-go - Connected to docker: *\n(  .*\n)+`),
 		""},
 	{regexp.MustCompile(`recorded_linux_test\.go:\d+`), "recorded_linux_test.go:1"},
 	{regexp.MustCompile(`\S*/netzero-\d+-\d+`), "LEAF"},
+	// What must be done before depends on the machine: sudo, an engine.
+	{regexp.MustCompile(`(let root run once: go tool netzero setup; then )?record with: (go get -tool \S+ && )?`),
+		"record with: "},
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:1"},
 	{regexp.MustCompile(`\b2\.6\.\d+\S*`), "2.6.78"},
 }
 
@@ -102,11 +106,11 @@ func stable(t *testing.T, text string) string {
 		text = u.pattern.ReplaceAllString(text, u.by)
 	}
 	text = strings.ReplaceAll(text, tree(t).Root, "TREE")
-	// Before 5.11 one capability more; that it is needed, and that it is not, another test finds out.
+	// Kernels before 5.11 need this capability too. TestCapabilities_SmallestSet tests that.
 	return strings.ReplaceAll(text, ", CAP_SYS_RESOURCE", "")
 }
 
-// compare holds a transcript against the golden file of an environment.
+// compare compares a transcript with the golden file of an environment.
 func compare(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name+".txt")
@@ -136,7 +140,7 @@ func tree(t *testing.T) cgroup.Tree {
 const nobody = 65534
 
 // unnamed is the fallback of a recording if the programs cannot read the kernel's memory.
-const unnamed = "names of executables from /proc, unless they have ended; parallel tests share their flows"
+const unnamed = "executable names from /proc, until the process exits; each parallel test gets the flows of all"
 
 // ownCgroup returns attributes of a process that starts in a new cgroup with a user as its owner, as in a login session
 // under systemd.
@@ -152,7 +156,7 @@ func ownCgroup(t *testing.T, uid int) *syscall.SysProcAttr {
 	}
 	t.Cleanup(func() {
 		if err := os.Remove(dir); err != nil {
-			t.Errorf("something was left behind: %v", err)
+			t.Errorf("remove cgroup: %v", err)
 		}
 	})
 	for _, name := range []string{"", "cgroup.procs"} {
@@ -168,7 +172,7 @@ func ownCgroup(t *testing.T, uid int) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
 }
 
-// withCapabilities makes of attributes those of an ordinary user who has some capabilities.
+// withCapabilities changes attributes to those of an ordinary user with some capabilities.
 func withCapabilities(attributes *syscall.SysProcAttr, set []probe.Capability) *syscall.SysProcAttr {
 	attributes.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 	for _, c := range set {
@@ -177,7 +181,7 @@ func withCapabilities(attributes *syscall.SysProcAttr, set []probe.Capability) *
 	return attributes
 }
 
-// bounded is a spoiler that leaves root a set of capabilities.
+// bounded returns a fault that leaves root a set of capabilities.
 func bounded(set []probe.Capability) string {
 	var bits uint64
 	for _, c := range set {

@@ -5,8 +5,8 @@
 // nothing and the reason. A row with fewer or more flows fails. The table becomes docs/escapes.md.
 //
 // The test binary starts itself again as the test binary of a user, in a lab of package testnet. There each row is a
-// test that records. Each row has a separate host, so its address identifies the row. TestTools runs each row once more
-// for strace, tcpdump and bpftrace, if -tools is set.
+// test that records. Each row has a separate host, so its address identifies the row. With -tools,
+// TestWaysOut_Tools runs each row once more for strace, tcpdump and bpftrace.
 //
 // Limits: Linux and root. Rows with containers need Docker. Rows with separate interfaces need veth or TUN, so they do
 // not run in the guests of package kernels.

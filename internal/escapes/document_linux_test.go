@@ -21,7 +21,8 @@ const (
 // documentHead is the text before the tables.
 const documentHead = `# Ways out
 
-Every known way in which traffic leaves a process or a container, and what a recording shows of it. ` + "`make test-escapes`" + `
+Every known way in which traffic leaves a process or a container, and what a recording shows of it. ` +
+	"`make test-escapes`" + `
 runs each on the kernel of the machine and writes this file. A row that shows anything else fails the test, also on the
 other kernels of [kernels.md](kernels.md) that have the feature.
 
@@ -30,8 +31,9 @@ tools saw that host in the same run. Each tool starts together with the recordin
 
 - strace: ` + "`strace -f -e trace=%network`" + ` on the process. Yes: the address is in the trace of its process tree.
 - tcpdump. Yes: a packet to the address is on the wire. It cannot say who sent the packet.
-- bpftrace: ` + "`sys_enter_connect`, `sys_enter_sendto`, `sys_enter_sendmsg` and `sys_enter_sendmmsg`" + ` of the whole machine. Yes:
-  the address is an argument, even if nothing left.
+- bpftrace: ` + "`sys_enter_connect`, `sys_enter_sendto`, `sys_enter_sendmsg` and `sys_enter_sendmmsg`" +
+	` of the whole machine.
+  Yes: the address is an argument, even if nothing left.
 
 A dash: the machine that wrote this file lacks the feature. Rows with a container need Docker. "Fails": the test fails,
 with the reason that follows.
@@ -101,7 +103,7 @@ func (w way) shown() string {
 		return "no flow: " + w.why
 	}
 	text := "`" + strings.ReplaceAll(w.want, ", ", "`, `") + "`"
-	if w.red != "" {
+	if w.failure != "" {
 		text += "; fails, because its name is not known"
 		if w.early != nil {
 			text += ", if nothing was recorded when it was opened"
@@ -110,8 +112,8 @@ func (w way) shown() string {
 	if w.unseenBefore != "" {
 		text += "; no flow if nothing was recorded when it started: " + w.unseenBefore
 	}
-	if w.endedRed != "" {
-		text += "; fails in the name of the test that left it behind, if that has ended"
+	if w.endedFailure != "" {
+		text += "; fails, with the name of the test that left it behind, if that test has ended"
 	}
 	if w.why != "" {
 		text += ": " + w.why
@@ -119,7 +121,7 @@ func (w way) shown() string {
 	return text
 }
 
-func TestDocumentIsCurrent(t *testing.T) {
+func TestDocument_Current(t *testing.T) {
 	seen, err := readTools()
 	if err != nil {
 		t.Fatal(err)
@@ -147,18 +149,18 @@ func TestDocumentIsCurrent(t *testing.T) {
 	}
 }
 
-func TestRowsAreWhole(t *testing.T) {
+func TestRows_Complete(t *testing.T) {
 	names := make(map[string]bool)
 	for _, w := range allWays() {
 		if names[w.name] || strings.ContainsAny(w.name, "\t\n|") {
-			t.Errorf("%q is not a name, or that of two rows", w.name)
+			t.Errorf("%q is not a name, or the name of two rows", w.name)
 		}
 		names[w.name] = true
 		if (w.open == nil) == (w.early == nil) {
-			t.Errorf("%s: one of open and early has to be set", w.name)
+			t.Errorf("%s: want one of open and early", w.name)
 		}
 		if w.want == "" && w.why == "" {
-			t.Errorf("%s shows nothing, and does not say why", w.name)
+			t.Errorf("%s has neither a flow nor a reason", w.name)
 		}
 	}
 	for name := range notYet {

@@ -16,7 +16,7 @@ func TestWaysOut(t *testing.T) {
 		if !g.container {
 			t.Run(g.name, func(t *testing.T) {
 				testenv.Recorded(t, g.capability)
-				r.judge(t, g, all)
+				r.compare(t, g, all)
 			})
 		}
 	}
@@ -44,8 +44,8 @@ func (r *rig) recordAll(t *testing.T, containers bool, command commander) (all [
 	return append(all, r.record(t, command, early, earlierVariable+"=1")...)
 }
 
-// judge compares the outcomes of a group with its rows.
-func (r *rig) judge(t *testing.T, g group, all []outcome) {
+// compare compares the outcomes of a group with its rows.
+func (r *rig) compare(t *testing.T, g group, all []outcome) {
 	t.Helper()
 	for _, w := range g.ways {
 		var wrong, none []string
@@ -55,13 +55,13 @@ func (r *rig) judge(t *testing.T, g group, all []outcome) {
 			case o.None != "":
 				none = append(none, o.None)
 			case o.Error != "":
-				t.Errorf("%s: it could not be gone: %s", w.name, o.Error)
+				t.Errorf("%s: the way failed: %s", w.name, o.Error)
 			default:
 				wrong = append(wrong, w.differences(o)...)
 			}
 		}
 		if len(none) == 0 && w.sendsDatagram() && !r.arrived(w) {
-			t.Errorf("%s: no datagram came to %s: the row shows nothing", w.name, hostOf(w.name).v4)
+			t.Errorf("%s: no datagram arrived at %s, so the row proves nothing", w.name, hostOf(w.name).v4)
 		}
 		switch {
 		case len(none) > 0 && w.capability != "":
@@ -76,7 +76,7 @@ func (r *rig) judge(t *testing.T, g group, all []outcome) {
 		reason, known := notYet[w.name]
 		switch {
 		case known && len(wrong) == 0:
-			t.Errorf("%s: it shows what it should: take it out of notYet (%s)", w.name, reason)
+			t.Errorf("%s: its result is right: remove it from notYet (%s)", w.name, reason)
 		case known:
 			t.Logf("%s: not yet (%s): %s", w.name, reason, strings.Join(wrong, "\n"))
 		case len(wrong) > 0:
@@ -93,23 +93,23 @@ func (w way) sendsDatagram() bool {
 // differences returns the differences between an outcome and the row's expectation.
 func (w way) differences(o outcome) (wrong []string) {
 	want := w.want
-	if w.unseenBefore != "" && o.Early || w.endedRed != "" && !o.Early {
+	if w.unseenBefore != "" && o.Early || w.endedFailure != "" && !o.Early {
 		want = ""
 	}
-	says := w.red
+	says := w.failure
 	if w.early != nil && !o.Early {
-		says = w.endedRed
+		says = w.endedFailure
 	}
 	if got := strings.Join(o.Flows, ", "); got != want {
 		wrong = append(wrong, fmt.Sprintf("got %q, want %q", got, want))
 	}
-	switch red := says != ""; {
-	case red && !o.Red:
-		wrong = append(wrong, fmt.Sprintf("the test is green, want it to say %q", says))
-	case red && !strings.Contains(o.text, says):
-		wrong = append(wrong, fmt.Sprintf("want the test to say %q:\n%s", says, o.text))
-	case !red && o.Red:
-		wrong = append(wrong, "the test is red:\n"+o.text)
+	switch fails := says != ""; {
+	case fails && !o.Failed:
+		wrong = append(wrong, fmt.Sprintf("the test passes, want it to fail with %q", says))
+	case fails && !strings.Contains(o.text, says):
+		wrong = append(wrong, fmt.Sprintf("want the test to fail with %q:\n%s", says, o.text))
+	case !fails && o.Failed:
+		wrong = append(wrong, "the test fails:\n"+o.text)
 	}
 	return wrong
 }

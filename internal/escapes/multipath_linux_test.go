@@ -100,7 +100,7 @@ func multipathCommand(command uint8, attributes ...*nl.RtAttr) error {
 		request.AddData(a)
 	}
 	if _, err := request.Execute(unix.NETLINK_GENERIC, 0); err != nil {
-		return fmt.Errorf("tell MPTCP's path manager: %w", err)
+		return fmt.Errorf("configure MPTCP's path manager: %w", err)
 	}
 	return nil
 }

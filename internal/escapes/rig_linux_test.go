@@ -71,7 +71,7 @@ func newRig(t *testing.T) *rig {
 	r.serve()
 	r.lend()
 	r.buildStatic()
-	r.beacon(hostOf("UDP, the peer spoke first, then connected to it"))
+	r.beacon(hostOf("UDP, connected to a peer that sent first"))
 	r.check(r.lab.Lab.Run(prepareInside))
 	return r
 }
@@ -178,7 +178,7 @@ func (r *rig) record(t *testing.T, command commander, ways []string, env ...stri
 		t.Fatal(parseErr)
 	}
 	if len(all) != len(ways) {
-		t.Fatalf("%d of %d ways were gone: %v\n%s", len(all), len(ways), err, out)
+		t.Fatalf("%d of %d ways ran: %v\n%s", len(all), len(ways), err, out)
 	}
 	return all
 }

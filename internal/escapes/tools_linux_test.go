@@ -56,7 +56,7 @@ tracepoint:syscalls:sys_enter_sendmmsg {
 }
 `
 
-// watcher is a tool that runs beside all rows.
+// watcher is a tool that runs during all rows.
 type watcher struct {
 	name string
 	cmd  *exec.Cmd
@@ -140,7 +140,7 @@ var (
 	lastInDocker = netip.MustParseAddrPort("198.51.100.20:9")
 )
 
-func TestTools(t *testing.T) {
+func TestWaysOut_Tools(t *testing.T) {
 	if !*withTools {
 		t.Skip("only with -tools, which make test-escapes gives")
 	}
@@ -152,7 +152,7 @@ func TestTools(t *testing.T) {
 	r.joinDocker(t)
 	r.lab.Host(last.Addr().String())
 	mountTracing(t)
-	b := &beside{r: r, begun: make(map[string]moment)}
+	b := &observers{r: r, begun: make(map[string]moment)}
 	b.bpftrace = watch(t, exec.Command("bpftrace", "-B", "line", "-e", bpftraceProgram), "ready")
 	capture := []string{"-n", "-l", "--immediate-mode", "-tt", "-i"}
 	b.tcpdump = watch(t, r.lab.Command(context.Background(), "tcpdump", append(capture, "any")...), "listening on")
@@ -190,8 +190,8 @@ func TestTools(t *testing.T) {
 	}
 }
 
-// beside contains the tools that run during all rows.
-type beside struct {
+// observers are the tools that run during all rows.
+type observers struct {
 	r                           *rig
 	bpftrace, tcpdump, onBridge *watcher
 	begun                       map[string]moment
@@ -201,7 +201,7 @@ type beside struct {
 type moment struct{ wall, monotonic float64 }
 
 // flush waits until the tools have written everything.
-func (b *beside) flush(t *testing.T) {
+func (b *observers) flush(t *testing.T) {
 	t.Helper()
 	line := func(to netip.AddrPort) *regexp.Regexp {
 		return regexp.MustCompile("> " + regexp.QuoteMeta(to.Addr().String()) + `\b`)
@@ -214,7 +214,7 @@ func (b *beside) flush(t *testing.T) {
 }
 
 // onTheWire reports whether tcpdump saw a packet to the row's host.
-func (b *beside) onTheWire(g group, w way) bool {
+func (b *observers) onTheWire(g group, w way) bool {
 	on := b.tcpdump
 	if g.container {
 		on = b.onBridge
@@ -240,7 +240,7 @@ func (w way) address() *regexp.Regexp {
 }
 
 // run runs a way in a separate process, with strace from the moment at which a recording would start.
-func (b *beside) run(t *testing.T, w way, command commander) (trace string, err error) {
+func (b *observers) run(t *testing.T, w way, command commander) (trace string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -254,16 +254,16 @@ func (b *beside) run(t *testing.T, w way, command commander) (trace string, err 
 	if err != nil {
 		return "", err
 	}
-	out, tells, err := os.Pipe()
+	out, stdout, err := os.Pipe()
 	if err != nil {
 		return "", err
 	}
 	defer out.Close()
-	cmd.Stdout = tells
+	cmd.Stdout = stdout
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}
-	tells.Close()
+	stdout.Close()
 	ended := func(err error) error {
 		waited := cmd.Wait()
 		if cmd.ProcessState.ExitCode() == statusNone {

@@ -13,13 +13,13 @@ import (
 
 // outcome is the result of one recording of a way.
 type outcome struct {
-	Way   string
-	Early bool     // the early part ran before the first recording
-	Flows []string // the targets of all flows, in order
-	Red   bool
-	None  string // why this kernel lacks the feature
-	Error string // why the way failed
-	text  string // the output of the test
+	Way    string
+	Early  bool     // the early part ran before the first recording
+	Flows  []string // the targets of all flows, in order
+	Failed bool
+	None   string // why this kernel lacks the feature
+	Error  string // why the way failed
+	text   string // the output of the test
 }
 
 // outcomeMark precedes each outcome in the output of the user's test binary.
@@ -71,7 +71,7 @@ func (w *started) run(t *testing.T) {
 	o := outcome{Way: w.name, Early: w.early != nil && os.Getenv(earlierVariable) == ""}
 	// Cleanups run in reverse order: this one runs after the recording has reported.
 	t.Cleanup(func() {
-		o.Red = t.Failed()
+		o.Failed = t.Failed()
 		if text, err := json.Marshal(o); err == nil {
 			fmt.Printf("\n%s%s\n", outcomeMark, text)
 		}

@@ -17,14 +17,14 @@ type way struct {
 	want string
 	// why is the reason for no flow, if want is empty; otherwise it is a remark.
 	why string
-	// red is the expected failure message. For a row with early, it applies if early ran before the first recording of
+	// failure is the expected failure message. For a row with early, it applies if early ran before the first recording of
 	// the process. The row passes otherwise.
-	red string
+	failure string
 	// unseenBefore is the reason for no flow if early ran before the first recording of the process.
 	unseenBefore string
-	// endedRed is the expected failure message if early ran in an earlier test: the flow belongs to that test's
+	// endedFailure is the expected failure message if early ran in an earlier test: the flow belongs to that test's
 	// recording.
-	endedRed string
+	endedFailure string
 	// capability is the way's row in docs/kernels.md, if some kernels lack the feature.
 	capability string
 	// inside: no packet leaves the machine. partial: packets leave, but arrive nowhere.
@@ -50,13 +50,13 @@ var groups = []group{
 	{name: "UDP", capability: "ways out: UDP", ways: udpWays},
 	{name: "Raw packets and ICMP", capability: "ways out: Raw packets and ICMP", ways: rawWays},
 	{name: "io_uring", capability: "ways out: io_uring", ways: uringWays},
-	{name: "Sockets from before", capability: "ways out: Sockets from before", ways: beforeWays},
+	{name: "Earlier sockets", capability: "ways out: Earlier sockets", ways: earlierWays},
 	{name: "Answers", capability: "ways out: Answers", ways: answerWays},
-	{name: "Sockets of others", capability: "ways out: Sockets of others", ways: passedWays},
+	{name: "Sockets of other processes", capability: "ways out: Sockets of other processes", ways: passedWays},
 	{name: "Processes", capability: "ways out: Processes", ways: processWays},
 	{name: "Network namespaces", capability: "ways out: Network namespaces", ways: namespaceWays},
 	{name: "Containers", container: true, ways: containerWays},
-	{name: "Past sockets of IP", capability: "ways out: Past sockets of IP", ways: otherWays},
+	{name: "Outside IP sockets", capability: "ways out: Outside IP sockets", ways: otherWays},
 }
 
 // notYet has the rows with a known wrong result, and the defects. A row in it that passes fails the test. Then remove
@@ -131,7 +131,7 @@ type errNone struct{ reason string }
 func (e errNone) Error() string { return e.reason }
 
 // none returns the error for a feature that is not built in. All such features have the same reason.
-func none() error { return errNone{"the kernel has none"} }
+func none() error { return errNone{"the kernel does not support it"} }
 
 // lacks turns the errors that kernels return for missing features into that of none.
 func lacks(err error, more ...unix.Errno) error {

@@ -20,17 +20,17 @@ var answerWays = []way{
 	{name: "answer on an accepted TCP connection", why: "the other end opened it", inside: true, open: func(host) error {
 		return withListener(func(fd int) error { return accepted(fd, exchange) })
 	}},
-	{name: "answer on a TCP connection accepted before", why: "the other end opened it", inside: true,
+	{name: "answer on an earlier accepted TCP connection", why: "the other end opened it", inside: true,
 		early: func(host) (func() error, error) {
 			return acceptedEarly(exchange)
 		}},
-	{name: "answer of a UDP server", why: "the other end spoke first, and the datagram goes to where it came from",
+	{name: "answer of a UDP server", why: "the peer sent first, and the datagram goes back to it",
 		inside: true, open: func(host) error {
 			return withBeacon(func(fd int, from unix.Sockaddr) error { return sendTo(fd, payload, from) })
 		}},
-	{name: "UDP, the peer spoke first, then connected to it", want: "host:8127/UDP",
-		why: "whoever connects names the destination", open: peerSpokeFirst},
-	{name: "UDP server that also asks", want: "host:8125/UDP", open: func(to host) error {
+	{name: "UDP, connected to a peer that sent first", want: "host:8127/UDP",
+		why: "the call to connect names the destination", open: peerSentFirst},
+	{name: "UDP server that is also a client", want: "host:8125/UDP", open: func(to host) error {
 		return withBeacon(func(fd int, from unix.Sockaddr) error {
 			if err := sendTo(fd, payload, from); err != nil {
 				return err
@@ -59,8 +59,8 @@ func withBeacon(use func(fd int, from unix.Sockaddr) error) error {
 	})
 }
 
-// peerSpokeFirst waits for the beacon, and then connects to it.
-func peerSpokeFirst(host) error {
+// peerSentFirst waits for the beacon, and then connects to it.
+func peerSentFirst(host) error {
 	return withBeacon(func(fd int, from unix.Sockaddr) error {
 		if err := connect(fd, from); err != nil {
 			return err

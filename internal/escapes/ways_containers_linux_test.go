@@ -44,7 +44,7 @@ var containerWays = []way{
 	{name: "docker exec", want: viaTCP, open: func(to host) error {
 		return withContainer(func(id string) error { return docker("exec", id, "/peer", "dial", to.tcp4().String()) })
 	}},
-	{name: "docker exec in a container from before", want: viaTCP, early: func(to host) (func() error, error) {
+	{name: "docker exec in an earlier container", want: viaTCP, early: func(to host) (func() error, error) {
 		id, remove, err := startContainer("wait")
 		return func() error {
 			return errors.Join(docker("exec", id, "/peer", "dial", to.tcp4().String()), remove())
@@ -57,14 +57,14 @@ var containerWays = []way{
 		}
 		return errors.Join(awaitLog(id, 1), docker("restart", "--time", "0", id), awaitLog(id, 2), remove())
 	}},
-	{name: "docker restart of a container from before", want: viaTCP, early: func(to host) (func() error, error) {
+	{name: "docker restart of an earlier container", want: viaTCP, early: func(to host) (func() error, error) {
 		id, remove, err := startContainer("dial", to.tcp4().String(), "then", "wait")
 		if err == nil {
 			err = awaitLog(id, 1)
 		}
 		return func() error { return errors.Join(docker("restart", "--time", "0", id), awaitLog(id, 2), remove()) }, err
 	}},
-	{name: "docker run, killed at birth", want: viaTCP, open: func(to host) error {
+	{name: "docker run, killed at once", want: viaTCP, open: func(to host) error {
 		id, remove, err := startContainer("dial", to.tcp4().String(), "then", "wait")
 		if err != nil {
 			return err
@@ -150,7 +150,7 @@ func (r *rig) joinDocker(t *testing.T) {
 	}
 }
 
-func TestContainers(t *testing.T) {
+func TestWaysOut_Containers(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.RequireDocker(t)
 	r := newRig(t)
@@ -158,7 +158,7 @@ func TestContainers(t *testing.T) {
 	all := r.recordAll(t, true, exec.CommandContext)
 	for _, g := range groups {
 		if g.container {
-			r.judge(t, g, all)
+			r.compare(t, g, all)
 		}
 	}
 }

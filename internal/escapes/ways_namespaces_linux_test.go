@@ -14,12 +14,12 @@ import (
 )
 
 var namespaceWays = []way{
-	{name: "network namespace of one's own (unshare)", want: "host:8125/UDP",
-		capability: "way out: network namespace of one's own (unshare)", open: func(to host) error {
+	{name: "new network namespace (unshare)", want: "host:8125/UDP",
+		capability: "way out: new network namespace (unshare)", open: func(to host) error {
 			return run(self("unshare", to))
 		}},
-	{name: "network namespace of another's (setns)", want: "host:8125/UDP",
-		capability: "way out: network namespace of another's (setns)", open: func(to host) error {
+	{name: "network namespace of another process (setns)", want: "host:8125/UDP",
+		capability: "way out: network namespace of another process (setns)", open: func(to host) error {
 			return inThread(func() error {
 				if err := unshareNet(); err != nil {
 					return err
@@ -37,7 +37,7 @@ var namespaceWays = []way{
 				})
 			})
 		}},
-	{name: "address that the test's own namespace has, in another one", want: viaTCP, open: func(to host) error {
+	{name: "address of the test's network namespace, in another one", want: viaTCP, open: func(to host) error {
 		return inThread(func() error { return addressOfTwo(to) })
 	}},
 }
@@ -45,13 +45,13 @@ var namespaceWays = []way{
 // otherWays leave without an IP socket, or do not leave at all.
 var otherWays = []way{
 	{name: "packet socket (AF_PACKET)", why: "it passes below IP", open: packetSocket},
-	{name: "TUN device", why: "to the kernel it is a packet that comes in, and is forwarded",
+	{name: "TUN device", why: "to the kernel it is an incoming packet, which it forwards",
 		capability: "way out: TUN device", open: throughTUN},
 	{name: "an unrelated process sends for the test",
-		why: "what another process of the machine does for the test is its own traffic", open: askStranger},
+		why: "traffic of another process is its own, even on behalf of the test", open: sendByLender},
 	{name: "multicast group, joined (IGMP)", why: "the message is the kernel's own", inside: true, open: joinGroup},
 	{name: "vsock", why: "it has no IP address", inside: true, capability: "way out: vsock", open: throughVsock},
-	{name: "Unix socket", why: "it does not leave the machine; what the process at the other end opens is its own",
+	{name: "Unix socket", why: "it does not leave the machine; flows of the process at the other end are its own",
 		inside: true, open: throughUnix},
 	{name: "netlink socket", why: "it does not leave the kernel", inside: true, open: throughNetlink},
 }
@@ -231,8 +231,8 @@ func throughTUN(to host) error {
 	return err
 }
 
-// askStranger makes the lender send.
-func askStranger(to host) error {
+// sendByLender makes the lender send.
+func sendByLender(to host) error {
 	conn, err := net.Dial("unix", os.Getenv(lenderVariable))
 	if err != nil {
 		return err

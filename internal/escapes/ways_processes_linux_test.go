@@ -21,7 +21,7 @@ import (
 const viaTCP = "host:443/TCP"
 
 // leftBehind is the failure message for flows that an ended test left behind.
-const leftBehind = "had ended, and a goroutine or a process that it left behind opened this"
+const leftBehind = "had ended, but a goroutine or process that it left running opened this"
 
 var processWays = []way{
 	{name: "fork without exec", want: viaTCP, open: forked},
@@ -29,47 +29,48 @@ var processWays = []way{
 		open: func(to host) error { return run(self("tcp", to)) }},
 	{name: "child of a child", want: viaTCP, open: func(to host) error { return run(self("child of a child", to)) }},
 	{name: "another thread", want: viaTCP, open: otherThread},
-	{name: "double fork, the parent has ended", want: viaTCP,
+	{name: "orphan (double fork)", want: viaTCP,
 		open: func(to host) error { return orphaned("leave an orphan", to) }},
-	{name: "session of one's own (setsid)", want: viaTCP, open: func(to host) error {
+	{name: "new session (setsid)", want: viaTCP, open: func(to host) error {
 		return runWith(to, &syscall.SysProcAttr{Setsid: true})
 	}},
 	{name: "another user (setuid)", want: viaTCP, open: func(to host) error {
 		return runWith(to, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}})
 	}},
 	{name: "static binary", want: viaTCP, open: static},
-	{name: "PID namespace of one's own", want: viaTCP, open: func(to host) error {
+	{name: "new PID namespace", want: viaTCP, open: func(to host) error {
 		return runWith(to, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID})
 	}},
-	{name: "user namespace of one's own", want: viaTCP, open: func(to host) error {
+	{name: "new user namespace", want: viaTCP, open: func(to host) error {
 		return runWith(to, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER})
 	}},
-	{name: "cgroup namespace of one's own", want: viaTCP, open: func(to host) error {
+	{name: "new cgroup namespace", want: viaTCP, open: func(to host) error {
 		return runWith(to, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWCGROUP})
 	}},
-	{name: "all namespaces of one's own but that of the network", want: viaTCP, open: func(to host) error {
-		const all = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+	{name: "all new namespaces except the network namespace", want: viaTCP, open: func(to host) error {
+		const all = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS |
+			unix.CLONE_NEWCGROUP
 		return runWith(to, &syscall.SysProcAttr{Cloneflags: all})
 	}},
-	{name: "daemon from before", want: viaTCP, endedRed: leftBehind,
+	{name: "earlier daemon", want: viaTCP, endedFailure: leftBehind,
 		early: func(to host) (func() error, error) { return waiting("wait", to) }},
-	{name: "daemon from before, its parent has ended", want: viaTCP, endedRed: leftBehind,
+	{name: "earlier daemon, orphaned", want: viaTCP, endedFailure: leftBehind,
 		unseenBefore: "another process with the test's environment may have started it; a line says so",
 		early: func(to host) (func() error, error) {
 			return waiting("leave a daemon", to)
 		}},
-	{name: "daemon from before, its parent has ended, another environment and session", want: viaTCP, endedRed: leftBehind,
+	{name: "earlier daemon, orphaned, with another environment and session", want: viaTCP, endedFailure: leftBehind,
 		unseenBefore: "nothing distinguishes it from an unrelated process", early: func(to host) (func() error, error) {
 			return waiting("leave a disguised daemon", to)
 		}},
 
 	{name: "child moves itself to another cgroup", want: viaTCP,
 		open: func(to host) error { return run(self("move", to)) }},
-	{name: "child is born in another cgroup (clone3 into cgroup)", want: viaTCP, open: bornElsewhere},
+	{name: "child starts in another cgroup (clone3 into cgroup)", want: viaTCP, open: startedInOtherCgroup},
 	{name: "child of a child that has moved to another cgroup", want: viaTCP,
 		open: func(to host) error { return run(self("move, then child", to)) }},
-	{name: "cgroup below one's own", want: viaTCP, open: func(to host) error { return run(self("move down", to)) }},
-	{name: "child moves itself to a cgroup from before", want: viaTCP, early: func(to host) (func() error, error) {
+	{name: "cgroup below the test's", want: viaTCP, open: func(to host) error { return run(self("move down", to)) }},
+	{name: "child moves itself to an earlier cgroup", want: viaTCP, early: func(to host) (func() error, error) {
 		dir, done, err := newCgroup("before")
 		return func() error {
 			defer done()
@@ -185,7 +186,7 @@ const (
 	staticVariable = "ESCAPES_STATIC"
 )
 
-// waitForWord reports that it runs, waits for a line, connects and reports that.
+// waitForWord writes a line, waits for a line, connects, and writes another line.
 func waitForWord(to host) error {
 	fmt.Println("there")
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
@@ -202,21 +203,21 @@ func waitForWord(to host) error {
 func waiting(what string, to host) (func() error, error) {
 	cmd := self(what, to)
 	cmd.Stderr = os.Stderr
-	takes, in, err := os.Pipe()
+	stdin, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	cmd.Stdin = takes
-	out, tells, err := os.Pipe()
+	cmd.Stdin = stdin
+	out, stdout, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	cmd.Stdout = tells
+	cmd.Stdout = stdout
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	takes.Close()
-	tells.Close()
+	stdin.Close()
+	stdout.Close()
 	go cmd.Wait()
 	lines := bufio.NewReader(out)
 	if _, err := lines.ReadString('\n'); err != nil {
@@ -306,8 +307,8 @@ func moveDown(to host) error {
 	return errors.Join(talkTCP(to.tcp4()), back())
 }
 
-func bornElsewhere(to host) error {
-	dir, remove, err := newCgroup("born")
+func startedInOtherCgroup(to host) error {
+	dir, remove, err := newCgroup("started")
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ var rawWays = []way{
 	}},
 	{name: "raw socket, GRE", want: "host/IP/47",
 		open: func(to host) error { return sendRaw(protocolGRE, make([]byte, 8), to) }},
-	{name: "raw socket, a protocol of one's own", want: "host/IP/253", open: func(to host) error {
+	{name: "raw socket, experimental protocol", want: "host/IP/253", open: func(to host) error {
 		return sendRaw(protocolOwn, payload, to)
 	}},
 	{name: "raw socket, whole packet (IP_HDRINCL)", want: "host:8125/UDP", open: func(to host) error {

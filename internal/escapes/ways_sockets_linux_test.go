@@ -14,33 +14,34 @@ import (
 
 // nameUnknown is the message for a connection to an external address if the lookup of its name may have happened before
 // the process recorded anything.
-const nameUnknown = "was opened outside this recording and used in it, and which name was looked up for it is not known"
+const nameUnknown = "was opened outside this recording and used in it, and the name that was looked up for it is not " +
+	"known"
 
-// beforeWays send on sockets from before the recording.
-var beforeWays = []way{
-	{name: "TCP connection from before", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
+// earlierWays send on sockets that are older than the recording.
+var earlierWays = []way{
+	{name: "earlier TCP connection", want: viaTCP, failure: nameUnknown, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), exchange)
 	}},
-	{name: "TCP connection from before, IPv6", want: viaTCP, red: nameUnknown, early: func(to host) (func() error, error) {
+	{name: "earlier TCP connection, IPv6", want: viaTCP, failure: nameUnknown, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp6()), exchange)
 	}},
-	{name: "TCP connection from before, sendfile", want: viaTCP, red: nameUnknown,
+	{name: "earlier TCP connection, sendfile", want: viaTCP, failure: nameUnknown,
 		early: func(to host) (func() error, error) {
 			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), sendFile)
 		}},
-	{name: "TCP connection from before, io_uring", want: viaTCP, red: nameUnknown,
+	{name: "earlier TCP connection, io_uring", want: viaTCP, failure: nameUnknown,
 		early: func(to host) (func() error, error) {
 			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return uringSend(fd, 0, 0) })
 		}},
-	{name: "TCP connection from before, used by a child", want: viaTCP, red: nameUnknown,
+	{name: "earlier TCP connection, used by a child", want: viaTCP, failure: nameUnknown,
 		early: func(to host) (func() error, error) {
 			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return giveToChild(fd, to) })
 		}},
-	{name: "TCP connection from before that nobody uses", why: "nothing is sent but its end", inside: true,
+	{name: "earlier TCP connection, unused", why: "nothing is sent but its end", inside: true,
 		early: func(to host) (func() error, error) {
 			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(int) error { return nil })
 		}},
-	{name: "TCP socket from before, connected then", want: viaTCP, early: func(to host) (func() error, error) {
+	{name: "earlier TCP socket, connected during the recording", want: viaTCP, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, nil, func(fd int) error {
 			if err := connect(fd, sockaddr(to.tcp4())); err != nil {
 				return err
@@ -48,10 +49,10 @@ var beforeWays = []way{
 			return exchange(fd)
 		})
 	}},
-	{name: "UDP socket from before, connected", want: "host:8125/UDP", early: func(to host) (func() error, error) {
+	{name: "earlier UDP socket, connected", want: "host:8125/UDP", early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_DGRAM, 0, sockaddr(to.udp4()), exchange)
 	}},
-	{name: "UDP socket from before, connected and used", want: "host:8125/UDP",
+	{name: "earlier UDP socket, connected and used", want: "host:8125/UDP",
 		early: func(to host) (func() error, error) {
 			fd, err := newSocket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 			if err == nil {
@@ -65,20 +66,20 @@ var beforeWays = []way{
 				return exchange(fd)
 			}, err
 		}},
-	{name: "UDP socket from before, unconnected", want: "host:8125/UDP", early: func(to host) (func() error, error) {
+	{name: "earlier UDP socket, unconnected", want: "host:8125/UDP", early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_DGRAM, 0, nil, func(fd int) error { return sendTo(fd, payload, sockaddr(to.udp4())) })
 	}},
-	{name: "raw socket from before", want: "host/ICMP echo request", early: func(to host) (func() error, error) {
+	{name: "earlier raw socket", want: "host/ICMP echo request", early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_RAW, unix.IPPROTO_ICMP, nil, func(fd int) error {
 			return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()})
 		})
 	}},
-	{name: "raw socket from before, TCP SYN", want: viaTCP, early: func(to host) (func() error, error) {
+	{name: "earlier raw socket, TCP SYN", want: viaTCP, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_RAW, unix.IPPROTO_TCP, nil, func(fd int) error {
 			return sendTo(fd, tcpSegment(to, flagSYN), &unix.SockaddrInet4{Addr: to.v4.As4()})
 		})
 	}},
-	{name: "ping socket from before", want: "host/ICMP echo request", early: func(to host) (func() error, error) {
+	{name: "earlier ping socket", want: "host/ICMP echo request", early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_DGRAM, unix.IPPROTO_ICMP, nil, func(fd int) error {
 			return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()})
 		})
@@ -121,15 +122,15 @@ func giveToChild(fd int, to host) error {
 // passedWays send on sockets from an unrecorded process.
 var passedWays = []way{
 	{name: "UDP socket of an unrelated process, connected (SCM_RIGHTS)", want: "host:8125/UDP",
-		open: func(to host) error { return borrowed("udp", to, exchange) }},
+		open: func(to host) error { return passedSocket("udp", to, exchange) }},
 	{name: "UDP socket of an unrelated process, unconnected (SCM_RIGHTS)", want: "host:8125/UDP",
 		open: func(to host) error {
-			return borrowed("udp unconnected", to, func(fd int) error { return sendTo(fd, payload, sockaddr(to.udp4())) })
+			return passedSocket("udp unconnected", to, func(fd int) error { return sendTo(fd, payload, sockaddr(to.udp4())) })
 		}},
-	{name: "TCP connection of an unrelated process (SCM_RIGHTS)", want: viaTCP, red: nameUnknown,
-		open: func(to host) error { return borrowed("tcp", to, exchange) }},
+	{name: "TCP connection of an unrelated process (SCM_RIGHTS)", want: viaTCP, failure: nameUnknown,
+		open: func(to host) error { return passedSocket("tcp", to, exchange) }},
 	{name: "TCP socket of an unrelated process, unconnected (SCM_RIGHTS)", want: viaTCP, open: func(to host) error {
-		return borrowed("tcp unconnected", to, func(fd int) error {
+		return passedSocket("tcp unconnected", to, func(fd int) error {
 			if err := connect(fd, sockaddr(to.tcp4())); err != nil {
 				return err
 			}
@@ -137,11 +138,11 @@ var passedWays = []way{
 		})
 	}},
 	{name: "raw socket of an unrelated process (SCM_RIGHTS)", want: "host/ICMP echo request", open: func(to host) error {
-		return borrowed("raw", to,
+		return passedSocket("raw", to,
 			func(fd int) error { return sendTo(fd, echoMessage(8), &unix.SockaddrInet4{Addr: to.v4.As4()}) })
 	}},
-	{name: "UDP socket of an unrelated process, connected (pidfd_getfd)", want: "host:8125/UDP", open: stolen},
-	{name: "UDP socket of a child's (SCM_RIGHTS)", want: "host:8125/UDP",
+	{name: "UDP socket of an unrelated process, connected (pidfd_getfd)", want: "host:8125/UDP", open: takenSocket},
+	{name: "UDP socket of a child (SCM_RIGHTS)", want: "host:8125/UDP",
 		open: func(to host) error { return fromChild(to) }},
 }
 
@@ -176,8 +177,8 @@ func fromChild(to host) error {
 	return takeAndUse(pair[0], exchange)
 }
 
-// borrowed uses a socket that the lender passes.
-func borrowed(what string, to host, use func(fd int) error) error {
+// passedSocket uses a socket that the lender passes.
+func passedSocket(what string, to host, use func(fd int) error) error {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: os.Getenv(lenderVariable), Net: "unix"})
 	if err != nil {
 		return err
@@ -194,8 +195,8 @@ func borrowed(what string, to host, use func(fd int) error) error {
 	return takeAndUse(int(file.Fd()), use)
 }
 
-// stolen uses a socket of the lender that the lender does not pass.
-func stolen(to host) error {
+// takenSocket uses a socket of the lender that the lender does not pass.
+func takenSocket(to host) error {
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: os.Getenv(lenderVariable), Net: "unix"})
 	if err != nil {
 		return err

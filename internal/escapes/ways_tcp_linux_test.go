@@ -28,7 +28,7 @@ var tcpWays = []way{
 	{name: "MPTCP", want: "host:443/TCP", capability: "way out: MPTCP", open: multipath},
 	{name: "MPTCP, a further address that the peer offers", want: "203.0.113.8:443/TCP, host:443/TCP",
 		capability: "way out: MPTCP, a further address that the peer offers", open: multipathOffered},
-	{name: "DNS over TCP, to a server of one's own choice", want: "host:53/TCP",
+	{name: "DNS over TCP, to any server", want: "host:53/TCP",
 		open: func(to host) error { return tcpAttempt(to, 53) }},
 	{name: "DNS over TLS", want: "host:853/TCP", open: func(to host) error { return tcpAttempt(to, 853) }},
 }

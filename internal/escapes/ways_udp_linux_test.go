@@ -35,7 +35,7 @@ var udpWays = []way{
 	{name: "UDP, broadcast", want: "255.255.255.255:8125/UDP", open: udpBroadcast},
 	{name: "UDP, multicast", want: "239.7.7.7:8125/UDP", open: udpMulticast},
 	{name: "UDP, multicast, IPv6", want: "[ff15::777]:8125/UDP", open: udpMulticast6},
-	{name: "DNS question to a server of one's own choice", want: "a.test:*, host:53/UDP", open: func(to host) error {
+	{name: "DNS query to any server", want: "a.test:*, host:53/UDP", open: func(to host) error {
 		return onSocket(unix.AF_INET, unix.SOCK_DGRAM, 0, func(fd int) error {
 			return sendTo(fd, question, sockaddr(netip.AddrPortFrom(to.v4, 53)))
 		})

@@ -139,10 +139,10 @@ func (f *finder) layout() (l Layout, err error) {
 		List:   only(f.list, "the list of labels"),
 		Labels: only(f.labels, "the labels"), ID: only(f.id, "the goroutine's id"),
 		Parent:  only(f.parent, "the parent's id"),
-		Creator: only(f.creator, "the place of creation"),
+		Creator: only(f.creator, "the creation site"),
 	}
 	if l.SyscallSP, l.SyscallPC, l.SyscallBP = f.registers(); l.SyscallSP == 0 {
-		err = cmp.Or(err, errors.New("a system call leaves no trace of its stack"))
+		err = cmp.Or(err, errors.New("a system call does not save its stack pointer"))
 	}
 	if !inRegister {
 		l.Slot = math.MinInt64

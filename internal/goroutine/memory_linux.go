@@ -16,7 +16,7 @@ type memory int
 func openMemory() (memory, error) {
 	fd, err := syscall.Open("/proc/self/mem", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("open own memory: %w", err)
+		return -1, fmt.Errorf("open memory of this process: %w", err)
 	}
 	return memory(fd), nil
 }
@@ -111,7 +111,7 @@ func (o offsets) and(other offsets) offsets {
 // only returns the single remaining candidate.
 func (o offsets) only(what string) (uint32, error) {
 	if len(o) != 1 {
-		return 0, fmt.Errorf("%d places may hold %s", len(o), what)
+		return 0, fmt.Errorf("%d candidate offsets for %s", len(o), what)
 	}
 	for offset := range o {
 		return offset, nil

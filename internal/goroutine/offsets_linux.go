@@ -24,7 +24,7 @@ func (f *finder) findLabels() error {
 	}
 	a, b, c, none := read(one), read(more), read(one), read(nil)
 	if len(none) < len(a) || len(b) < len(a) || len(c) < len(a) {
-		return errors.New("own memory cannot be read")
+		return errors.New("the memory of this process cannot be read")
 	}
 	changes := make(offsets)
 	for i := range a {
@@ -70,7 +70,7 @@ func (f *finder) findOrigin() error {
 	text := string(buffer[:runtime.Stack(buffer, false)])
 	self, from := itself.FindStringSubmatch(text), created.FindStringSubmatch(text)
 	if self == nil || from == nil {
-		return fmt.Errorf("the runtime prints a goroutine in another form: %.40q", text)
+		return fmt.Errorf("the runtime's stack trace has an unknown format: %.40q", text)
 	}
 	id, _ := strconv.ParseUint(self[1], 10, 64)
 	parent, _ := strconv.ParseUint(from[1], 10, 64)

@@ -72,7 +72,7 @@ func (f *finder) innermost() error {
 		f.sp, f.pc, f.bp = f.sp.and(sp), f.pc.and(pc), f.bp.and(bp)
 		return nil
 	}
-	return errors.New("the frame pointers of a system call do not lead to its callers")
+	return errors.New("the frame pointers in a system call do not reach its callers")
 }
 
 // isSystemCall reports whether a word is an address in the function that makes system calls.

@@ -40,7 +40,6 @@ type Tracer struct {
 // and exactly one goroutine of the main module waits in that library, Trace appends that goroutine's calls behind a go
 // statement that it marks as Ended. The calls end with the go statement if no goroutine waits, and if reading all
 // goroutines would take too much of the program's time.
-// goroutines would take up too much of the program's time.
 func (t *Tracer) Trace(s Stack) []flow.Frame {
 	frames := Frames(s.Addresses)
 	if n := len(frames); n > 0 && frames[n-1].Function == "runtime.goexit" {

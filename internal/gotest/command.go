@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// Command is a go test command line that runs tests of the package under test again, with its build tags.
+// Command is a go test command line that runs tests of a package.
 type Command struct {
+	Package   string   // the import path; empty for the package under test, with its build tags
 	Exec      string   // the flag -exec with its value; empty for none
 	Test      string   // the name of a test or benchmark; empty for all tests of the package
 	Benchmark bool     // Test is a benchmark
@@ -21,8 +22,12 @@ func (c Command) String() string {
 	if c.Exec != "" {
 		words = append(words, c.Exec)
 	}
-	words = append(words, buildTags()...)
-	words = append(words, PackagePath())
+	if c.Package != "" {
+		words = append(words, c.Package)
+	} else {
+		words = append(words, buildTags()...)
+		words = append(words, PackagePath())
+	}
 	switch {
 	case c.Test == "":
 	case c.Benchmark:
@@ -35,6 +40,20 @@ func (c Command) String() string {
 		words = append(words, "-update")
 	}
 	return strings.Join(words, " ")
+}
+
+// SelectingFlags returns the flags of this run that select benchmarks and fuzz tests, which only run if the command
+// names them.
+func SelectingFlags() []string {
+	var flags []string
+	for _, names := range [][]string{{"bench"}, {"fuzz", "fuzztime"}} {
+		for _, name := range names {
+			if Flag("test."+names[0]) != "" {
+				flags = append(flags, "-"+name+" "+quote(Flag("test."+name)))
+			}
+		}
+	}
+	return flags
 }
 
 // buildTags returns the flag of go test that builds this test binary again, if it has build tags.
@@ -65,8 +84,8 @@ func pattern(test string) string {
 	for i, e := range elements {
 		elements[i] = "^" + regexp.QuoteMeta(e) + "$"
 	}
-	return Quote(strings.Join(elements, "/"))
+	return quote(strings.Join(elements, "/"))
 }
 
-// Quote returns a text as one word of a shell.
-func Quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+// quote returns a text as one word of a shell.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

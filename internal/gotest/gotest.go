@@ -1,13 +1,14 @@
 // Package gotest describes how go test runs this test binary: the command line that repeats the run, the tests that
-// flags leave out, the tests that ran, and the places at which a subtest may have skipped itself.
+// flags leave out, the tests that ran, how a test ended, and the places at which a subtest may have skipped itself. For
+// the run of a whole package, which package testing has no value for, it logs and fails: see [PackageRun].
 //
-// It reads flags, build information, the source of test files and, by reflection, unexported fields of package testing.
-// It does not import package testing. If a later version of that package lacks a field, the answer is "not known".
+// It reads flags, build information, the call stack, the source of test files and, by reflection, unexported fields of
+// package testing. It does not import package testing. If a later version of that package lacks a field, the answer is
+// "not known".
 package gotest
 
 import (
 	"flag"
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -20,6 +21,19 @@ func Flag(name string) string {
 	return ""
 }
 
+// Artifacts returns the directory for the artifacts of a test, a value of type *testing.T. It is empty unless go test
+// has the flag -artifacts, which Go 1.26 introduced.
+func Artifacts(test any) string {
+	t, has := test.(interface{ ArtifactDir() string })
+	if !has || Flag("test.artifacts") != "true" {
+		return ""
+	}
+	return t.ArtifactDir()
+}
+
+// isVerbose reports whether -v is set, for people or for test2json.
+func isVerbose() bool { return slices.Contains([]string{"true", "test2json"}, Flag("test.v")) }
+
 // IsPartial reports whether flags may have kept parts of a test from running: -run with elements below the test, -skip
 // or -short. A complete run may need rules that such a run did not use.
 func IsPartial(test string) bool {
@@ -29,8 +43,8 @@ func IsPartial(test string) bool {
 	return elements(Flag("test.run")) > strings.Count(test, "/")+1
 }
 
-// IsWhole reports whether the flags let all tests of the package run.
-func IsWhole() bool {
+// isWhole reports whether the flags let all tests of the package run.
+func isWhole() bool {
 	everything := []string{"", ".", ".*", "^", "Test", "^Test"}
 	return Flag("test.short") != "true" && slices.Contains(everything, Flag("test.run")) && Flag("test.skip") == "" &&
 		Flag("test.list") == "" && Flag("test.fuzz") == "" && Flag("test.count") != "0"
@@ -55,38 +69,4 @@ func elements(pattern string) int {
 		}
 	}
 	return max(most, n)
-}
-
-// TestNames returns the names of the tests, benchmarks, fuzz tests and examples of a *testing.M. It returns nil if they
-// are not known.
-func TestNames(m any) []string {
-	var names []string
-	for _, field := range []string{"tests", "benchmarks", "fuzzTargets", "examples"} {
-		list := reflect.ValueOf(m).Elem().FieldByName(field)
-		if list.Kind() != reflect.Slice {
-			return nil
-		}
-		for i := range list.Len() {
-			name := list.Index(i).FieldByName("Name")
-			if name.Kind() != reflect.String {
-				return nil
-			}
-			names = append(names, name.String())
-		}
-	}
-	return names
-}
-
-// HadSubtests reports whether a test (*testing.T, *testing.B or *testing.F) has run subtests. It is false if that is
-// not known.
-func HadSubtests(tb any) bool {
-	v := reflect.ValueOf(tb)
-	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
-		return false
-	}
-	flag := v.Elem().FieldByName("hasSub")
-	if flag.IsValid() && flag.Kind() == reflect.Struct { // an atomic.Bool
-		flag = flag.FieldByName("v")
-	}
-	return flag.IsValid() && flag.CanUint() && flag.Uint() != 0
 }

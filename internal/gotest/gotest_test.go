@@ -3,11 +3,23 @@ package gotest
 import "testing"
 
 func TestPartial_ElementsOfPattern(t *testing.T) {
-	for pattern, want := range map[string]int{
-		"": 1, "^TestA$": 1, "^TestA$/^b$": 2, "A/b/c": 3, "A|B/c": 2, "A/b|C": 2, "A[/]b": 1, "(A/x|B)": 1, `A\/b`: 1, "A[": 1,
+	for _, row := range []struct {
+		reason, pattern string
+		want            int
+	}{
+		{"no pattern", "", 1},
+		{"a test", "^TestA$", 1},
+		{"a subtest", "^TestA$/^b$", 2},
+		{"a subtest of a subtest", "A/b/c", 3},
+		{"the longest alternative comes last", "A|B/c", 2},
+		{"the longest alternative comes first", "A/b|C", 2},
+		{"a slash in a class", "A[/]b", 1},
+		{"a slash in parentheses", "(A/x|B)", 1},
+		{"an escaped slash", `A\/b`, 1},
+		{"an open class", "A[", 1},
 	} {
-		if got := elements(pattern); got != want {
-			t.Errorf("%q has %d elements, want %d", pattern, got, want)
+		if got := elements(row.pattern); got != row.want {
+			t.Errorf("%s: %q has %d elements, want %d", row.reason, row.pattern, got, row.want)
 		}
 	}
 }

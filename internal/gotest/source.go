@@ -7,6 +7,7 @@ import (
 	"iter"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Source is the directory of the package under test, with its test files. There are none if a test binary runs
@@ -43,6 +44,27 @@ func (s Source) Functions() map[string]bool {
 		}
 	}
 	return found
+}
+
+// Places returns the places of the tests, benchmarks and fuzz tests in the test files, and of TestMain, by function.
+// The names of files are relative to the directory. If builds declare a function in several files, it returns the first
+// of them.
+func (s Source) Places() map[string]token.Position {
+	files := token.NewFileSet()
+	places := make(map[string]token.Position)
+	for f := range s.declarations(files) {
+		name := f.Name.Name
+		isTest := slices.ContainsFunc([]string{"Test", "Benchmark", "Fuzz"}, func(prefix string) bool {
+			return strings.HasPrefix(name, prefix)
+		})
+		if _, again := places[name]; again || f.Recv != nil || !isTest {
+			continue
+		}
+		place := files.Position(f.Pos())
+		place.Filename = filepath.Base(place.Filename)
+		places[name] = place
+	}
+	return places
 }
 
 // SkipInSubtests returns the place, such as "shop_test.go:31", at which a subtest of one of the tests may have skipped

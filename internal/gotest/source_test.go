@@ -1,8 +1,13 @@
 package gotest
 
 import (
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func skipsSometimes(t *testing.T, when bool) {
@@ -36,5 +41,27 @@ func TestSource_SubtestsNeverSkip(t *testing.T) {
 	}
 	if got := skipOf(t); got != "" {
 		t.Errorf("with a subtest that cannot skip: %s", got)
+	}
+}
+
+func TestSource_Places(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"a_test.go": "package a\n\nfunc TestA(t *T) {}\n\nfunc (s S) TestB() {}\nfunc other() {}\nfunc FuzzC(f *F) {}\n",
+		"b_test.go": "//go:build ignore\n\npackage a_test\n\nfunc TestA(t *T) {}\nfunc TestMain(m *M) {}\n",
+		"c_test.go": "no Go\n",
+		"d.go":      "package a\n\nfunc TestD() {}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := make(map[string]string)
+	for name, place := range Source(dir).Places() {
+		got[name] = place.Filename + ":" + strconv.Itoa(place.Line)
+	}
+	want := map[string]string{"TestA": "a_test.go:3", "FuzzC": "a_test.go:7", "TestMain": "b_test.go:6"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

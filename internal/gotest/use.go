@@ -16,6 +16,7 @@ type Use struct {
 	mu      sync.Mutex
 	goldens map[string]bool
 	ran     map[string]bool // top-level tests and fuzz tests; false if one was skipped
+	skipped bool            // a recorded test was skipped
 }
 
 // NewUse returns a Use of a run in which no test has ended yet.
@@ -39,6 +40,20 @@ func (u *Use) HasGolden(path string) bool {
 	defer u.mu.Unlock()
 	real, err := filepath.EvalSymlinks(path)
 	return u.goldens[path] || err == nil && u.goldens[real]
+}
+
+// AddSkipped registers that a recorded test was skipped. Such a test may need rules that it did not use in this run.
+func (u *Use) AddSkipped() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.skipped = true
+}
+
+// IsComplete reports whether the flags let all tests of the package run, and no recorded test was skipped.
+func (u *Use) IsComplete() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return isWhole() && !u.skipped
 }
 
 // Ended registers a top-level test that has ended. With -count a test ends several times.

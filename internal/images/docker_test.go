@@ -87,7 +87,7 @@ func TestImages_Redis(t *testing.T) {
 	container := start(t, "redis", "* Ready to accept connections", 1, testenv.Image(t, "redis"))
 	for _, c := range []struct{ reason, command, want string }{
 		{"it is Redis", "redis-cli incr orders", "1\n"},
-		{"it serves others", "redis-cli config get protected-mode", "protected-mode\nno\n"},
+		{"it serves other hosts", "redis-cli config get protected-mode", "protected-mode\nno\n"},
 		{"it is not root's", "stat -c %U /proc/1", "redis\n"},
 	} {
 		if out, err := run(t, append([]string{"exec", container}, strings.Fields(c.command)...)...); err != nil ||
@@ -114,7 +114,7 @@ func TestImages_Postgres(t *testing.T) {
 	}
 	for _, c := range []struct{ reason, query, want string }{
 		{"it is PostgreSQL 15", "SHOW server_version_num", "15"},
-		{"the command's settings hold", "SHOW fsync", "off"},
+		{"the settings of the command apply", "SHOW fsync", "off"},
 		{"its scripts have run", "SELECT answer FROM prepared", "42"},
 		{"everybody can connect", "SHOW listen_addresses", "*"},
 	} {

@@ -81,10 +81,10 @@ func (e Engine) Check(ctx context.Context, name string) error {
 	out, err := output(e.command(ctx, "image", "ls", "--quiet", "--filter", "label="+Label+"="+key,
 		Ref(name)+":latest"))
 	if err != nil {
-		return fmt.Errorf("ask for image %s: %w", Ref(name), err)
+		return fmt.Errorf("inspect image %s: %w", Ref(name), err)
 	}
 	if strings.TrimSpace(out) == "" {
-		return fmt.Errorf("image %s is not built, or not of this tree: %w", Ref(name), ErrMissing)
+		return fmt.Errorf("image %s is not built from this tree: %w", Ref(name), ErrMissing)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func build(ctx context.Context, module string, arch Arch, args ...string) ([]byt
 	}
 	program, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("build for the guest: go %s made nothing: the package has no tests",
+		return nil, fmt.Errorf("build for the guest: go %s produced no binary: the package has no tests",
 			strings.Join(args, " "))
 	}
 	if err != nil {

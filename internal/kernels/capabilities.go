@@ -26,24 +26,24 @@ func fallsBack(to string) []rule { return []rule{{state: guest.FallsBack, text: 
 func refusedEverywhere(reason string) []rule { return []rule{{state: guest.Refused, text: reason}} }
 
 // unnamed describes the limits if the programs cannot read the kernel's memory.
-const unnamed = "names of executables from /proc, unless they have ended; parallel tests share their flows"
+const unnamed = "executable names from /proc, until the process exits; each parallel test gets the flows of all"
 
 const (
-	inCgroup   = "./internal/cgroup"
-	inProbe    = "./internal/probe"
-	inEndpoint = "./internal/endpoint"
-	inRecorded = "./internal/e2e/recorded"
-	inEscapes  = "./internal/escapes"
-	inSpoilt   = "./internal/environments"
+	inCgroup       = "./internal/cgroup"
+	inProbe        = "./internal/probe"
+	inEndpoint     = "./internal/endpoint"
+	inRecorded     = "./internal/e2e/recorded"
+	inEscapes      = "./internal/escapes"
+	inEnvironments = "./internal/environments"
 )
 
 // none is the reason for a protocol that is not built into the kernel.
-const none = "the kernel has none"
+const none = "the kernel does not support it"
 
 // capabilities are in the order of docs/kernels.md. A new one needs a row here and a test that declares it.
 var capabilities = []capability{
-	{name: "programs load, attach and go without a trace", suite: inProbe, test: "TestClose_LeavesNothing"},
-	{name: "hooks that do not fire are found", suite: inProbe, test: "TestCheck_HooksNotFiring"},
+	{name: "programs load, attach and are removed completely", suite: inProbe, test: "TestClose_LeavesNothing"},
+	{name: "hooks that do not fire are detected", suite: inProbe, test: "TestCheck_HooksNotFiring"},
 
 	{name: "TCP connect, IPv4", suite: inProbe, test: "TestTCP_ConnectionsFold"},
 	{name: "TCP connect, IPv6", suite: inProbe, test: "TestTCP_ConnectionsFold"},
@@ -58,7 +58,7 @@ var capabilities = []capability{
 	{name: "UDP unconnected, IPv4", suite: inProbe, test: "TestUDP_DestinationIsTheNamedOne"},
 	{name: "UDP unconnected, IPv6", suite: inProbe, test: "TestUDP_DestinationIsTheNamedOne"},
 	{name: "UDP, several destinations in one call", suite: inProbe, test: "TestUDP_Sendmmsg"},
-	{name: "UDP servers answer, clients ask", suite: inProbe, test: "TestUDP_RepliesAreNoFlows"},
+	{name: "UDP replies of servers are not flows", suite: inProbe, test: "TestUDP_RepliesAreNoFlows"},
 	{name: "UDP-Lite", suite: inProbe, test: "TestEgress_OtherProtocols", rules: []rule{
 		{since: "7.1", state: guest.Refused, text: none}, // Linux dropped it
 	}},
@@ -67,62 +67,63 @@ var capabilities = []capability{
 	{name: "raw sockets: SCTP", suite: inProbe, test: "TestEgress_OtherProtocols"},
 	{name: "raw sockets: protocols without ports", suite: inProbe, test: "TestEgress_OtherProtocols"},
 
-	{name: "repeated flows are folded and counted", suite: inProbe, test: "TestInvalidate_FlowIsNewAgain"},
-	{name: "flows and names of servers are read whole while others come and go", suite: inProbe,
+	{name: "repeated flows are deduplicated and counted", suite: inProbe, test: "TestInvalidate_FlowIsNewAgain"},
+	{name: "flows and server names are read completely during deletions", suite: inProbe,
 		test: "TestCounts_CompleteDuringDeletions"},
-	{name: "flows that no table has room for are counted as lost", suite: inProbe, test: "TestLoss_FlowTableFull"},
-	{name: "events that no ring has room for are counted as lost", suite: inProbe, test: "TestLoss_RingFull"},
+	{name: "flows are counted as lost if their table is full", suite: inProbe, test: "TestLoss_FlowTableFull"},
+	{name: "events are counted as lost if the ring buffer is full", suite: inProbe, test: "TestLoss_RingFull"},
 
 	{name: "DNS answers over UDP", suite: inProbe, test: "TestDNS_AnswersDelivered"},
 	{name: "DNS answers over TCP", suite: inProbe, test: "TestDNS_AnswersDelivered"},
-	{name: "names behind one address are told apart", suite: inProbe, test: "TestNames_OneAddressTwoQuestions"},
-	{name: "names asked for at once are all candidates", suite: inProbe,
+	{name: "DNS names with the same address are distinguished", suite: inProbe, test: "TestNames_OneAddressTwoQuestions"},
+	{name: "DNS names that are looked up at the same time are all candidates", suite: inProbe,
 		test: "TestNames_SimultaneousQuestionsAreCandidates"},
 
-	{name: "TLS server names, where DNS gave none", suite: inProbe, test: "TestServerNames_FirstPayload"},
-	{name: "HTTP Host headers, where DNS gave none", suite: inProbe, test: "TestServerNames_FirstPayload"},
-	{name: "names asked for at once are told apart by what clients call the server", suite: inProbe,
-		test: "TestCandidates_ServerNamesDisambiguate"},
-	{name: "server names behind one address are told apart", suite: inProbe, test: "TestServerNames_RepeatsFold"},
-	{name: "server names that no table has room for are counted as lost", suite: inProbe,
+	{name: "TLS server names, if DNS returned no name", suite: inProbe, test: "TestServerNames_FirstPayload"},
+	{name: "HTTP Host headers, if DNS returned no name", suite: inProbe, test: "TestServerNames_FirstPayload"},
+	{name: "DNS names that are looked up at the same time are distinguished by TLS server name or HTTP Host",
+		suite: inProbe, test: "TestCandidates_ServerNamesDisambiguate"},
+	{name: "server names with the same address are distinguished", suite: inProbe, test: "TestServerNames_RepeatsFold"},
+	{name: "server names are counted as lost if their table is full", suite: inProbe,
 		test: "TestLoss_ServerNameTableFull"},
-	{name: "parallel tests are told apart, goroutine by goroutine", suite: inProbe,
+	{name: "parallel tests are distinguished by goroutine", suite: inProbe,
 		test: "TestAttribution_ParallelGoroutines"},
-	{name: "child processes belong to the parallel test that started them", suite: inProbe,
+	{name: "child processes are attributed to the parallel test that started them", suite: inProbe,
 		test: "TestAttribution_ChildProcesses"},
-	{name: "the line of Go that opened a flow", suite: inProbe, test: "TestStacks_FromSystemCallOutward"},
+	{name: "the Go source line that opened a flow", suite: inProbe, test: "TestStacks_FromSystemCallOutward"},
 
-	{name: "child processes are in scope from birth", suite: inProbe, test: "TestScope_ChildProcess"},
+	{name: "child processes are in scope from their start", suite: inProbe, test: "TestScope_ChildProcess"},
 	{name: "nested cgroups are in scope", suite: inProbe, test: "TestScope_NestedCgroup"},
 	{name: "descendants that have left the test's cgroup are in scope", suite: inProbe,
 		test: "TestDescendants_InScopeInAnyCgroup"},
 	{name: "other cgroups are out of scope", suite: inProbe, test: "TestScope_OtherCgroup"},
-	{name: "containers: cgroups born during the recording, with their names", suite: inProbe,
+	{name: "containers: cgroups created during the recording, with their names", suite: inProbe,
 		test: "TestNewCgroups_ShortLived"},
 	{name: "containers: other cgroups from before the recording are out of scope", suite: inProbe,
 		test: "TestNewCgroups_EarlierOneOutOfScope"},
-	{name: "containers: cgroups that belong to nobody are silenced", suite: inProbe,
+	{name: "containers: unrelated cgroups are ignored", suite: inProbe,
 		test: "TestNewCgroups_IgnoredOneIsSilent"},
-	{name: "containers: an address that is used again is told apart", suite: inProbe,
+	{name: "containers: flows to a reused address are reported again", suite: inProbe,
 		test: "TestNewCgroups_MakeKnownFlowsNew"},
 	{name: "containers: processes that have left their cgroup are in scope", suite: inProbe,
 		test: "TestPIDNamespace_ContainerLeavesItsCgroup"},
-	{name: "containers: cgroups that no table has room for are counted as lost", suite: inProbe,
+	{name: "containers: cgroups are counted as lost if their table is full", suite: inProbe,
 		test: "TestLoss_CgroupTableFull"},
-	{name: "own cgroup, entered and left", suite: inCgroup, test: "TestLeaf_EnterAndLeave"},
+	{name: "the test's own cgroup, entered and left", suite: inCgroup, test: "TestLeaf_EnterAndLeave"},
 	{name: "cgroups of killed runs are removed", suite: inCgroup, test: "TestNewLeaf_RemovesStaleLeaf"},
 
-	{name: "the executable's name, where the task is", suite: inProbe, test: "TestExecutables_ProcessHasExited"},
-	{name: "each program that opens a flow, also one that is known", suite: inProbe,
+	{name: "the executable's name, after the process has exited", suite: inProbe,
+		test: "TestExecutables_ProcessHasExited"},
+	{name: "each executable that opens a flow, also a known flow", suite: inProbe,
 		test: "TestExecutables_EachInitiatorReported"},
-	{name: "the executable's name from /proc, to fall back to", suite: inEndpoint, test: "TestReadProcess_Executable"},
-	{name: "binds are told, with who bound", suite: inProbe, test: "TestBinds_Reported"},
-	{name: "sockets from before the recording", suite: inProbe, test: "TestSockets_EarlierOnesTracked"},
+	{name: "the executable's name from /proc, as a fallback", suite: inEndpoint, test: "TestReadProcess_Executable"},
+	{name: "binds are reported with their process", suite: inProbe, test: "TestBinds_Reported"},
+	{name: "sockets opened before the recording", suite: inProbe, test: "TestSockets_EarlierOnesTracked"},
 	{name: "listening processes", suite: inEndpoint, test: "TestListeners_SameAsKernel"},
 	{name: "listening processes in another network namespace", suite: inEndpoint, test: "TestListeners_OtherNamespace"},
 
-	{name: "Record with a golden: record, pass, red, accept", suite: inRecorded,
-		test: "TestGoldenIsRecordedPassesGoesRedAndIsAccepted"},
+	{name: "Record with a golden file: record, pass, fail, accept", suite: inRecorded,
+		test: "TestGolden_RecordCompareAccept"},
 
 	{name: "ways out: TCP", suite: inEscapes, test: "TestWaysOut"},
 	{name: "way out: MPTCP", suite: inEscapes, test: "TestWaysOut", rules: []rule{
@@ -139,25 +140,29 @@ var capabilities = []capability{
 		{since: "7.1", state: guest.Refused, text: none},
 	}},
 	{name: "ways out: io_uring", suite: inEscapes, test: "TestWaysOut"},
-	{name: "ways out: Sockets from before", suite: inEscapes, test: "TestWaysOut"},
+	{name: "ways out: Earlier sockets", suite: inEscapes, test: "TestWaysOut"},
 	{name: "ways out: Answers", suite: inEscapes, test: "TestWaysOut"},
-	{name: "ways out: Sockets of others", suite: inEscapes, test: "TestWaysOut"},
+	{name: "ways out: Sockets of other processes", suite: inEscapes, test: "TestWaysOut"},
 	{name: "ways out: Processes", suite: inEscapes, test: "TestWaysOut"},
 	{name: "ways out: Network namespaces", suite: inEscapes, test: "TestWaysOut"},
-	{name: "way out: network namespace of one's own (unshare)", suite: inEscapes, test: "TestWaysOut",
+	{name: "way out: new network namespace (unshare)", suite: inEscapes, test: "TestWaysOut",
 		rules: refusedEverywhere(none)},
-	{name: "way out: network namespace of another's (setns)", suite: inEscapes, test: "TestWaysOut",
+	{name: "way out: network namespace of another process (setns)", suite: inEscapes, test: "TestWaysOut",
 		rules: refusedEverywhere(none)},
-	{name: "ways out: Past sockets of IP", suite: inEscapes, test: "TestWaysOut"},
+	{name: "ways out: Outside IP sockets", suite: inEscapes, test: "TestWaysOut"},
 	{name: "way out: vsock", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
 	{name: "way out: TUN device", suite: inEscapes, test: "TestWaysOut", rules: refusedEverywhere(none)},
 
-	{name: "the smallest set of capabilities", suite: inSpoilt, test: "TestSmallestSetOfCapabilities", rules: []rule{
-		{until: "5.11", state: guest.Reported, text: "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_RESOURCE"},
-		{state: guest.Reported, text: "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON"},
-	}},
-	{name: "recording without BTF", suite: inSpoilt, test: "TestEnvironments", rules: fallsBack(unnamed)},
-	{name: "recording with lockdown=integrity", suite: inSpoilt, test: "TestWithoutReturn"},
-	{name: "recording with lockdown=confidentiality", suite: inSpoilt, test: "TestWithoutReturn",
+	{
+		name:  "the smallest set of Linux capabilities",
+		suite: inEnvironments, test: "TestCapabilities_SmallestSet",
+		rules: []rule{
+			{until: "5.11", state: guest.Reported, text: "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_RESOURCE"},
+			{state: guest.Reported, text: "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON"},
+		},
+	},
+	{name: "recording without BTF", suite: inEnvironments, test: "TestEnvironments", rules: fallsBack(unnamed)},
+	{name: "recording with lockdown=integrity", suite: inEnvironments, test: "TestEnvironments_UntilReboot"},
+	{name: "recording with lockdown=confidentiality", suite: inEnvironments, test: "TestEnvironments_UntilReboot",
 		rules: fallsBack(unnamed)},
 }

@@ -48,13 +48,13 @@ func ParseChecksums(text []byte) (Checksums, error) {
 		}
 		sum, k := fields[0], Kernel{Package: fields[1], Version: fields[2]}
 		if b, err := hex.DecodeString(sum); err != nil || len(b) != sha256.Size || sum != strings.ToLower(sum) {
-			return nil, fmt.Errorf("read checksums: line %d: %q is no sha256", number, sum)
+			return nil, fmt.Errorf("read checksums: line %d: %q is not a sha256", number, sum)
 		}
 		if _, _, _, ok := splitName(k.Package); !ok {
-			return nil, fmt.Errorf("read checksums: line %d: %q is no package of a kernel", number, k.Package)
+			return nil, fmt.Errorf("read checksums: line %d: %q is not a kernel package", number, k.Package)
 		}
 		if _, ok := sums[k]; ok {
-			return nil, fmt.Errorf("read checksums: line %d: %v is there twice", number, k)
+			return nil, fmt.Errorf("read checksums: line %d: %v is listed twice", number, k)
 		}
 		sums[k] = sum
 	}
@@ -103,7 +103,7 @@ func (c Checksums) Set(k Kernel, arch Arch, sum string) {
 // check compares a package's sha256 with the list, if it contains the package. Errors: [ErrChecksum].
 func (c Checksums) check(k Kernel, sum string) error {
 	if want, ok := c[k]; ok && want != sum {
-		return fmt.Errorf("check %v: %w: its sha256 is %s, %s says %s; somebody changed the package or the list",
+		return fmt.Errorf("check %v: %w: its sha256 is %s, %s says %s; the package or the list was changed",
 			k, ErrChecksum, sum, ChecksumFile, want)
 	}
 	return nil

@@ -45,11 +45,11 @@ func TestChecksums_InvalidFile(t *testing.T) {
 	for _, c := range []struct{ reason, text, want string }{
 		{"a field is missing", sumA + " linux-image-5.10.0-46-cloud-amd64\n", "line 1: want 3 fields"},
 		{"a field too many", sumA + " linux-image-x 1 2\n", "line 1: want 3 fields"},
-		{"short", "# head\nabcd" + kernel, "line 2: \"abcd\" is no sha256"},
-		{"not hex", strings.Repeat("x", 64) + kernel, "is no sha256"},
-		{"upper case, which would never match", strings.ToUpper(sumA) + kernel, "is no sha256"},
-		{"another package", sumA + " bash 5.2\n", "\"bash\" is no package of a kernel"},
-		{"twice", sumA + kernel + sumB + kernel, "line 2: linux-image-5.10.0-46-cloud-amd64=5.10.262-1 is there twice"},
+		{"short", "# head\nabcd" + kernel, "line 2: \"abcd\" is not a sha256"},
+		{"not hex", strings.Repeat("x", 64) + kernel, "is not a sha256"},
+		{"upper case, which would never match", strings.ToUpper(sumA) + kernel, "is not a sha256"},
+		{"another package", sumA + " bash 5.2\n", "\"bash\" is not a kernel package"},
+		{"twice", sumA + kernel + sumB + kernel, "line 2: linux-image-5.10.0-46-cloud-amd64=5.10.262-1 is listed twice"},
 	} {
 		if _, err := ParseChecksums([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", c.reason, err, c.want)

@@ -56,7 +56,7 @@ func (r *Result) compare(expected []capability, partial bool) (faults []string) 
 		for _, c := range all {
 			said[c.Name] = append(said[c.Name], c)
 			if !slices.ContainsFunc(expected, func(e capability) bool { return e.name == c.Name }) {
-				faults = append(faults, fmt.Sprintf("on %s, %s: got %s, and %s has no such row: %s of %s said it",
+				faults = append(faults, fmt.Sprintf("on %s, %s: got %s, and %s has no such row: reported by %s of %s",
 					r.Name(), c.Name, c.Capability, CapabilityFile, c.test, c.suite))
 			}
 		}
@@ -87,9 +87,9 @@ func (r *Result) compare(expected []capability, partial bool) (faults []string) 
 		case len(got) > 1:
 			var who []string
 			for _, c := range got {
-				who = append(who, fmt.Sprintf("%s of %s says %s", c.test, c.suite, c.Capability))
+				who = append(who, fmt.Sprintf("%s of %s reports %s", c.test, c.suite, c.Capability))
 			}
-			fault(fmt.Sprintf("%d answers: %s", len(got), strings.Join(who, "; ")))
+			fault(fmt.Sprintf("%d reports: %s", len(got), strings.Join(who, "; ")))
 		case got[0].Capability != want:
 			fault(fmt.Sprintf("%s: look at %s of %s, or at %s", got[0].Capability, got[0].test, got[0].suite,
 				CapabilityFile))
@@ -102,7 +102,7 @@ func (r *Result) compare(expected []capability, partial bool) (faults []string) 
 	}
 	if len(failed) > 0 {
 		faults = append(faults, fmt.Sprintf(
-			"on %s, %d of %d capabilities are not shown, since their tests failed:\n    %s",
+			"on %s, %d of %d capabilities are unknown, because their tests failed:\n    %s",
 			r.Name(), len(failed), len(expected), strings.Join(failed, "\n    ")))
 	}
 	return faults
@@ -115,5 +115,5 @@ func within(test, of string) bool { return test == of || strings.HasPrefix(test,
 var silence = map[string]string{
 	"":     "did not run",
 	"SKIP": "skipped itself",
-	"PASS": "passed and said nothing",
+	"PASS": "passed and reported nothing",
 }

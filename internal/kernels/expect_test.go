@@ -73,26 +73,26 @@ func TestExpect_Mismatch(t *testing.T) {
 		{"the same in a partial run", true, "\x16PASS\n", test("TestB", refused),
 			"on 6.12.117, MPTCP: want recorded, got refused: none"},
 		{"nothing said", false, test("TestA", tcp), test("TestB", mptcp),
-			"on 6.12.117, UDP: want recorded, got nothing: TestA of ./p passed and said nothing"},
+			"on 6.12.117, UDP: want recorded, got nothing: TestA of ./p passed and reported nothing"},
 		{"nothing said in a partial run", true, test("TestA", tcp), "\x16PASS\n",
-			"got nothing: TestA of ./p passed and said nothing"},
+			"got nothing: TestA of ./p passed and reported nothing"},
 		{"its test failed", false, "\x16=== RUN   TestA\n\x16--- FAIL: TestA (0.01s)\n", test("TestB", mptcp),
-			"2 of 3 capabilities are not shown, since their tests failed:\n" +
+			"2 of 3 capabilities are unknown, because their tests failed:\n" +
 				"        TCP (want recorded): TestA of ./p\n"},
 		{"its test was skipped", false, test("TestC") + "\x16--- SKIP: TestA (0.01s)\n", test("TestB", mptcp),
 			"TCP: want recorded, got nothing: TestA of ./p skipped itself"},
 		{"its test is gone", false, test("TestC"), test("TestB", mptcp),
 			"TCP: want recorded, got nothing: TestA of ./p did not run"},
 		{"said twice", false, test("TestA", tcp, udp, tcp), test("TestB", mptcp),
-			"TCP: want recorded, got 2 answers: TestA of ./p says recorded; TestA of ./p says recorded"},
+			"TCP: want recorded, got 2 reports: TestA of ./p reports recorded; TestA of ./p reports recorded"},
 		{"said by two tests", false, test("TestA", tcp, udp), test("TestB", mptcp, tcp),
-			"TCP: want recorded, got 2 answers: TestA of ./p says recorded; TestB of ./q"},
+			"TCP: want recorded, got 2 reports: TestA of ./p reports recorded; TestB of ./q"},
 		{"said by another test", false, test("TestA", tcp) + test("TestAB", udp), test("TestB", mptcp),
 			"UDP: want recorded, got it from TestAB of ./p, not from TestA"},
 		{"of no row", false, test("TestA", tcp, udp, guest.Capability{Name: "DCCP", State: guest.Recorded}),
 			test("TestB", mptcp),
-			"on 6.12.117, DCCP: got recorded, and internal/kernels/capabilities.go has no such row: TestA of ./p " +
-				"said it"},
+			"on 6.12.117, DCCP: got recorded, and internal/kernels/capabilities.go has no such row: " +
+				"reported by TestA of ./p"},
 		{"spoilt", false, test("TestA", tcp, udp) + "kernel capability: {\n", test("TestB", mptcp), "read capability"},
 	} {
 		r := evaluated(t, c.partial, c.p, c.q)

@@ -70,11 +70,11 @@ func (s *Store) Get(ctx context.Context, requested string) (Image, error) {
 	case isListed && slices.Contains(s.archive.kernels, listed):
 		k = listed
 	case isListed:
-		s.Notice(fmt.Sprintf("%s: Debian no longer has %v of %s; taking %v, for which only apt's signature check "+
-			"vouches",
+		s.Notice(fmt.Sprintf("%s: Debian no longer has %v of %s; taking %v, which only apt's signature check "+
+			"verifies",
 			requested, listed, ChecksumFile, k))
 	default:
-		s.Notice(fmt.Sprintf("%s: %v is not in %s; only apt's signature check vouches for it", requested, k,
+		s.Notice(fmt.Sprintf("%s: %v is not in %s; only apt's signature check verifies it", requested, k,
 			ChecksumFile))
 	}
 	image, err := s.cached(k)
@@ -174,10 +174,10 @@ func (s *Store) fetch(ctx context.Context, k Kernel) (_ Image, sum string, err e
 		return Image{}, "", fmt.Errorf("unpack %v: %w", k, err)
 	}
 	if err := os.RemoveAll(s.dirOf(k)); err != nil {
-		return Image{}, "", fmt.Errorf("keep kernel: %w", err)
+		return Image{}, "", fmt.Errorf("store kernel: %w", err)
 	}
 	if err := os.Rename(made, s.dirOf(k)); err != nil {
-		return Image{}, "", fmt.Errorf("keep kernel: %w", err)
+		return Image{}, "", fmt.Errorf("store kernel: %w", err)
 	}
 	return Image{Kernel: k, Path: filepath.Join(s.dirOf(k), "vmlinuz")}, sum, nil
 }

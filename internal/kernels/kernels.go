@@ -9,8 +9,8 @@
 //
 // A run passes only if everything was seen to pass: a guest that dies, a missing record, a package without a run test,
 // another kernel than the requested one, an unavailable kernel, an unexpected or undeclared capability and a warning of
-// the kernel all fail it. Limits: a guest has one CPU without hardware support, so timings in it mean nothing, and has
-// no network but loopback, no kernel modules, no Docker, no shell, and no go command.
+// the kernel all fail it. Limits: a guest has one CPU, by default without hardware support, so timings in it mean
+// nothing, and has no network but loopback, no kernel modules, no Docker, no shell, and no go command.
 package kernels
 
 import (

@@ -2,11 +2,13 @@ package kernels
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"github.com/netzero-dev/netzero/internal/kernels/guest"
@@ -16,9 +18,16 @@ import (
 type machine struct {
 	program, debian string // QEMU, and its package in Debian
 	console         string
-	append          string // to the kernel's command line
-	args            []string
-	debugPort       bool // the guest reports its exit status through it
+	append          string   // to the kernel's command line
+	devices         []string // QEMU's arguments, the same with each accelerator
+	debugPort       bool     // the guest reports its exit status through it
+	tcg, kvm        guestCPU
+}
+
+// guestCPU is the part of the configuration that depends on the accelerator.
+type guestCPU struct {
+	args   []string
+	append string
 }
 
 // CPU features without which the kernel runs code that is faster under emulation:
@@ -36,12 +45,15 @@ var machines = map[Arch]machine{
 	AMD64: {
 		program: "qemu-system-x86_64", debian: "qemu-system-x86", console: "ttyS0", debugPort: true,
 		// On a busy machine the kernel's check of the timer fails, and it panics.
-		append: " no_timer_check clearcpuid=" + repGood,
-		args:   []string{"-cpu", cpu, "-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", guest.DebugPort)},
+		append:  " no_timer_check",
+		devices: []string{"-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", guest.DebugPort)},
+		tcg:     guestCPU{args: []string{"-cpu", cpu}, append: " clearcpuid=" + repGood},
+		kvm:     guestCPU{args: []string{"-cpu", "host"}},
 	},
 	ARM64: {
 		program: "qemu-system-aarch64", debian: "qemu-system-arm", console: "ttyAMA0",
-		args: []string{"-machine", "virt", "-cpu", "cortex-a76"},
+		tcg: guestCPU{args: []string{"-machine", "virt", "-cpu", "cortex-a76"}},
+		kvm: guestCPU{args: []string{"-machine", "virt,gic-version=host", "-cpu", "host"}},
 	},
 }
 
@@ -63,19 +75,36 @@ type outcome struct {
 	cpu      time.Duration
 }
 
+// arguments returns QEMU's arguments for a machine with this accelerator, without its memory and what it runs.
+func (m machine) arguments(accel Accel) []string {
+	// One CPU in one thread: with more, guests panic at random under emulation.
+	name, cpu := "tcg,thread=single", m.tcg
+	if accel == KVM {
+		name, cpu = "kvm", m.kvm
+	}
+	args := []string{"-accel", name, "-smp", "1", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"}
+	return slices.Concat(args, cpu.args, m.devices)
+}
+
+// commandLine returns the kernel's command line.
+func (m machine) commandLine(accel Accel) string {
+	cpu := m.tcg
+	if accel == KVM {
+		cpu = m.kvm
+	}
+	// The kernel's log stays in its buffer, except for its last messages when it dies; a panic ends QEMU at once.
+	return "console=" + m.console + " panic=-1 quiet loglevel=1 random.trust_cpu=on" + m.append + cpu.append
+}
+
 // boot runs a kernel until the guest ends, with a time limit.
-func boot(ctx context.Context, arch Arch, kernel string, initramfs *os.File, limit time.Duration) outcome {
+func boot(ctx context.Context, arch Arch, accel Accel, kernel string, initramfs *os.File,
+	limit time.Duration) outcome {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	m := machines[arch]
-	cmd := exec.CommandContext(ctx, m.program, append([]string{
-		// One CPU in one thread: with more, guests panic at random under emulation.
-		"-accel", "tcg,thread=single", "-smp", "1", "-m", "1024",
-		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
-		"-kernel", kernel, "-initrd", "/dev/fd/3",
-		// The kernel's log stays in its buffer, except for its last messages when it dies; a panic ends QEMU at once.
-		"-append", "console=" + m.console + " panic=-1 quiet loglevel=1 random.trust_cpu=on" + m.append,
-	}, m.args...)...)
+	cmd := exec.CommandContext(ctx, m.program, append(m.arguments(accel),
+		"-m", "1024", "-serial", "stdio", "-kernel", kernel, "-initrd", "/dev/fd/3",
+		"-append", m.commandLine(accel))...)
 	cmd.ExtraFiles = []*os.File{initramfs} // its descriptor 3
 	var line, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &line, &complaint
@@ -88,7 +117,7 @@ func boot(ctx context.Context, arch Arch, kernel string, initramfs *os.File, lim
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		o.err = fmt.Errorf("the guest did not end within %v", limit)
+		o.err = fmt.Errorf("the guest did not end within %v, with %s", limit, cmp.Or(accel, TCG))
 	case ctx.Err() != nil:
 		o.err = ctx.Err()
 	case err == nil:

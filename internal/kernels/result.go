@@ -102,7 +102,7 @@ func evaluate(k Kernel, suites []Suite, expected []capability, partial bool, o o
 		r.Log = append(r.Log, strings.Split(strings.TrimSpace(kernelLog), "\n")...)
 	}
 	if want := k.Release(); release != want {
-		fault("the guest says that it runs %s, want %s", release, want)
+		fault("the guest runs %s, want %s", release, want)
 	}
 	for i := range r.Suites {
 		s := &r.Suites[i]

@@ -33,7 +33,9 @@ type Options struct {
 	Run     string   // only tests that match, as -test.run; empty: all
 	Kernels []Wanted // in the order of the report
 	Timeout time.Duration
-	Guests  int // at the same time; 0: one
+	Guests  int          // at the same time; 0: one
+	Accel   Accel        // empty: TCG
+	Notice  func(string) // called with the choice of Auto; nil: none
 }
 
 // spare is a guest's additional time to boot and to report.
@@ -60,6 +62,20 @@ func Run(ctx context.Context, stores map[Arch]*Store, opts Options, report func(
 	if opts.Suites == nil {
 		opts.Suites = Suites
 	}
+	accels := make(map[Arch]Accel)
+	for _, w := range opts.Kernels {
+		if accels[w.Arch] != "" {
+			continue
+		}
+		accel, err := opts.Accel.choose(w.Arch, hostArch(), func() error { return try(ctx, w.Arch, KVM) })
+		if err != nil {
+			return false, fmt.Errorf("run kernel tests: %w", err)
+		}
+		accels[w.Arch] = accel
+		if opts.Accel == Auto && opts.Notice != nil {
+			opts.Notice(fmt.Sprintf("%s guests run with %s", w.Arch, accel))
+		}
+	}
 	made := make(map[Arch]func() (*os.File, error))
 	for arch := range stores {
 		made[arch] = sync.OnceValues(func() (*os.File, error) {
@@ -75,7 +91,9 @@ func Run(ctx context.Context, stores map[Arch]*Store, opts Options, report func(
 		expected:  capabilities,
 		initramfs: func(arch Arch) (*os.File, error) { return made[arch]() },
 		get:       func(ctx context.Context, w Wanted) (Image, error) { return stores[w.Arch].Get(ctx, w.Kernel) },
-		boot:      boot,
+		boot: func(ctx context.Context, arch Arch, kernel string, initramfs *os.File, limit time.Duration) outcome {
+			return boot(ctx, arch, accels[arch], kernel, initramfs, limit)
+		},
 	}
 	return r.run(ctx, report)
 }
@@ -150,7 +168,7 @@ func (r *runner) one(ctx context.Context, w Wanted) Result {
 	}
 	image, err := r.get(ctx, w)
 	if err != nil {
-		return Result{Wanted: w, Faults: []string{fmt.Sprintf("cannot be had: %v", err)}}
+		return Result{Wanted: w, Faults: []string{fmt.Sprintf("not available: %v", err)}}
 	}
 	o := r.boot(ctx, w.Arch, image.Path, initramfs, r.opts.Timeout)
 	result := evaluate(image.Kernel, r.opts.Suites, r.expected, r.opts.Run != "", o, machines[w.Arch])
@@ -162,11 +180,11 @@ func (r *runner) one(ctx context.Context, w Wanted) Result {
 func nameless(content []byte) (*os.File, error) {
 	f, err := os.CreateTemp("", "netzero-kernels-")
 	if err != nil {
-		return nil, fmt.Errorf("keep initramfs: %w", err)
+		return nil, fmt.Errorf("store initramfs: %w", err)
 	}
 	_, err = f.Write(content)
 	if err := errors.Join(err, os.Remove(f.Name())); err != nil {
-		return nil, fmt.Errorf("keep initramfs: %w", errors.Join(err, f.Close()))
+		return nil, fmt.Errorf("store initramfs: %w", errors.Join(err, f.Close()))
 	}
 	return f, nil
 }

@@ -64,7 +64,7 @@ func TestRun_UnavailableKernel(t *testing.T) {
 	if passed || err != nil || ran != 2 {
 		t.Errorf("passed %v with %d kernels, %v; want a failure after 2", passed, ran, err)
 	}
-	if want := "FAIL 6.12 (0 tests, 0.0s, 0.0s of CPU)\n    cannot be had: download linux-image=6.12.117-1: 404  " +
+	if want := "FAIL 6.12 (0 tests, 0.0s, 0.0s of CPU)\n    not available: download linux-image=6.12.117-1: 404  " +
 		"Not Found\n"; !strings.Contains(text.String(), want) {
 		t.Errorf("the text does not say %q:\n%s", want, &text)
 	}

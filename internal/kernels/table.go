@@ -17,11 +17,13 @@ import (
 const TableFile = "docs/kernels.md"
 
 const tableHead = "# What each kernel records\n" + `
-Written by ` + "`make test-kernels`" + `, which boots these Debian kernels under QEMU and runs the tests in each. A test reports
+Written by ` + "`make test-kernels`" +
+	`, which boots these Debian kernels under QEMU and runs the tests in each. A test reports
 what the kernel did after it has passed; nothing is inferred from a version. A column is a series of patch releases; the
 newest may still be a release candidate. Kernels before 5.10 are refused, with an error that says so.
 
-[capabilities.go](../` + CapabilityFile + `) has what every kernel from 5.10 on is expected to do, with a column or without.
+[capabilities.go](../` + CapabilityFile +
+	`) has what every kernel from 5.10 on is expected to do, with a column or without.
 A kernel that does something else, or reports nothing, fails ` + "`make test-kernels`" + `.
 `
 
@@ -42,19 +44,6 @@ func Table(results []Result) []byte {
 		columns = append(columns, column{r.Kernel, cells})
 	}
 	return writeTable(columns, capabilities)
-}
-
-// expectedTable returns the expected capabilities of kernels.
-func expectedTable(kernels []Kernel, expected []capability) []byte {
-	var columns []column
-	for _, k := range kernels {
-		cells := make(map[string]guest.Capability)
-		for _, e := range expected {
-			cells[e.name] = e.expected(k)
-		}
-		columns = append(columns, column{k, cells})
-	}
-	return writeTable(columns, expected)
 }
 
 func writeTable(columns []column, rows []capability) []byte {
@@ -105,8 +94,8 @@ func inCell(text string) string {
 }
 
 // ErrStale is returned if the committed table differs from the kernels' results.
-var ErrStale = errors.New(TableFile + " is not what these kernels have shown (-committed +shown): run make " +
-	"test-kernels, and commit it")
+var ErrStale = errors.New(TableFile + " differs from these results (-committed +measured): run make " +
+	"test-kernels, and commit the file")
 
 // KeepTable writes the kernels' results if the file differs, and returns the changes. With check set it writes nothing.
 // Errors: [ErrStale], with the changes.

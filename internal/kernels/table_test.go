@@ -102,3 +102,16 @@ func TestKeepTable_Stale(t *testing.T) {
 		t.Error("a check has written")
 	}
 }
+
+// expectedTable returns the expected capabilities of kernels.
+func expectedTable(kernels []Kernel, expected []capability) []byte {
+	var columns []column
+	for _, k := range kernels {
+		cells := make(map[string]guest.Capability)
+		for _, e := range expected {
+			cells[e.name] = e.expected(k)
+		}
+		columns = append(columns, column{k, cells})
+	}
+	return writeTable(columns, expected)
+}

@@ -24,15 +24,20 @@ var Suites = []Suite{
 		"TestTranslation_OvertakenThread":          "needs iptables and the kernel's modules for it",
 		"TestSYN_RetransmissionIsOneFlow":          "needs iptables and the kernel's modules for it",
 		"TestMPTCP_AdditionalAddresses":            "needs iproute2",
+		"TestEachSocket_RootWithoutPtrace":         "needs cat",
 		"TestConnections_RetransmissionIsNoFlow":   "needs iptables and the kernel's modules for it",
 		"TestTranslation_FailedCalls":              "needs iptables and the kernel's modules for it",
 	}},
 	{Package: "./internal/endpoint", Skip: map[string]string{
 		"TestCommandLine_ShellRoundTrip":    "needs bash, and nothing of the kernel's",
 		"TestReadProcess_ThreadName":        "needs /bin/true",
-		"TestParentsInside_FirstProcess":    "needs a shell",
+		"TestInside_FirstProcess":           "needs a shell",
+		"TestInside_OtherUser":              "needs a shell and nsenter",
+		"TestListeners_OtherUser":           "needs the kernel's module tcp_diag",
 		"TestIdentify_OtherNamespace":       "needs iproute2",
 		"TestClients_UnixSocket":            "needs the kernel's module unix_diag",
+		"TestClients_EndsDuringSearch":      "needs the kernel's module unix_diag",
+		"TestClients_WithoutProcess":        "needs the kernel's module unix_diag",
 		"TestDescendants_UnreadableIsError": "needs /bin/sleep",
 	}},
 	{Package: "./internal/session", Skip: map[string]string{
@@ -40,25 +45,26 @@ var Suites = []Suite{
 		"TestOpen_SurvivorsOfEarlierSession": "needs bash",
 		"TestOpen_OlderOrphans":              "needs bash",
 		"TestOpen_ForkingSibling":            "needs bash",
+		"TestDescribe_EndsDuringRead":        "needs nsenter and a shell",
 	}},
 	{Package: "./netzerotest", Skip: map[string]string{
-		"TestUpdate_FlagOfRealTests":    "needs the go command and the package's source",
-		"TestUpdate_NotCached":          "needs the go command and the package's source",
-		"TestIdentityRowsAreWhole":      "needs the repository",
-		"TestIdentityDocumentIsCurrent": "needs the repository",
+		"TestUpdate_FlagOfRealTests":   "needs the go command and the package's source",
+		"TestUpdate_NotCached":         "needs the go command and the package's source",
+		"TestIdentityRows_Complete":    "needs the repository",
+		"TestIdentityDocument_Current": "needs the repository",
 	}},
 	{Package: "./internal/recorder", Skip: map[string]string{
 		"TestOlderContainers_MayStartContainers": "needs /bin/true and /bin/sleep",
 	}},
 	{Package: "./internal/e2e/recorded"},
 	{Package: "./internal/escapes", Skip: map[string]string{
-		"TestTools":             "needs strace, tcpdump and bpftrace",
-		"TestContainers":        "needs Docker",
-		"TestDocumentIsCurrent": "needs the repository",
+		"TestWaysOut_Tools":      "needs strace, tcpdump and bpftrace",
+		"TestWaysOut_Containers": "needs Docker",
+		"TestDocument_Current":   "needs the repository",
 	}},
 	// The last one: it locks the kernel down.
 	{Package: "./internal/environments", Skip: map[string]string{
-		"TestContainers": "needs Docker",
+		"TestEnvironments_Docker": "needs Docker",
 	}},
 }
 

@@ -62,7 +62,7 @@ func yamlFault(err error, firstLine int) *Fault {
 		fault.Line = firstLine + n - 1
 	}
 	if strings.HasPrefix(text, "invalid map key") || strings.HasPrefix(text, "unsupported map key") {
-		text = "a key that is no text" // the parser's text shows Go types
+		text = "a key that is not a string" // the parser's text shows Go types
 	}
 	fault.Problem = "not YAML: " + text
 	if m := duplicateKey.FindStringSubmatch(text); m != nil {
@@ -88,7 +88,7 @@ func Decode(object, into any) (unknown []string, fault *Fault) {
 	case errors.As(err, &wrongType):
 		field := embedded.ReplaceAllString(wrongType.Field, "$1")
 		return nil, &Fault{Field: field, Advice: "correct it", value: wrongType.Value,
-			Problem: fmt.Sprintf("holds %s where %s belongs", jsonWord(wrongType.Value), typeWord(wrongType.Type))}
+			Problem: fmt.Sprintf("is %s, want %s", jsonWord(wrongType.Value), typeWord(wrongType.Type))}
 	case err != nil:
 		return nil, &Fault{Problem: err.Error()}
 	}

@@ -50,12 +50,12 @@ func Split(text string) []Document {
 func checkSeparators(documents []Document) *Fault {
 	for i, d := range documents {
 		if d.Separator != "" && isContent(strings.TrimSpace(d.Separator[3:])) {
-			return &Fault{Line: d.Line - 1, Problem: fmt.Sprintf("text behind %q", d.Separator[:3]),
-				Advice: "put it on the next line: kubectl would drop it"}
+			return &Fault{Line: d.Line - 1, Problem: fmt.Sprintf("text after %q", d.Separator[:3]),
+				Advice: "put it on the next line: kubectl ignores it here"}
 		}
 		if i > 0 && !d.IsEmpty() && strings.HasPrefix(d.Separator, "...") {
 			return &Fault{Line: d.Line - 1, Problem: `"..." before another document`,
-				Advice: `separate documents with a line "---": kubectl knows no other`}
+				Advice: `separate documents with a line "---": kubectl accepts no other separator`}
 		}
 	}
 	return nil

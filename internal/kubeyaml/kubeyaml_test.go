@@ -112,24 +112,24 @@ func TestFault_Lines(t *testing.T) {
 		want         Fault
 	}{
 		{"a number in the second of two lists", head + "      value: 1\n",
-			Fault{8, "spec.containers.env.value", "holds a number where a string (write it in quotes) belongs",
+			Fault{8, "spec.containers.env.value", "is a number, want a string (write it in quotes)",
 				"correct it", ""}},
 		{"a boolean that YAML 1.2 takes for a string", head + "      value: yes\n",
-			Fault{8, "spec.containers.env.value", "holds true or false where a string (write it in quotes) belongs",
+			Fault{8, "spec.containers.env.value", "is true or false, want a string (write it in quotes)",
 				"correct it", ""}},
 		{"a list for a string", head + "      value: [x]\n",
-			Fault{8, "spec.containers.env.value", "holds a list where a string (write it in quotes) belongs",
+			Fault{8, "spec.containers.env.value", "is a list, want a string (write it in quotes)",
 				"correct it", ""}},
 		{"a mapping for a list", "spec:\n  containers: {a: 1}\n",
-			Fault{2, "spec.containers", "holds a mapping where a list belongs", "correct it", ""}},
+			Fault{2, "spec.containers", "is a mapping, want a list", "correct it", ""}},
 		{"a string for a number, in a JSON object", `{"spec": {"terminationGracePeriodSeconds": "x"}}`,
-			Fault{1, "spec.terminationGracePeriodSeconds", "holds a string where an integer belongs", "correct it",
+			Fault{1, "spec.terminationGracePeriodSeconds", "is a string, want an integer", "correct it",
 				""}},
 		{"a label's number, whose key nobody names", "metadata:\n  labels:\n    a: b\n    c: 1\n",
-			Fault{4, "metadata.labels", "holds a number where a string (write it in quotes) belongs", "correct it",
+			Fault{4, "metadata.labels", "is a number, want a string (write it in quotes)", "correct it",
 				""}},
 		{"a type within a type", "spec:\n  volumes:\n  - emptyDir: x\n",
-			Fault{3, "spec.volumes.emptyDir", "holds a string where a mapping belongs", "correct it", ""}},
+			Fault{3, "spec.volumes.emptyDir", "is a string, want a mapping", "correct it", ""}},
 	} {
 		d := Document{Body: c.text, Line: 1}
 		tree, fault := d.Tree()

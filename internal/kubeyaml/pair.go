@@ -29,11 +29,11 @@ func pairUp(from, to []any, identity func(any) string) ([]pair, bool) {
 		best[i] = make([]int, len(to)+1)
 	}
 	olds, news := describe(from, identity), describe(to, identity)
-	worth := func(i, j int) int { return olds[i].worth(news[j]) }
+	similarity := func(i, j int) int { return olds[i].similarity(news[j]) }
 	for i := len(from) - 1; i >= 0; i-- {
 		for j := len(to) - 1; j >= 0; j-- {
 			best[i][j] = max(best[i+1][j], best[i][j+1])
-			if w := worth(i, j); w > 0 {
+			if w := similarity(i, j); w > 0 {
 				best[i][j] = max(best[i][j], w+best[i+1][j+1])
 			}
 		}
@@ -41,7 +41,7 @@ func pairUp(from, to []any, identity func(any) string) ([]pair, bool) {
 	var pairs []pair
 	for i, j := 0, 0; i < len(from) || j < len(to); {
 		switch {
-		case i < len(from) && j < len(to) && worth(i, j) > 0 && best[i][j] == worth(i, j)+best[i+1][j+1]:
+		case i < len(from) && j < len(to) && similarity(i, j) > 0 && best[i][j] == similarity(i, j)+best[i+1][j+1]:
 			pairs = append(pairs, pair{i, j})
 			i, j = i+1, j+1
 		case j == len(to) || i < len(from) && best[i][j] == best[i+1][j]:
@@ -73,7 +73,7 @@ func describe(list []any, identity func(any) string) []element {
 	return all
 }
 
-func (x element) worth(y element) int {
+func (x element) similarity(y element) int {
 	switch {
 	case x.text == y.text:
 		return equalElements

@@ -78,7 +78,7 @@ func addOnce[E entry](to *[]E, read E, o *object) error {
 		if same {
 			return nil
 		}
-		return o.invalid("metadata.name", fmt.Sprintf("another %s is in %s:%d, and differs", read.id(), first.file,
+		return o.invalid("metadata.name", fmt.Sprintf("a different %s is in %s:%d", read.id(), first.file,
 			first.line),
 			"remove one of them, or give patterns that match one")
 	}

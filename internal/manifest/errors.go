@@ -58,7 +58,7 @@ func (e *NotFoundError) Error() string {
 		text += " in namespace " + e.Namespace
 	}
 	if len(e.Names) == 0 {
-		return text + ": they hold none at all; name the files that do"
+		return text + ": they contain no Service and no workload; name the files that do"
 	}
 	if e.Nearest != "" {
 		text += fmt.Sprintf("; did you mean %q?", e.Nearest)

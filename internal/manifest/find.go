@@ -48,7 +48,7 @@ func (s *Set) find(name, namespace string, hops int) (Match, error) {
 		names := s.names()
 		return Match{}, &NotFoundError{Name: name, Namespace: namespace, Nearest: nearest(name, names), Names: names}
 	case len(namespaces) > 1:
-		advice := "say in which namespace, as in " + name + "." + slices.Max(slices.Collect(maps.Keys(namespaces)))
+		advice := "add the namespace, as in " + name + "." + slices.Max(slices.Collect(maps.Keys(namespaces)))
 		return Match{}, &AmbiguousError{name, candidates, advice}
 	case len(workloads) > 1 && !(len(services) == 1 && s.decides(services[0], workloads)):
 		return Match{}, &AmbiguousError{name, candidates, "rename all but one, or give patterns that match one"}

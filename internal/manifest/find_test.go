@@ -62,7 +62,7 @@ func TestFind_Shop(t *testing.T) {
 		{"one pod of a StatefulSet, by a label that no policy should contain", "orders-db-primary", "data",
 			Match{Kind: "Service", Name: "orders-db-primary", Namespace: "data", File: "shop/orders-db.yaml", Line: 49,
 				Selector: set{"app": "orders-db"}, Labels: set{"app": "orders-db", "tier": "db"}}},
-		{"a Service that picks two workloads", "reviews", "",
+		{"a Service that selects two workloads", "reviews", "",
 			Match{Kind: "Service", Name: "reviews", File: "shop/reviews.yaml", Line: 1,
 				Selector: set{"app": "reviews"}, Labels: set{"app": "reviews", "team": "a"}}},
 		{"matchLabels suffice", "reviews-v1", "",
@@ -156,29 +156,29 @@ func TestFind_MissingOrAmbiguous(t *testing.T) {
 			`find "cart" in the manifests: no Service and no workload has that name in namespace data; did you mean ` +
 				`"cart.shop"? There are cart.shop`},
 		{"no workloads", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n", "cart", "",
-			`find "cart" in the manifests: no Service and no workload has that name: they hold none at all; name ` +
-				`the files that do`},
+			`find "cart" in the manifests: no Service and no workload has that name: they contain no Service and ` +
+				`no workload; name the files that do`},
 		{"two namespaces", deployment("cart", "shop", "a") + deployment("cart", "test", "a"), "cart", "",
 			`find "cart" in the manifests: that is Deployment cart in namespace shop (x.yaml:2), or Deployment cart ` +
-				`in namespace test (x.yaml:11); say in which namespace, as in cart.test`},
+				`in namespace test (x.yaml:11); add the namespace, as in cart.test`},
 		{"two kinds", deployment("cart", "", "a") +
 			"---\napiVersion: v1\nkind: Pod\nmetadata: {name: cart}\nspec: {containers: [{name: x}]}\n", "cart", "",
 			`find "cart" in the manifests: that is Deployment cart (x.yaml:2), or Pod cart (x.yaml:11); rename all ` +
 				`but one, or give patterns that match one`},
-		{"a Service that picks another workload than its namesake",
+		{"a Service that selects another workload than its namesake",
 			svc("cart", "", "selector: {app: b}"+port) + deployment("cart", "", "a") + deployment("cart-b", "", "b"),
 			"cart", "",
-			`find "cart" in the manifests: that is Service cart (x.yaml:2), which picks Deployment cart-b, or ` +
+			`find "cart" in the manifests: that is Service cart (x.yaml:2), which selects Deployment cart-b, or ` +
 				`Deployment cart (x.yaml:7); correct the Service, or rename one of them`},
 		{"an external name with a namesake",
 			svc("cart", "", "type: ExternalName, externalName: cart.example") + deployment("cart", "", "a"), "cart", "",
 			`find "cart" in the manifests: that is Service cart (x.yaml:2), which stands for the host cart.example, ` +
 				`or Deployment cart (x.yaml:7); correct the Service, or rename one of them`},
-		{"a Service that picks nothing", svc("cart", "", "selector: {app: b, tier: x}"+port) +
+		{"a Service that selects nothing", svc("cart", "", "selector: {app: b, tier: x}"+port) +
 			deployment("cart", "", "a"), "cart", "",
-			`find "cart" in the manifests: Service cart (x.yaml:2): its selector app=b,tier=x picks the pods of no ` +
+			`find "cart" in the manifests: Service cart (x.yaml:2): its selector app=b,tier=x selects the pods of no ` +
 				`workload; in its namespace there are Deployment cart (app=a); correct its selector, or the labels ` +
-				`of the pods' template`},
+				`of the pod template`},
 		{"no selector and no Endpoints", svc("cart", "", "ports: [{port: 80}]"), "cart", "",
 			`find "cart" in the manifests: Service cart (x.yaml:2): it has no selector, and no Endpoints or ` +
 				`EndpointSlice gives it addresses; give it a selector, or its Endpoints`},
@@ -190,8 +190,8 @@ func TestFind_MissingOrAmbiguous(t *testing.T) {
 				`kubernetes.io/service-name); give it a selector, or its Endpoints`},
 		{"pods without labels", "apiVersion: v1\nkind: Pod\nmetadata: {name: cart, labels: {pod-template-hash: " +
 			"x}}\nspec: {containers: [{name: x}]}\n", "cart", "",
-			`find "cart" in the manifests: Pod cart (x.yaml:1): its pods have no labels, by which a policy could ` +
-				`select them; give the pods' template some`},
+			`find "cart" in the manifests: Pod cart (x.yaml:1): its pods have no labels, so no policy can ` +
+				`select them; give the pod template labels`},
 	} {
 		m, err := parsed(t, c.text).Find(c.name, c.namespace)
 		if err == nil {

@@ -39,7 +39,7 @@ func TestRead_GenerateName(t *testing.T) {
 		{"a Job of other labels", cart + migrateYAML("job: migrate"), set{"app": "cart"}},
 		{"two of one generateName", cart + migrateYAML("job: migrate") + migrateYAML("job: seed"), set{"app": "cart"}},
 		{"no labels", cart + migrateYAML(""), set{"app": "cart"}},
-		{"a Job whose pods the selector picks too", wide + migrateYAML("app: cart"), set{"app": "cart", "tier": "web"}},
+		{"a Job whose pods the selector matches too", wide + migrateYAML("app: cart"), set{"app": "cart", "tier": "web"}},
 		{"a test pod of Helm", cart + "---\napiVersion: v1\nkind: Pod\nmetadata:\n  generateName: cart-test-\n  " +
 			"annotations: {helm.sh/hook: test}\nspec:\n  containers:\n  - name: wget\n    image: busybox\n",
 			set{"app": "cart"}},
@@ -96,7 +96,9 @@ func TestRead_InvalidGenerateName(t *testing.T) {
 }
 
 func TestRead_JSONLines(t *testing.T) {
-	const deployment = `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"NAME"},"spec":{"selector":{"matchLabels":{"app":"NAME"}},"template":{"metadata":{"labels":{"app":"NAME"}},"spec":{"containers":[{"name":"c","image":"x"}]}}}}` + "\n"
+	const deployment = `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"NAME"},` +
+		`"spec":{"selector":{"matchLabels":{"app":"NAME"}},"template":{"metadata":{"labels":{"app":"NAME"}},` +
+		`"spec":{"containers":[{"name":"c","image":"x"}]}}}}` + "\n"
 	of := func(name string) string { return strings.ReplaceAll(deployment, "NAME", name) }
 	s := parsed(t, of("cart")+of("orders")+`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"generateName":"x-"}}`+
 		"\n---\n"+cartYAML)

@@ -173,7 +173,7 @@ func (s *Set) selectorOfAll(svc *service, workloads []*workload) (map[string]str
 // stableSelector returns a Service's selector without the labels that name a release or a run, as long as it then
 // selects no other pods. It is empty if no label is left.
 func (s *Set) stableSelector(svc *service, pods []*workload) map[string]string {
-	selector := lasting(svc.selector)
+	selector := withoutRunLabels(svc.selector)
 	stable := without(selector, func(key string) bool { return isRelease(key) || isTool(key) })
 	if len(stable) == 0 {
 		return selector
@@ -193,15 +193,15 @@ func sharing(m Match, selector map[string]string, others []*workload) string {
 		names = append(names, w.identity.String())
 	}
 	slices.Sort(names)
-	return fmt.Sprintf("%s: no label tells its pods from those of %s, so its policy (%s) holds for them too: "+
-		"give the pods' template a label of its own", m, strings.Join(slices.Compact(names), ", "), labelText(selector))
+	return fmt.Sprintf("%s: no label distinguishes its pods from those of %s, so its policy (%s) selects them too: "+
+		"give the pod template a label of its own", m, strings.Join(slices.Compact(names), ", "), labelText(selector))
 }
 
 // decides reports whether a Service selects exactly one of several workloads with its name.
 func (s *Set) decides(svc *service, workloads []*workload) bool {
 	picked := 0
 	for _, w := range workloads {
-		if svc.picks(w) {
+		if svc.selects(w) {
 			picked++
 		}
 	}

@@ -174,14 +174,14 @@ func TestFind_OwnSelector(t *testing.T) {
 			with(pairSet, "app.kubernetes.io/managed-by", "Helm"), nil, ""},
 		{"no label differs", controller("Deployment", "kafka", pair, helm) +
 			controller("Deployment", "worker", pair, helm), "kafka", pairSet, nil,
-			"Deployment kafka (x.yaml:2): no label tells its pods from those of Deployment worker, so its policy " +
-				"(app.kubernetes.io/instance=events,app.kubernetes.io/name=kafka) holds for them too: give the " +
-				"pods' template a label of its own"},
+			"Deployment kafka (x.yaml:2): no label distinguishes its pods from those of Deployment worker, so its policy " +
+				"(app.kubernetes.io/instance=events,app.kubernetes.io/name=kafka) selects them too: give the " +
+				"pod template a label of its own"},
 		{"nor from a migration's", controller("Deployment", "kafka", pair, helm) +
 			controller("Job", "migrate", "", pair+", app.kubernetes.io/managed-by: Helm"), "kafka", pairSet, nil,
-			"Deployment kafka (x.yaml:2): no label tells its pods from those of Job migrate, so its policy " +
-				"(app.kubernetes.io/instance=events,app.kubernetes.io/name=kafka) holds for them too: give the " +
-				"pods' template a label of its own"},
+			"Deployment kafka (x.yaml:2): no label distinguishes its pods from those of Job migrate, so its policy " +
+				"(app.kubernetes.io/instance=events,app.kubernetes.io/name=kafka) selects them too: give the " +
+				"pod template a label of its own"},
 	} {
 		m, err := parsed(t, row.text).Find(row.name, "")
 		if err != nil {

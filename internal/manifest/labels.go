@@ -26,8 +26,8 @@ func isGenerated(key string) bool {
 	return strings.HasPrefix(key, "batch.kubernetes.io/") || strings.HasPrefix(key, "topology.kubernetes.io/")
 }
 
-// lasting returns the labels that are not generated; nil if there are none.
-func lasting(labels map[string]string) map[string]string {
+// withoutRunLabels returns the labels that are not generated; nil if there are none.
+func withoutRunLabels(labels map[string]string) map[string]string {
 	var kept map[string]string
 	for key, value := range labels {
 		if !isGenerated(key) {
@@ -50,9 +50,9 @@ func contains(pod, labels map[string]string) bool {
 	return true
 }
 
-// picks reports whether a Service's selector matches pods of a workload.
-func (s *service) picks(w *workload) bool {
-	if s.namespace != w.namespace || len(s.selector) == 0 || !contains(w.labels, lasting(s.selector)) {
+// selects reports whether a Service's selector matches pods of a workload.
+func (s *service) selects(w *workload) bool {
+	if s.namespace != w.namespace || len(s.selector) == 0 || !contains(w.labels, withoutRunLabels(s.selector)) {
 		return false
 	}
 	for key, value := range s.selector {

@@ -120,16 +120,16 @@ func describe(kind, name, namespace string) string {
 type workload struct {
 	identity
 	origin
-	selector    map[string]string // matchLabels, without generated labels
-	labels      map[string]string // of the pods, without generated labels
-	ports       []Port
-	hostPorts   []nodePort
-	hostNetwork bool
-	owner       identity   // of an object that a controller made
-	makers      []identity // possible makers of the owner, or of an object without a written owner
-	hook        bool       // of a deployment tool, short-lived; includes Helm tests
-	test        bool       // a Helm test, which runs on request
-	job         string     // the name of the pods' Job, if the manifests contain it
+	selector       map[string]string // matchLabels, without generated labels
+	labels         map[string]string // of the pods, without generated labels
+	ports          []Port
+	hostPorts      []nodePort
+	hostNetwork    bool
+	owner          identity   // of an object that a controller made
+	possibleOwners []identity // possible makers of the owner, or of an object without a written owner
+	hook           bool       // of a deployment tool, short-lived; includes Helm tests
+	test           bool       // a Helm test, which runs on request
+	job            string     // the name of the pods' Job, if the manifests contain it
 }
 
 // service is a Service.

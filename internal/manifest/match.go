@@ -28,17 +28,17 @@ func (s *Set) ofService(svc *service, same []*workload, hops int) (Match, error)
 		stands = "which stands for the addresses of its Endpoints"
 	default:
 		for _, w := range s.workloads {
-			if svc.picks(w) {
+			if svc.selects(w) {
 				m.pods = append(m.pods, w)
 			}
 		}
 		m.pods = withoutHooks(m.pods)
 		switch {
 		case len(m.pods) > 0:
-			stands = "which picks " + listed(m.pods)
+			stands = "which selects " + listed(m.pods)
 		case len(same) > 0:
-			return Match{}, &UnusableError{svc.name, m.String(), s.picksNone(svc),
-				"correct its selector, or the labels of the pods' template"}
+			return Match{}, &UnusableError{svc.name, m.String(), s.selectsNone(svc),
+				"correct its selector, or the labels of the pod template"}
 		default:
 			return s.ofUnknownPods(m, svc), nil
 		}
@@ -82,7 +82,7 @@ func (s *Set) ofWorkload(w *workload) (Match, error) {
 func (s *Set) usable(m Match, svc *service) (Match, error) {
 	if len(m.Selector) == 0 {
 		return Match{}, &UnusableError{m.Name, m.String(),
-			"its pods have no labels, by which a policy could select them", "give the pods' template some"}
+			"its pods have no labels, so no policy can select them", "give the pod template labels"}
 	}
 	onHosts := func(w *workload) bool { return w.hostNetwork }
 	m.HostNetwork = slices.ContainsFunc(m.pods, onHosts)
@@ -90,21 +90,21 @@ func (s *Set) usable(m Match, svc *service) (Match, error) {
 	return m, nil
 }
 
-// picksNone explains why a Service's selector matches no pods, and names the existing pods.
-func (s *Set) picksNone(svc *service) string {
-	text := "its selector " + labelText(svc.selector) + " picks the pods of no workload"
+// selectsNone explains why a Service's selector matches no pods, and names the existing pods.
+func (s *Set) selectsNone(svc *service) string {
+	text := "its selector " + labelText(svc.selector) + " selects the pods of no workload"
 	var here, elsewhere []string
 	moved := *svc
 	for _, w := range s.workloads {
 		if w.namespace == svc.namespace {
 			here = append(here, fmt.Sprintf("%s %s (%s)", w.kind, w.name, orNone(labelText(w.labels))))
-		} else if moved.namespace = w.namespace; moved.picks(w) {
+		} else if moved.namespace = w.namespace; moved.selects(w) {
 			elsewhere = append(elsewhere, w.identity.String())
 		}
 	}
 	switch {
 	case len(elsewhere) > 0:
-		return text + " in its own namespace, though it would pick " + strings.Join(elsewhere, ", ")
+		return text + " in its own namespace, though it would select " + strings.Join(elsewhere, ", ")
 	case len(here) > 0:
 		return text + "; in its namespace there are " + strings.Join(here, ", ")
 	}

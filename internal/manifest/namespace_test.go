@@ -20,7 +20,7 @@ func TestNamespaces_Labels(t *testing.T) {
 		t.Errorf("namespaces of manifests without any: %v", got)
 	}
 	err := new(Set).add("x.yaml", []byte(text+"---\n"+strings.Replace(text, "storage", "shop", 1)))
-	if err == nil || !strings.Contains(err.Error(), "another Namespace data is in x.yaml:1, and differs") {
+	if err == nil || !strings.Contains(err.Error(), "a different Namespace data is in x.yaml:1") {
 		t.Errorf("two that differ: %v", err)
 	}
 }

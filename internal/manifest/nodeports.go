@@ -16,7 +16,7 @@ type nodePort struct {
 // checkNodePort validates a nodePort or hostPort; 0 means none.
 func (o *object) checkNodePort(at, field string, number int32) error {
 	if number < 0 || number > 65535 {
-		return o.invalid(at+"."+field, fmt.Sprintf("%d is no port", number), "give one between 1 and 65535")
+		return o.invalid(at+"."+field, fmt.Sprintf("%d is not a port", number), "give one between 1 and 65535")
 	}
 	return nil
 }
@@ -44,7 +44,7 @@ func (m *Match) addNodePorts(services []*service) {
 		m.nodes[i].numbers = slices.Compact(numbers)
 	}
 	for _, svc := range services {
-		picked := slices.DeleteFunc(slices.Clone(m.pods), func(w *workload) bool { return !svc.picks(w) })
+		picked := slices.DeleteFunc(slices.Clone(m.pods), func(w *workload) bool { return !svc.selects(w) })
 		if len(picked) == 0 {
 			continue
 		}

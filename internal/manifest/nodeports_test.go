@@ -18,7 +18,11 @@ spec:
     metadata: {labels: {app: edge, version: v1}}
     spec:
       containers:
-      - {name: x, image: x, ports: [{name: web, containerPort: 8080, hostPort: 9443}, {name: quic, containerPort: 8443, protocol: UDP}]}
+      - name: x
+        image: x
+        ports:
+        - {name: web, containerPort: 8080, hostPort: 9443}
+        - {name: quic, containerPort: 8443, protocol: UDP}
 ---
 apiVersion: apps/v1
 kind: Deployment
@@ -78,8 +82,8 @@ func TestTargetPorts_NodePorts(t *testing.T) {
 func TestRead_InvalidNodePorts(t *testing.T) {
 	for _, c := range []struct{ was, becomes, want string }{
 		{"hostPort: 9443", "hostPort: 99443",
-			"spec.template.spec.containers[0].ports[0].hostPort: 99443 is no port; give one between 1 and 65535"},
-		{"nodePort: 8080", "nodePort: -1", "spec.ports[2].nodePort: -1 is no port; give one between 1 and 65535"},
+			"spec.template.spec.containers[0].ports[0].hostPort: 99443 is not a port; give one between 1 and 65535"},
+		{"nodePort: 8080", "nodePort: -1", "spec.ports[2].nodePort: -1 is not a port; give one between 1 and 65535"},
 	} {
 		err := new(Set).add("x.yaml", []byte(strings.Replace(nodePorts, c.was, c.becomes, 1)))
 		if err == nil || !strings.HasSuffix(err.Error(), c.want) {

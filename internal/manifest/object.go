@@ -142,7 +142,7 @@ func (s *Set) addObject(o *object) error {
 	case !ours:
 		return nil
 	case slices.Contains(known.old, o.apiVersion):
-		return o.invalid("apiVersion", fmt.Sprintf("%s %s, which clusters no longer take", o.apiVersion, o.kind),
+		return o.invalid("apiVersion", fmt.Sprintf("%s %s, which clusters no longer accept", o.apiVersion, o.kind),
 			"write "+known.version)
 	case o.apiVersion != known.version:
 		return nil // another group's, such as serving.knative.dev/v1 Service

@@ -40,7 +40,7 @@ func (s *Set) ofUnknownPods(m Match, svc *service) Match {
 		}
 	}
 	m.Notice = fmt.Sprintf("%s: no workload in the manifests has the labels of its selector, %s%s: "+
-		"policies select by it the pods that an operator may make; if none does, correct it, or add the workload's "+
+		"policies use it for pods that an operator may create; if no operator does, correct it, or add the workload's "+
 		"manifest",
 		m, labelText(svc.selector), s.elsewhere(svc))
 	return m
@@ -51,7 +51,7 @@ func (s *Set) elsewhere(svc *service) string {
 	var all []string
 	for _, w := range s.workloads {
 		if moved := *svc; w.namespace != svc.namespace {
-			if moved.namespace = w.namespace; moved.picks(w) {
+			if moved.namespace = w.namespace; moved.selects(w) {
 				all = append(all, w.identity.String())
 			}
 		}

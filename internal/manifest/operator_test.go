@@ -18,7 +18,11 @@ apiVersion: v1
 kind: Service
 metadata: {name: events-kafka-bootstrap, namespace: data}
 spec:
-  selector: {strimzi.io/cluster: events, strimzi.io/kind: Kafka, strimzi.io/name: events-kafka, helm.sh/chart: kafka-1.2.3}
+  selector:
+    strimzi.io/cluster: events
+    strimzi.io/kind: Kafka
+    strimzi.io/name: events-kafka
+    helm.sh/chart: kafka-1.2.3
   ports:
   - {name: tcp-clients, port: 9092, targetPort: 9093, nodePort: 31092}
   - {name: tcp-rest, port: 8080, targetPort: rest-api}
@@ -29,7 +33,7 @@ metadata: {name: events-kafka-0, namespace: data}
 spec: {selector: {statefulset.kubernetes.io/pod-name: events-kafka-0}, ports: [{port: 9092}]}
 `
 
-const taken = ": policies select by it the pods that an operator may make; if none does, correct it, or add the " +
+const taken = ": policies use it for pods that an operator may create; if no operator does, correct it, or add the " +
 	"workload's manifest"
 
 // A Service with an operator's pods is a peer: its selector suffices.
@@ -47,7 +51,7 @@ func TestFind_OperatorPods(t *testing.T) {
 				"helm.sh/chart=kafka-1.2.3,strimzi.io/cluster=events,strimzi.io/kind=Kafka,strimzi.io/name=events-kafka" + taken},
 		{"one pod, by the only label that there is", strimzi, "events-kafka-0",
 			set{"statefulset.kubernetes.io/pod-name": "events-kafka-0"},
-			"Service events-kafka-0 in namespace data (x.yaml:15): no workload in the manifests has the labels of " +
+			"Service events-kafka-0 in namespace data (x.yaml:19): no workload in the manifests has the labels of " +
 				"its selector, statefulset.kubernetes.io/pod-name=events-kafka-0" + taken},
 		{"without a release's label it would select others",
 			svc("cart", "", "selector: {app: a, helm.sh/chart: x-1}"+port) + deployment("basket", "", "a"), "cart",
@@ -88,7 +92,7 @@ func TestTargetPorts_OperatorPods(t *testing.T) {
 		{"one of which nothing is known", 9404, []uint16{9404}, ""},
 		{"one that only the pods know", 8080, nil,
 			`find port 8080/TCP: Service events-kafka-bootstrap in namespace data (x.yaml:6): its target port ` +
-				`"rest-api" is that of pods which no manifest has; say the pods' port by Peer, or give the Service ` +
+				`"rest-api" belongs to pods that no manifest describes; name the pods' port with Peer, or give the Service ` +
 				`its number as targetPort`},
 	} {
 		got, err := m.TargetPorts(row.port, flow.TCP)
@@ -119,7 +123,9 @@ spec: {selector: {app: cart, rollouts-pod-template-hash: 7c9d6b5f4}, ports: [{po
 ---
 apiVersion: apps/v1
 kind: ReplicaSet
-metadata: {name: cart-7c9d6b5f4, ownerReferences: [{apiVersion: argoproj.io/v1alpha1, controller: true, kind: Rollout, name: cart, uid: a}]}
+metadata:
+  name: cart-7c9d6b5f4
+  ownerReferences: [{apiVersion: argoproj.io/v1alpha1, controller: true, kind: Rollout, name: cart, uid: a}]
 spec:
   selector: {matchLabels: {app: cart, rollouts-pod-template-hash: 7c9d6b5f4}}
   template:

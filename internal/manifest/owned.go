@@ -17,7 +17,7 @@ func (s *Set) dropOwned() {
 	}
 	isThere := func(i identity) bool { return have[i] || have[identity{kind: i.kind, name: i.name}] }
 	s.workloads = slices.DeleteFunc(s.workloads, func(w *workload) bool {
-		return isThere(w.owner) || slices.ContainsFunc(w.makers, isThere)
+		return isThere(w.owner) || slices.ContainsFunc(w.possibleOwners, isThere)
 	})
 }
 
@@ -37,13 +37,13 @@ func (w *workload) addRun(meta *metav1.ObjectMeta, labels map[string]string) {
 	case "Pod":
 		w.job = cmp.Or(labels[jobNameLabel], labels[olderJobNameLabel])
 	}
-	w.makers = makers(w, meta, labels)
+	w.possibleOwners = possibleOwners(w, meta, labels)
 }
 
-// makers returns the possible makers of a live object, or of its owner, according to the naming of controllers: a
-// Deployment's ReplicaSet is <name>-<hash>, a CronJob's Job <name>-<minutes>, a DeploymentConfig's
+// possibleOwners returns the possible makers of a live object, or of its owner, according to the naming of controllers:
+// a Deployment's ReplicaSet is <name>-<hash>, a CronJob's Job <name>-<minutes>, a DeploymentConfig's
 // ReplicationController <name>-<number>, and a Pod <owner>-<anything>.
-func makers(w *workload, meta *metav1.ObjectMeta, labels map[string]string) []identity {
+func possibleOwners(w *workload, meta *metav1.ObjectMeta, labels map[string]string) []identity {
 	owner := w.owner
 	if owner == (identity{}) && w.kind == "Pod" {
 		if i := strings.LastIndexByte(w.name, '-'); i > 0 {

@@ -47,12 +47,12 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 		case len(t.numbers) > 0:
 			return slices.Clone(t.numbers), nil
 		case len(m.pods) > 0:
-			return nil, m.portError(key, fmt.Sprintf("its target port %q is no port of %s", t.unknown, listed(m.pods)),
-				"correct targetPort, or name a containerPort so")
+			return nil, m.portError(key, fmt.Sprintf("its target port %q is not a port of %s", t.unknown, listed(m.pods)),
+				"correct targetPort, or give a containerPort that name")
 		case m.unknown:
-			reason := fmt.Sprintf("its target port %q is that of pods which no manifest has", t.unknown)
+			reason := fmt.Sprintf("its target port %q belongs to pods that no manifest describes", t.unknown)
 			return nil, m.portError(key, reason,
-				"say the pods' port by Peer, or give the Service its number as targetPort")
+				"name the pods' port with Peer, or give the Service its number as targetPort")
 		default:
 			return nil, m.portError(key, fmt.Sprintf("its Endpoints have no %s port with the name %q of the Service's",
 				key.protocol, t.name),
@@ -148,7 +148,7 @@ func (s *Set) addPorts(m *Match, svc *service) {
 		if other == svc {
 			continue
 		}
-		picked := slices.DeleteFunc(slices.Clone(m.pods), func(w *workload) bool { return !other.picks(w) })
+		picked := slices.DeleteFunc(slices.Clone(m.pods), func(w *workload) bool { return !other.selects(w) })
 		for _, t := range other.targets(picked) {
 			for _, number := range t.numbers {
 				if key := (portKey{number, t.key.protocol}); len(picked) > 0 && !slices.Contains(m.others, key) {

@@ -34,8 +34,8 @@ func TestTargetPorts_Services(t *testing.T) {
 		{"a name that one of two workloads has", "reviews", 53, flow.UDP, []uint16{5353}, ""},
 		{"no targetPort, and no container declares it", "reviews", 9000, flow.TCP, []uint16{9000}, ""},
 		{"an unknown name", "reviews", 81, flow.TCP, nil,
-			`find port 81/TCP: Service reviews (shop/reviews.yaml:1): its target port "nobody" is no port of ` +
-				`Deployment reviews-v1, Deployment reviews-v2; correct targetPort, or name a containerPort so`},
+			`find port 81/TCP: Service reviews (shop/reviews.yaml:1): its target port "nobody" is not a port of ` +
+				`Deployment reviews-v1, Deployment reviews-v2; correct targetPort, or give a containerPort that name`},
 		{"a headless Service translates nothing", "orders-db", 5433, flow.TCP, []uint16{5433}, ""},
 		{"a port of the pods behind a headless Service", "orders-db", 9187, flow.TCP, []uint16{9187}, ""},
 		{"a number, in JSON", "search", 80, flow.TCP, []uint16{9200}, ""},
@@ -45,7 +45,7 @@ func TestTargetPorts_Services(t *testing.T) {
 				"there are 80/TCP to 8080, 8080/TCP of container cart; add it to the manifest, or use one of these"},
 		{"a workload's port, to which a Service of another name sends", "reviews-v1", 9000, flow.TCP, []uint16{9000},
 			""},
-		{"a workload is not behind the Service that picks it", "reviews-v1", 80, flow.TCP, nil,
+		{"a workload is not behind the Service that selects it", "reviews-v1", 80, flow.TCP, nil,
 			"find port 80/TCP: Deployment reviews-v1 (shop/reviews.yaml:13): there is no such port; there are " +
 				"5353/UDP (dns) of container reviews, 9080/TCP (web) of container reviews, 9000/TCP; add it to the " +
 				"manifest, or use one of these"},

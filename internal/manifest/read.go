@@ -51,7 +51,7 @@ func Read(dir string, patterns ...string) (*Set, error) {
 func glob(dir, pattern string) ([]string, error) {
 	full := filepath.Clean(pattern)
 	if !filepath.IsAbs(full) {
-		full = filepath.Join(literal(dir), pattern)
+		full = filepath.Join(Literal(dir), pattern)
 	}
 	paths, err := filepath.Glob(full)
 	if err != nil || pattern == "" {
@@ -106,13 +106,13 @@ func checkReadable(pattern string) error {
 	return nil
 }
 
-// literal returns the pattern that matches only this directory's name.
-func literal(dir string) string {
+// Literal returns the pattern of [filepath.Glob] that matches only this path.
+func Literal(path string) string {
 	special := []string{"*", "[*]", "?", "[?]", "[", "[[]"}
 	if runtime.GOOS != "windows" { // there it is the separator
 		special = append(special, `\`, `\\`)
 	}
-	return strings.NewReplacer(special...).Replace(dir)
+	return strings.NewReplacer(special...).Replace(path)
 }
 
 // shown returns a file's name for messages. It depends on the machine only if the pattern does.

@@ -85,7 +85,7 @@ func TestRead_Invalid(t *testing.T) {
 		{"no apiVersion", replaced("apiVersion: v1\n", ""),
 			`document 2, line 25: apiVersion: missing; give it one, or` + onlyManifests[1:]},
 		{"an apiVersion of the past", replaced("apps/v1", "extensions/v1beta1"),
-			`document 1, line 1: apiVersion: extensions/v1beta1 Deployment, which clusters no longer take; write ` +
+			`document 1, line 1: apiVersion: extensions/v1beta1 Deployment, which clusters no longer accept; write ` +
 				`apps/v1`},
 		{"values of a chart", "replicas: 3\n",
 			`document 1, line 1: kind: missing; give it one, or` + onlyManifests[1:]},
@@ -110,26 +110,26 @@ func TestRead_Invalid(t *testing.T) {
 				`alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is ` +
 				`'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?'); correct it`},
 		{"a number for a label", replaced("      app: cart\n  template", "      app: 1\n  template"),
-			`document 1, line 9: spec.selector.matchLabels: holds a number where a string (write it in quotes) ` +
-				`belongs; correct it`},
+			`document 1, line 9: spec.selector.matchLabels: is a number, want a string (write it in quotes)` +
+				`; correct it`},
 		{"a number for a variable, in a list", replaced("value: fast", "value: 8080"),
-			`document 1, line 20: spec.template.spec.containers.env.value: holds a number where a string (write it ` +
-				`in quotes) belongs; correct it`},
+			`document 1, line 20: spec.template.spec.containers.env.value: is a number, want a string (write it ` +
+				`in quotes); correct it`},
 		{"no selector", replaced("  selector:\n    matchLabels:\n      app: cart\n", ""),
 			`document 1, line 6: spec.selector: missing; give it the labels of the template`},
 		{"a selector that is empty", replaced("  selector:\n    matchLabels:\n      app: cart\n", "  selector: {}\n"),
-			`document 1, line 7: spec.selector: picks every pod; give it the labels of the template`},
+			`document 1, line 7: spec.selector: selects every pod; give it the labels of the template`},
 		{"a selector that is none", replaced("  selector:\n    matchLabels:\n      app: cart\n",
 			"  selector: {matchExpressions: [{key: app, operator: Is}]}\n"),
 			`document 1, line 7: spec.selector: "Is" is not a valid label selector operator; correct it`},
 		{"a selector of other pods", replaced("        app: cart\n", "        app: carts\n"),
-			`document 1, line 7: spec.selector: app=cart does not pick the pods of its own template, which have ` +
+			`document 1, line 7: spec.selector: app=cart does not select the pods of its own template, which have ` +
 				`app=carts; correct one of them: spec.template.metadata.labels`},
 		{"a template without labels", replaced("    metadata:\n      labels:\n        app: cart\n", ""),
-			`document 1, line 7: spec.selector: app=cart does not pick the pods of its own template, which have no ` +
+			`document 1, line 7: spec.selector: app=cart does not select the pods of its own template, which have no ` +
 				`labels; correct one of them: spec.template.metadata.labels`},
 		{"a string where a mapping belongs, in a type within a type", replaced("      containers:", "      volumes:"),
-			`document 1, line 17: spec.template.spec.volumes.image: holds a string where a mapping belongs; correct it`},
+			`document 1, line 17: spec.template.spec.volumes.image: is a string, want a mapping; correct it`},
 		{"no containers", cartYAML[:strings.Index(cartYAML, "      containers:")] + "      hostname: x\n",
 			`document 1, line 14: spec.template.spec.containers: missing; give the pods a container`},
 		{"a misspelt field", replaced("targetPort:", "targetport:"),
@@ -137,15 +137,15 @@ func TestRead_Invalid(t *testing.T) {
 		{"a misspelt field without which nothing is missing", replaced("        ports:\n", "        port:\n"),
 			`document 1, line 21: spec.template.spec.containers[0].port: unknown field; did you mean "ports"?`},
 		{"a port that is none", replaced("8080", "80800"),
-			`document 1, line 23: spec.template.spec.containers[0].ports[0].containerPort: 80800 is no port; give ` +
+			`document 1, line 23: spec.template.spec.containers[0].ports[0].containerPort: 80800 is not a port; give ` +
 				`one between 1 and 65535`},
 		{"a target port that is none", replaced("targetPort: http", "targetPort: 80800"),
-			`document 2, line 36: spec.ports[0].targetPort: 80800 is no port; give one between 1 and 65535`},
+			`document 2, line 36: spec.ports[0].targetPort: 80800 is not a port; give one between 1 and 65535`},
 		{"a target port that is no name", replaced("targetPort: http", "targetPort: a_b"),
 			`document 2, line 36: spec.ports[0].targetPort: "a_b": must contain only alpha-numeric characters (a-z, ` +
 				`0-9), and hyphens (-); correct it`},
 		{"a protocol in lower case", replaced("    port: 80\n", "    port: 80\n    protocol: tcp\n"),
-			`document 2, line 36: spec.ports[0].protocol: "tcp" is no protocol of ports; write TCP, UDP or SCTP`},
+			`document 2, line 36: spec.ports[0].protocol: "tcp" is not a protocol with ports; write TCP, UDP or SCTP`},
 		{"one of several ports without a name", replaced("  - name: admin\n    port", "  - port"),
 			`document 2, line 37: spec.ports[1].name: missing; name the ports of a Service that has several`},
 		{"two ports of one name", replaced("name: admin", "name: http"),
@@ -156,18 +156,18 @@ func TestRead_Invalid(t *testing.T) {
 			`document 1, line 4: spec.ports: missing; give the Service a port, or clusterIP: None`},
 		{"no type of Service", replaced("  ports:\n  - name: http\n    port: 80",
 			"  type: Loadbalancer\n  ports:\n  - name: http\n    port: 80"),
-			`document 2, line 33: spec.type: "Loadbalancer" is no type of Service; write ClusterIP, NodePort, ` +
+			`document 2, line 33: spec.type: "Loadbalancer" is not a type of Service; write ClusterIP, NodePort, ` +
 				`LoadBalancer or ExternalName`},
 		{"no host", "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec:\n  type: ExternalName\n",
 			`document 1, line 4: spec.externalName: missing; name the host`},
 		{"no address", "apiVersion: v1\nkind: Endpoints\nmetadata: {name: x}\nsubsets:\n- addresses:\n  - ip: " +
-			"db.example\n", `document 1, line 6: subsets[0].addresses[0].ip: "db.example" is no IP address; correct it`},
+			"db.example\n", `document 1, line 6: subsets[0].addresses[0].ip: "db.example" is not an IP address; correct it`},
 		{"no address in a slice", "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: " +
 			"x}\naddressType: IPv6\nendpoints:\n- addresses: [\"fe80::1%eth0\"]\n",
-			`document 1, line 6: endpoints[0].addresses[0]: "fe80::1%eth0" is no IP address; correct it`},
+			`document 1, line 6: endpoints[0].addresses[0]: "fe80::1%eth0" is not an IP address; correct it`},
 		{"two versions of one object", cartYAML + "---\n" + replaced("8080", "8081"),
-			`document 3, line 43: metadata.name: another Deployment cart in namespace shop is in x.yaml:1, and ` +
-				`differs; remove one of them, or give patterns that match one`},
+			`document 3, line 43: metadata.name: a different Deployment cart in namespace shop is in x.yaml:1` +
+				`; remove one of them, or give patterns that match one`},
 		{"a fault in a list", "kind: List\napiVersion: v1\nitems:\n- kind: Pod\n  apiVersion: v1\n  metadata: " +
 			"{name: a}\n  spec: {containers: [{name: x}]}\n- kind: Pod\n  apiVersion: v1\n  metadata:\n    " +
 			"namespace: b\n", `document 1, line 10: items[1].metadata.name: missing; give the Pod a name`},
@@ -182,13 +182,17 @@ func TestRead_Invalid(t *testing.T) {
 			"kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1beta1\nresources: [x]\nnamePrefix: a-\n",
 			`document 1, line 4: namePrefix: a kustomization that changes the manifests; render it first, as ` +
 				`"kubectl kustomize" does, and give the result instead`},
-		{"JSON in one line", `{"apiVersion":"v1","kind":"Service","metadata":{"name":"x"},"spec":{"ports":[{"port":0}]}}`, `document 1, line 1: spec.ports[0].port: 0 is no port; give one between 1 and 65535`},
+		{
+			"JSON in one line",
+			`{"apiVersion":"v1","kind":"Service","metadata":{"name":"x"},"spec":{"ports":[{"port":0}]}}`,
+			`document 1, line 1: spec.ports[0].port: 0 is not a port; give one between 1 and 65535`,
+		},
 		{"conflict", replaced("kind: Service", "<<<<<<< HEAD\nkind: Service"),
 			`document 2, line 26: merge conflict marker "<<<<<<< HEAD"; resolve the conflict`},
 		{"Latin-1", replaced("---\n", "---\n# gr\xfc\xdfe\n"),
 			`document 2, line 25: not UTF-8; save the file as UTF-8`},
 		{"text behind a separator", replaced("---\n", "--- {}\n"),
-			`document 2, line 24: text behind "---"; put it on the next line: kubectl would drop it`},
+			`document 2, line 24: text after "---"; put it on the next line: kubectl ignores it here`},
 	} {
 		err := new(Set).add("x.yaml", []byte(c.text))
 		if invalid := (*InvalidError)(nil); !errors.As(err, &invalid) {
@@ -250,7 +254,7 @@ func TestRead_Patterns(t *testing.T) {
 		{"a directory's files, without its directories", dir, []string{"deploy/*"}, ""},
 		{"below another directory", filepath.Join(dir, "broken"), []string{"../deploy/*.yaml"}, ""},
 		{"two patterns for one file", dir, []string{"deploy/c*.yaml", "deploy/cart.yaml", "./deploy/cart.yaml"}, ""},
-		{"an absolute path", "elsewhere", []string{literal(filepath.Join(dir, "deploy", "cart.yaml"))}, ""},
+		{"an absolute path", "elsewhere", []string{Literal(filepath.Join(dir, "deploy", "cart.yaml"))}, ""},
 		{"no file", dir, []string{"deploy/cart.yaml", "deploy/*.yml"},
 			`read manifests: pattern "deploy/*.yml" matches no file; patterns are relative to DIR`},
 		{"directories only", dir, []string{"deploy/t*"},

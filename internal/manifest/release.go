@@ -78,3 +78,18 @@ func without(labels map[string]string, drop func(key string) bool) map[string]st
 	maps.DeleteFunc(kept, func(key, _ string) bool { return drop(key) })
 	return kept
 }
+
+// PodLabels returns the labels of a live pod that its workload's other pods have too: those that Kubernetes does not
+// generate. It is nil if there are none.
+func PodLabels(live map[string]string) map[string]string { return withoutRunLabels(live) }
+
+// SelectorLabels returns the labels of a live pod with which a policy selects its workload's pods across releases and
+// runs. Labels that name a release or a run, or the tool that deployed it, are among them only if there are no others.
+func SelectorLabels(live map[string]string) map[string]string {
+	lasting := withoutRunLabels(live)
+	stable := without(lasting, func(key string) bool { return isRelease(key) || isTool(key) || namesRelease(key) })
+	if len(stable) == 0 {
+		return lasting
+	}
+	return stable
+}

@@ -31,7 +31,7 @@ func (o *object) readService() (*service, error) {
 		if hasPlaceholder(string(spec.Type)) {
 			return nil, o.placeholder("spec.type", string(spec.Type))
 		}
-		return nil, o.invalid("spec.type", fmt.Sprintf("%q is no type of Service", spec.Type),
+		return nil, o.invalid("spec.type", fmt.Sprintf("%q is not a type of Service", spec.Type),
 			"write ClusterIP, NodePort, LoadBalancer or ExternalName")
 	}
 	if err := o.checkLabels("spec.selector", spec.Selector); err != nil {
@@ -170,7 +170,7 @@ func (o *object) readAddress(b *backing, at, text string) error {
 		if hasPlaceholder(text) {
 			return o.placeholder(at, text)
 		}
-		return o.invalid(at, fmt.Sprintf("%q is no IP address", text), "correct it")
+		return o.invalid(at, fmt.Sprintf("%q is not an IP address", text), "correct it")
 	}
 	b.addresses = append(b.addresses, addr.Unmap())
 	return nil

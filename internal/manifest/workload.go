@@ -82,7 +82,7 @@ func (o *object) readWorkload() (*workload, error) {
 	}
 	w := &workload{
 		identity: o.identity(), origin: o.origin,
-		labels: lasting(p.template.Labels), hostNetwork: p.template.Spec.HostNetwork, owner: ownerOf(&o.meta),
+		labels: withoutRunLabels(p.template.Labels), hostNetwork: p.template.Spec.HostNetwork, owner: ownerOf(&o.meta),
 	}
 	w.addRun(&o.meta, p.template.Labels)
 	if w.selector, err = o.readSelector(p, labelsAt); err != nil {
@@ -125,13 +125,13 @@ func (o *object) readSelector(p pods, labelsAt string) (map[string]string, error
 		return nil, o.invalid(p.selectorAt, err.Error(), "correct it")
 	}
 	if p.required && selector.Empty() {
-		return nil, o.invalid(p.selectorAt, "picks every pod", "give it the labels of the template")
+		return nil, o.invalid(p.selectorAt, "selects every pod", "give it the labels of the template")
 	}
 	if !selector.Matches(labels.Set(p.template.Labels)) {
-		return nil, o.invalid(p.selectorAt, fmt.Sprintf("%s does not pick the pods of its own template, which have %s",
+		return nil, o.invalid(p.selectorAt, fmt.Sprintf("%s does not select the pods of its own template, which have %s",
 			selector, orNone(labelText(p.template.Labels))), "correct one of them: "+labelsAt)
 	}
-	return lasting(p.selector.MatchLabels), nil
+	return withoutRunLabels(p.selector.MatchLabels), nil
 }
 
 func orNone(labels string) string {
@@ -167,7 +167,7 @@ func (o *object) readPorts(w *workload, c corev1.Container, at string) error {
 // portKey validates a port and its protocol. The default is TCP.
 func (o *object) portKey(at, field string, number int32, protocol corev1.Protocol) (portKey, error) {
 	if number < 1 || number > 65535 {
-		return portKey{}, o.invalid(at+"."+field, fmt.Sprintf("%d is no port", number), "give one between 1 and 65535")
+		return portKey{}, o.invalid(at+"."+field, fmt.Sprintf("%d is not a port", number), "give one between 1 and 65535")
 	}
 	switch protocol {
 	case "", corev1.ProtocolTCP:
@@ -177,7 +177,7 @@ func (o *object) portKey(at, field string, number int32, protocol corev1.Protoco
 	case corev1.ProtocolSCTP:
 		return portKey{uint16(number), flow.SCTP}, nil
 	}
-	return portKey{}, o.invalid(at+".protocol", fmt.Sprintf("%q is no protocol of ports", protocol),
+	return portKey{}, o.invalid(at+".protocol", fmt.Sprintf("%q is not a protocol with ports", protocol),
 		"write TCP, UDP or SCTP")
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -33,8 +34,9 @@ func (p *placer) apiServerTargets(f flow.Flow) []flow.Flow {
 	}
 	if len(addresses) == 0 {
 		if !p.options.Cilium && f.Protocol.HasPorts() {
-			p.notice("the API server is in no pods that a NetworkPolicy could select, and no manifest says at which "+
-				"addresses it is: where the policy has no ipBlock for it, a rule opens its port to all addresses. "+
+			p.notice(recording.CodeAPIServer, "no pod selector matches the API server, and no manifest has its "+
+				"addresses: "+
+				"unless the policy has an ipBlock for it, a rule opens its port to all addresses. "+
 				"To name them, save the output of `kubectl get endpointslices -n default -l %s=%s -o yaml` "+
 				"among the Manifests", "kubernetes.io/service-name", server.Name)
 		}
@@ -61,12 +63,12 @@ func (p *placer) noticeHostNetwork(m *manifest.Match, isSubject bool) {
 	text := "%s: its pods use the network of their nodes (hostNetwork), where no policy selects them: "
 	switch {
 	case isSubject:
-		text += "what is written for it has no effect in a cluster, and only this test compares it"
+		text += "its policy has no effect in a cluster, and only this test uses it"
 	case p.options.Cilium:
 		text += "rules for it are for the entities host and remote-node"
 	default:
-		text += "where the policy has no ipBlock for them, a rule opens the port to all, " +
-			"and an annotation says for whom"
+		text += "unless the policy has an ipBlock for them, a rule opens the port to all addresses, and an annotation " +
+			"names them"
 	}
-	p.notice(text, m)
+	p.notice(recording.CodeHostNetwork, text, m)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/manifest"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -65,8 +66,8 @@ func (p *placer) resolveLabel(e flow.Endpoint, caller string) flow.Endpoint {
 	}
 	found := p.find(e.Identity(), true)
 	if found != nil && e.Evidence == flow.ByDNS && found.Namespace != "" && found.Namespace != caller && err != nil {
-		p.notice("%s was looked up by one label, which in a pod means namespace %s, and %s is in another one: "+
-			"look up %s.%s", e.Name, caller, found, e.Name, found.Namespace)
+		p.notice(recording.CodeOtherNamespace, "%s was looked up as a single label, which in a pod means namespace "+
+			"%s, but %s is in another one: look up %s.%s", e.Name, caller, found, e.Name, found.Namespace)
 	}
 	return e
 }
@@ -78,8 +79,8 @@ func (p *placer) noticeServiceLikeHost(f flow.Flow) {
 	if !isLikeService || e.Evidence != flow.ByOption || f.Port == 443 || f.Port == 80 {
 		return
 	}
-	p.notice("%s, which a Peer names, is taken for a host outside the cluster: for pods write %q, "+
-		"or let Manifests say that there are such", e.Name, fmt.Sprintf("%s.svc:%d", e.Name, f.Port))
+	p.notice(recording.CodeLikeService, "%s, which a Peer names, is treated as a host outside the cluster: for pods "+
+		"write %q, or add their manifests to Manifests", e.Name, fmt.Sprintf("%s.svc:%d", e.Name, f.Port))
 }
 
 // behind returns an address of a Service without a selector. The endpoint keeps the Service's name, because pods look

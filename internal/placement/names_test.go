@@ -59,7 +59,7 @@ func peersOf(t *testing.T, o Options, flows ...flow.Flow) (kubernetes, ciliums [
 		}
 		ciliums = append(ciliums, peer+" "+r.ToPorts[0].Ports[0].Port)
 	}
-	return kubernetes, ciliums, placed.Notices
+	return kubernetes, ciliums, recording.Texts(placed.Notices)
 }
 
 const (
@@ -71,10 +71,14 @@ const (
 // pods returns the peers of both dialects for pods with a label.
 func pods(app, namespace, port string) [2]string {
 	if namespace == "" {
-		return [2]string{"[{podSelector:{matchLabels:{app:" + app + "}}}] " + port, "[{matchLabels:{k8s:app:" + app + "}}] " + port}
+		return [2]string{
+			"[{podSelector:{matchLabels:{app:" + app + "}}}] " + port,
+			"[{matchLabels:{k8s:app:" + app + "}}] " + port,
+		}
 	}
 	return [2]string{
-		"[{podSelector:{matchLabels:{app:" + app + "}},namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:" + namespace + "}}}] " + port,
+		"[{podSelector:{matchLabels:{app:" + app + "}},namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:" +
+			namespace + "}}}] " + port,
 		"[{matchLabels:{k8s:app:" + app + ",k8s:io.kubernetes.pod.namespace:" + namespace + "}}] " + port,
 	}
 }
@@ -87,7 +91,10 @@ func external(name, port string) [2]string {
 func TestNames_AsInCluster(t *testing.T) {
 	shop := manifesttest.Read(t, manifesttest.Shop)
 	own := func(pair [2]string) [2]string { // a NetworkPolicy omits the policy's own namespace
-		return [2]string{strings.Replace(pair[0], ",namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:web}}", "", 1), pair[1]}
+		return [2]string{
+			strings.Replace(pair[0], ",namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:web}}", "", 1),
+			pair[1],
+		}
 	}
 	for _, tt := range []struct {
 		reason, dialled string
@@ -101,15 +108,29 @@ func TestNames_AsInCluster(t *testing.T) {
 		{"a pod with its namespace", "orders-db-0.orders-db.shop", 5432, shop, "web", pods("db", "shop", "5432"), ""},
 		{"a pod with .svc", "orders-db-0.orders-db.shop.svc", 5432, shop, "web", pods("db", "shop", "5432"), ""},
 		{"the usual domain", "orders-db.shop.svc.cluster.local", 5432, shop, "web", pods("db", "shop", "5432"), ""},
-		{"another domain, which the manifests tell", "orders-db.shop.svc.k8s.example.com", 5432, shop, "web", pods("db", "shop", "5432"), ""},
-		{"another domain, which the option tells", "orders-db.shop.svc.k8s.acme.io", 5432, nil, "web", pods("orders-db", "shop", "5432"), ""},
-		{"another domain, which nothing tells", "orders-db.shop.svc.k8s.example.com", 5432, nil, "web", external("orders-db.shop.svc.k8s.example.com", "5432"), ""},
+		{
+			"another domain, which the manifests tell", "orders-db.shop.svc.k8s.example.com", 5432, shop, "web",
+			pods("db", "shop", "5432"), "",
+		},
+		{
+			"another domain, which the option tells", "orders-db.shop.svc.k8s.acme.io", 5432, nil, "web",
+			pods("orders-db", "shop", "5432"), "",
+		},
+		{
+			"another domain, which nothing tells", "orders-db.shop.svc.k8s.example.com", 5432, nil, "web",
+			external("orders-db.shop.svc.k8s.example.com", "5432"),
+			"",
+		},
 		{"a domain of no host", "orders-db.shop.svc.k8s.internal", 5432, nil, "web", pods("orders-db", "shop", "5432"), ""},
-		{"one label: the caller's namespace, of two that have it", "redis", 6379, shop, "web", own(pods("cache", "web", "6379")), ""},
+		{
+			"one label: the caller's namespace, of two that have it",
+			"redis", 6379, shop, "web", own(pods("cache", "web", "6379")), "",
+		},
 		{"the same from another namespace", "redis", 6379, shop, "shop", [2]string{
 			pods("redis", "", "6379")[0], pods("redis", "shop", "6379")[1]}, ""},
 		{"one label that only another namespace has", "orders-db", 5432, shop, "web", pods("db", "shop", "5432"),
-			"orders-db was looked up by one label, which in a pod means namespace web, and Service orders-db in namespace shop"},
+			"orders-db was looked up as a single label, which in a pod means namespace web, but Service orders-db in " +
+				"namespace shop"},
 		{"a pod of the caller's namespace", "orders-db-0.orders-db", 5432, shop, "shop", [2]string{
 			pods("db", "", "5432")[0], pods("db", "shop", "5432")[1]}, ""},
 		{"a namespace without that Service", "orders-db.web", 5432, shop, "web", external("orders-db.web", "5432"), ""},
@@ -119,11 +140,17 @@ func TestNames_AsInCluster(t *testing.T) {
 		{"the same by all of its name", "basket.web.svc.cluster.local", 6379, shop, "web", pods("redis", "shop", "6379"), ""},
 		{"ExternalName to a host", "payments.web", 443, shop, "web", external("api.stripe.com", "443"), ""},
 		{"ExternalName to a Service elsewhere", "search", 9200, shop, "web", pods("search", "other", "9200"), ""},
-		{"a Service without a selector", "legacy.web", 80, shop, "web", [2]string{"[{ipBlock:{cidr:10.20.0.7/32}}] 8080", "[{cidr:10.20.0.7/32}] 8080"}, ""},
+		{
+			"a Service without a selector", "legacy.web", 80, shop, "web",
+			[2]string{"[{ipBlock:{cidr:10.20.0.7/32}}] 8080", "[{cidr:10.20.0.7/32}] 8080"},
+			"",
+		},
 	} {
 		o := Options{Manifests: tt.manifests, Namespace: tt.namespace, ClusterDomains: []string{"k8s.acme.io"}}
 		identity := endpoint.New(endpoint.Config{ClusterDomains: o.ClusterDomains}).Named(tt.dialled)
-		kubernetes, ciliums, notices := peersOf(t, o, flow.Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: tt.port})
+		kubernetes, ciliums, notices := peersOf(t, o, flow.Flow{
+			Destination: identity.Endpoint, Protocol: flow.TCP, Port: tt.port,
+		})
 		for i, got := range [][]string{kubernetes, ciliums} {
 			dns := []string{kubernetesDNS, ciliumDNS}[i]
 			if len(got) != 2 || !slices.Contains(got, tt.want[i]) || !slices.Contains(got, dns) {
@@ -131,7 +158,8 @@ func TestNames_AsInCluster(t *testing.T) {
 					strings.Join(got, "\n"), tt.want[i], dns)
 			}
 		}
-		if noticed := slices.ContainsFunc(notices, func(n string) bool { return strings.Contains(n, tt.notice) }); tt.notice != "" && !noticed {
+		noticed := slices.ContainsFunc(notices, func(n string) bool { return strings.Contains(n, tt.notice) })
+		if tt.notice != "" && !noticed {
 			t.Errorf("%s: the notices are %q, want %q", tt.reason, notices, tt.notice)
 		}
 	}
@@ -150,7 +178,10 @@ func TestNames_PeersForThirdParties(t *testing.T) {
 		{"one of whom manifests know nothing", "api.stripe.com:443", shop, external("api.stripe.com", "443"), false},
 		{"pods of a namespace, which the manifests know", "redis.shop:6379", shop, pods("redis", "shop", "6379"), false},
 		{"the same without manifests", "redis.shop.svc:6379", nil, pods("redis", "shop", "6379"), false},
-		{"what has the form of a Service's name is a host all the same", "redis.shop:6379", nil, external("redis.shop", "6379"), true},
+		{
+			"what has the form of a Service's name is a host all the same",
+			"redis.shop:6379", nil, external("redis.shop", "6379"), true,
+		},
 		{"pods of the caller's namespace", "search:9200", nil, pods("search", "", "9200"), false},
 		{"a Service's name for a host", "payments.web:443", shop, external("api.stripe.com", "443"), false},
 	} {
@@ -170,8 +201,11 @@ func TestNames_PeersForThirdParties(t *testing.T) {
 			t.Errorf("%s: %+v", tt.reason, identity)
 		}
 		o := Options{Manifests: tt.manifests}
-		kubernetes, ciliums, notices := peersOf(t, o, flow.Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: identity.Port})
-		if want := "for pods write \"" + strings.Replace(tt.name, ":", ".svc:", 1); tt.asks != (len(notices) > 0 && strings.Contains(notices[0], want)) {
+		kubernetes, ciliums, notices := peersOf(t, o, flow.Flow{
+			Destination: identity.Endpoint, Protocol: flow.TCP, Port: identity.Port,
+		})
+		if want := "for pods write \"" + strings.Replace(tt.name, ":", ".svc:", 1); tt.asks != (len(notices) > 0 &&
+			strings.Contains(notices[0], want)) {
 			t.Errorf("%s: the notices are %q", tt.reason, notices)
 		}
 		for i, got := range [][]string{kubernetes, ciliums} {
@@ -186,9 +220,11 @@ func TestNames_PeersForThirdParties(t *testing.T) {
 // If two objects have one name, the object in the caller's namespace counts. Its manifest may omit the namespace, as
 // most rendered charts do.
 func TestNames_CallersNamespaceFirst(t *testing.T) {
-	set := manifesttest.Read(t, `{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {selector: {app: own}, ports: [{port: 5432}]}}
+	set := manifesttest.Read(t,
+		`{apiVersion: v1, kind: Service, metadata: {name: db}, spec: {selector: {app: own}, ports: [{port: 5432}]}}
 ---
-{apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop}, spec: {selector: {app: shops}, ports: [{port: 5432}]}}
+{apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop},
+  spec: {selector: {app: shops}, ports: [{port: 5432}]}}
 `)
 	for dialled, want := range map[string][2]string{
 		"db": {pods("own", "", "5432")[0], pods("own", "web", "5432")[1]}, "db.shop": pods("shops", "shop", "5432"),
@@ -216,7 +252,8 @@ func TestServices_DialledPort(t *testing.T) {
 			Destination: flow.Endpoint{Kind: flow.Workload, Name: "legacy", Namespace: "web"}, Protocol: flow.TCP, Port: 80},
 	}}, o)
 	placed := result.Flows
-	if err != nil || len(placed) != 1 || placed[0].Port != 8080 || placed[0].Destination.Addr != netip.MustParseAddr("10.2.0.1") {
+	if err != nil || len(placed) != 1 || placed[0].Port != 8080 ||
+		placed[0].Destination.Addr != netip.MustParseAddr("10.2.0.1") {
 		t.Errorf("%v, %v", placed, err)
 	}
 }
@@ -229,7 +266,8 @@ func TestResolvers_Rules(t *testing.T) {
 	openshift := [2]string{
 		"[{podSelector:{matchLabels:{dns.operator.openshift.io/daemonset-dns:default}}," +
 			"namespaceSelector:{matchLabels:{kubernetes.io/metadata.name:openshift-dns}}}] 5353",
-		"[{matchLabels:{k8s:dns.operator.openshift.io/daemonset-dns:default,k8s:io.kubernetes.pod.namespace:openshift-dns}}] 5353",
+		"[{matchLabels:{k8s:dns.operator.openshift.io/daemonset-dns:default," +
+			"k8s:io.kubernetes.pod.namespace:openshift-dns}}] 5353",
 	}
 	kube := policy.Resolver{Namespace: "kube-system", Labels: map[string]string{"k8s-app": "kube-dns"}}
 	node := policy.Resolver{Addresses: netip.MustParsePrefix("169.254.20.10/32")}
@@ -269,7 +307,11 @@ func TestNames_ClusterName(t *testing.T) {
 		want         string // the workload's namespace; "" for a host
 	}{
 		{"a Service's full name", "orders-db.shop.svc.cluster.local", Options{}, "shop"},
-		{"a cluster's domain that is given", "orders-db.shop.svc.k8s.acme.io", Options{ClusterDomains: []string{"k8s.acme.io"}}, "shop"},
+		{
+			"a cluster's domain that is given", "orders-db.shop.svc.k8s.acme.io",
+			Options{ClusterDomains: []string{"k8s.acme.io"}},
+			"shop",
+		},
 		{"a pod's name", "orders-db-0.orders-db.shop.svc", Options{}, "shop"},
 		{"what the manifests know", "orders-db.shop", Options{Manifests: shop}, "shop"},
 		{"a pod that they know", "orders-db-0.orders-db.shop", Options{Manifests: shop}, "shop"},

@@ -7,7 +7,6 @@ package placement
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -40,7 +39,7 @@ type Options struct {
 type Placement struct {
 	Flows   []flow.Flow // between the workloads of the cluster, sorted
 	Scope   policy.Scope
-	Notices []string // sorted, one message each
+	Notices []recording.Notice // sorted
 
 	// EphemeralPorts are the flows of [recording.Recording].EphemeralPorts in the cluster. It omits flows between
 	// workloads without a policy, and ports that the manifests or the option Ports name.
@@ -51,7 +50,7 @@ type Placement struct {
 type placer struct {
 	options Options
 	scope   policy.Scope
-	notices []string
+	notices []recording.Notice
 	errs    []string
 
 	// found holds the manifests' matches by recorded name and namespace; nil if the manifests lack the workload.
@@ -74,7 +73,7 @@ func Place(recorded recording.Recording, options Options) (Placement, error) {
 	p.noticeDenied()
 	p.noticeNodes(flows)
 	p.scope.Addresses = policy.AddressesOf(flows)
-	slices.Sort(p.notices)
+	slices.SortFunc(p.notices, recording.Notice.Compare)
 	placed := Placement{Flows: flows, Scope: p.scope, Notices: slices.Compact(p.notices)}
 	placed.EphemeralPorts = p.ephemeralPorts(recorded.EphemeralPorts)
 	return placed, nil
@@ -95,7 +94,7 @@ func (p *placer) subjects(workloads []recording.Workload) (notPods map[flow.Endp
 		case m == nil:
 		case len(m.Selector) == 0:
 			notPods[id] = true
-			p.notice("%s stands for no pods of yours: no policy is written for it", m)
+			p.notice(recording.CodeNoPods, "%s selects no pods: no policy is written for it", m)
 			continue
 		case s.AllTraffic || len(s.Labels) == 0:
 			s.Workload = workloadOf(id, m)
@@ -109,7 +108,7 @@ func (p *placer) subjects(workloads []recording.Workload) (notPods map[flow.Endp
 			s.Ports = namedPorts(m)
 		}
 		if m != nil && m.OwnNotice != "" && len(s.Own) > 0 {
-			p.notice("%s", m.OwnNotice)
+			p.notice(recording.CodeSharedSelector, "%s", m.OwnNotice)
 		}
 		p.scope.Subjects = append(p.scope.Subjects, s)
 	}
@@ -133,8 +132,8 @@ func (p *placer) flows(recorded []flow.Flow, notPods map[flow.Endpoint]bool) []f
 	return set.Sorted()
 }
 
-func (p *placer) notice(format string, args ...any) {
-	p.notices = append(p.notices, fmt.Sprintf(format, args...))
+func (p *placer) notice(code recording.NoticeCode, format string, args ...any) {
+	p.notices = append(p.notices, recording.Noticef(code, format, args...))
 }
 
 // noticeNamespaces notes that the namespace of the test process is missing, if another workload has one.
@@ -146,8 +145,8 @@ func (p *placer) noticeNamespaces() {
 	}
 	for _, s := range p.scope.Subjects {
 		if !s.AllTraffic && s.Namespace == "" {
-			p.notice("the namespace of %s is not known, so it is taken to be that of each policy that mentions it: "+
-				"Namespace says it", s.Name)
+			p.notice(recording.CodeUnknownNamespace, "the namespace of %s is not known: each policy that mentions it "+
+				"assumes its own namespace: set it with Namespace", s.Name)
 		}
 	}
 }
@@ -155,8 +154,8 @@ func (p *placer) noticeNamespaces() {
 // noticeDenied notes that default-deny-all denies traffic of callers of the test process that exist only in production.
 func (p *placer) noticeDenied() {
 	if p.scope.DenyAll && !p.options.Ignored.Driver {
-		p.notice("%s denies in the cluster what calls %s there and did not in this test: "+
-			"add its callers by hand to policy %s, where updates keep them",
+		p.notice(recording.CodeDefaultDeny, "%s also denies callers of %s that were not in this test: add them by "+
+			"hand to policy %s, where updates keep them",
 			policy.DenyAllName, p.options.Workload, p.options.Workload)
 	}
 }
@@ -165,8 +164,9 @@ func (p *placer) noticeDenied() {
 func (p *placer) noticeNodes(flows []flow.Flow) {
 	for _, f := range flows {
 		if p.options.Cilium && f.Destination.Node {
-			p.notice("%s is a process of this machine, and so the host to Cilium: if it stands for pods, "+
-				"Peer(\"localhost:%d\", \"name%s\") says which", f.Target(), f.Port, endpoint.ExamplePort)
+			p.notice(recording.CodeNode, "%s is a process of this machine, which Cilium treats as the host: if it "+
+				"stands for pods, name them: Peer(\"localhost:%d\", "+
+				"\"name%s\")", f.Target(), f.Port, endpoint.ExamplePort)
 		}
 	}
 }
@@ -186,12 +186,12 @@ func (p *placer) find(e flow.Endpoint, noticeMissing bool) *manifest.Match {
 	case err == nil:
 		p.found[e] = &m
 		if m.Notice != "" {
-			p.notice("%s", m.Notice)
+			p.notice(recording.CodeUnmatchedSelector, "%s", m.Notice)
 		}
 	case errors.As(err, &unknown):
 		p.found[e] = nil
 		if noticeMissing {
-			p.notice("%v; it goes by the label app=%s", err, e.Name)
+			p.notice(recording.CodeNotInManifests, "%v; its label is taken to be app=%s", err, e.Name)
 		}
 	default:
 		p.found[e] = nil
@@ -283,7 +283,7 @@ func (p *placer) targets(f flow.Flow) []flow.Flow {
 	f.Destination = p.workload(f.Destination)
 	ports, err := m.TargetPorts(f.Port, f.Protocol)
 	if err != nil {
-		p.notice("%v; the port is written as it was recorded", err)
+		p.notice(recording.CodeUnknownPort, "%v; the policy has the recorded port", err)
 	}
 	if len(ports) == 0 {
 		return []flow.Flow{f}
@@ -299,7 +299,7 @@ func (p *placer) targets(f flow.Flow) []flow.Flow {
 
 // addressTargets returns the flows to the addresses of a Service without a selector.
 func addressTargets(f flow.Flow, m *manifest.Match) []flow.Flow {
-	if f.Lookup { // a look-up has no address
+	if f.Lookup { // a lookup has no address
 		return []flow.Flow{f}
 	}
 	var flows []flow.Flow

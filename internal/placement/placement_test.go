@@ -23,7 +23,10 @@ func TestManifests_SelectorsAndNamedPorts(t *testing.T) {
 		Protocol:    flow.TCP, Port: 5432, Count: 1,
 	}
 	for _, whole := range []bool{false, true} { // as a peer, and as a recorded container
-		recorded := recording.Recording{Flows: []flow.Flow{f}, Workloads: []recording.Workload{{Name: "checkout", Namespace: "shop"}}}
+		recorded := recording.Recording{
+			Flows:     []flow.Flow{f},
+			Workloads: []recording.Workload{{Name: "checkout", Namespace: "shop"}},
+		}
 		if whole {
 			recorded.Workloads = append(recorded.Workloads, recording.Workload{Name: "orders-db", AllTraffic: true})
 		}
@@ -37,11 +40,13 @@ func TestManifests_SelectorsAndNamedPorts(t *testing.T) {
 			"{to: [{namespaceSelector: {matchLabels: {team: shop}}}], ports: [{port: pg}]}":      policy.Denied,
 		} {
 			p := new(networkingv1.NetworkPolicy)
-			text := "metadata: {name: checkout}\nspec: {podSelector: {matchLabels: {app: checkout}}, policyTypes: [Egress], egress: [" + rule + "]}"
+			text := "metadata: {name: checkout}\nspec: {podSelector: {matchLabels: {app: checkout}}, policyTypes: [Egress], " +
+				"egress: [" + rule + "]}"
 			if err := yaml.UnmarshalStrict([]byte(text), p); err != nil {
 				t.Fatal(err)
 			}
-			if v := (networkpolicy.Dialect{Scope: placed.Scope}).Evaluate([]*networkingv1.NetworkPolicy{p}, placed.Flows[0]); v.Outcome != want {
+			v := (networkpolicy.Dialect{Scope: placed.Scope}).Evaluate([]*networkingv1.NetworkPolicy{p}, placed.Flows[0])
+			if v.Outcome != want {
 				t.Errorf("whole %v: %s is %s: %s", whole, rule, v.Outcome, v.Reason)
 			}
 		}
@@ -50,7 +55,8 @@ func TestManifests_SelectorsAndNamedPorts(t *testing.T) {
 
 const endpoints = `{apiVersion: v1, kind: Service, metadata: {name: ldap}, spec: {ports: [{port: 389}]}}
 ---
-{apiVersion: v1, kind: Endpoints, metadata: {name: ldap}, subsets: [{addresses: [{ip: 203.0.113.9}], ports: [{port: 389}]}]}
+{apiVersion: v1, kind: Endpoints, metadata: {name: ldap},
+  subsets: [{addresses: [{ip: 203.0.113.9}], ports: [{port: 389}]}]}
 `
 
 // A flow to a Service without a selector goes to the Service's addresses, at any port or without one.

@@ -45,25 +45,31 @@ func placeBrokers(t *testing.T) Placement {
 // as a destination.
 func TestSelectors_ServiceOnlyForDestinations(t *testing.T) {
 	placed := placeBrokers(t)
-	flows, scope, notices := placed.Flows, placed.Scope, placed.Notices
+	flows, scope, notices := placed.Flows, placed.Scope, recording.Texts(placed.Notices)
 	const broker, exporter, service = "app=kafka,part=broker", "app=kafka,part=metrics", "app=kafka"
 	const store = "cnpg.io/cluster=store,cnpg.io/instanceRole=primary"
 	want := []string{
-		"kafka: " + broker, "kafka egress " + store + " 5432", "kafka ingress " + exporter + " 9092", "kafka ingress app=shop 9092",
+		"kafka: " + broker, "kafka egress " + store + " 5432", "kafka ingress " + exporter + " 9092",
+		"kafka ingress app=shop 9092",
 		"kafka-exporter: " + exporter, "kafka-exporter egress " + service + " 9092",
 		"shop: app=shop", "shop egress " + service + " 9092", "shop egress app=web 8080",
 		"store: " + store, "store ingress " + broker + " 5432", "store ingress app=web,track=stable 5432",
 		"web: app=web,track=stable", "web egress " + store + " 5432", "web ingress app=shop 8080",
 	}
 	for dialect, got := range map[string][]string{
-		"NetworkPolicy": selectorsOf(t, networkpolicy.Dialect{Scope: scope}.Generate(flows)), "CiliumNetworkPolicy": selectorsOf(t, ciliumpolicy.Dialect{Scope: scope}.Generate(flows)),
+		"NetworkPolicy":       selectorsOf(t, networkpolicy.Dialect{Scope: scope}.Generate(flows)),
+		"CiliumNetworkPolicy": selectorsOf(t, ciliumpolicy.Dialect{Scope: scope}.Generate(flows)),
 	} {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", dialect, diff)
 		}
 	}
-	if len(notices) == 0 || !slices.ContainsFunc(notices, func(n string) bool { return strings.Contains(n, "Service store (all.yaml:") }) {
-		t.Errorf("nobody is told of pods that no manifest has: %q", notices)
+	if len(notices) == 0 || !slices.ContainsFunc(notices, func(n string) bool {
+		return strings.Contains(
+			n, "Service store (all.yaml:",
+		)
+	}) {
+		t.Errorf("no notice about pods without a manifest: %q", notices)
 	}
 }
 
@@ -133,21 +139,29 @@ func TestSelectors_HandWrittenPolicies(t *testing.T) {
 	placed := placeBrokers(t)
 	flows, scope := placed.Flows, placed.Scope
 	between := func(source, destination string) flow.Flow {
-		return flows[slices.IndexFunc(flows, func(f flow.Flow) bool { return f.Source.Name == source && f.Destination.Name == destination })]
+		return flows[slices.IndexFunc(flows, func(f flow.Flow) bool {
+			return f.Source.Name == source && f.Destination.Name == destination
+		})]
 	}
 	// own is a policy for the pods with the labels. egress and ingress have a rule for these pods. All of them allow
 	// everything else.
 	own := map[string]string{
-		"NetworkPolicy":       "metadata: {name: x}\nspec: {podSelector: {matchLabels: {%}}, policyTypes: [Egress], egress: [{}]}",
-		"CiliumNetworkPolicy": "metadata: {name: x}\nspec: {endpointSelector: {matchLabels: {%}}, egress: [{toEntities: [all]}]}",
+		"NetworkPolicy": "metadata: {name: x}\nspec: {podSelector: {matchLabels: {%}}, policyTypes: [Egress], " +
+			"egress: [{}]}",
+		"CiliumNetworkPolicy": "metadata: {name: x}\nspec: {endpointSelector: {matchLabels: {%}}, " +
+			"egress: [{toEntities: [all]}]}",
 	}
 	egress := map[string]string{
-		"NetworkPolicy":       "metadata: {name: x}\nspec: {podSelector: {matchLabels: {app: shop}}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {%}}}]}]}",
-		"CiliumNetworkPolicy": "metadata: {name: x}\nspec: {endpointSelector: {matchLabels: {app: shop}}, egress: [{toEndpoints: [{matchLabels: {%}}]}]}",
+		"NetworkPolicy": "metadata: {name: x}\nspec: {podSelector: {matchLabels: {app: shop}}, " +
+			"policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {%}}}]}]}",
+		"CiliumNetworkPolicy": "metadata: {name: x}\nspec: {endpointSelector: {matchLabels: {app: shop}}, " +
+			"egress: [{toEndpoints: [{matchLabels: {%}}]}]}",
 	}
 	ingress := map[string]string{
-		"NetworkPolicy":       "metadata: {name: x}\nspec: {podSelector: {}, policyTypes: [Egress, Ingress], egress: [{}], ingress: [{from: [{podSelector: {matchLabels: {%}}}]}]}",
-		"CiliumNetworkPolicy": "metadata: {name: x}\nspec: {endpointSelector: {}, egress: [{toEntities: [all]}], ingress: [{fromEndpoints: [{matchLabels: {%}}]}]}",
+		"NetworkPolicy": "metadata: {name: x}\nspec: {podSelector: {}, policyTypes: [Egress, Ingress], " +
+			"egress: [{}], ingress: [{from: [{podSelector: {matchLabels: {%}}}]}]}",
+		"CiliumNetworkPolicy": "metadata: {name: x}\nspec: {endpointSelector: {}, egress: [{toEntities: [all]}], " +
+			"ingress: [{fromEndpoints: [{matchLabels: {%}}]}]}",
 	}
 	for _, row := range []struct {
 		reason string
@@ -160,11 +174,17 @@ func TestSelectors_HandWrittenPolicies(t *testing.T) {
 		{"a release's", own, "helm.sh/chart: kafka-28.0.1", between("kafka", "store"), policy.Allowed},
 		{"another workload's", own, "part: metrics", between("kafka", "store"), policy.Unprotected},
 		{"the Service's, as a destination", egress, "app: kafka", between("shop", "kafka"), policy.Allowed},
-		{"those of the pods that serve, as a destination", egress, "app: kafka, part: broker", between("shop", "kafka"), policy.Allowed},
+		{
+			"those of the pods that serve, as a destination",
+			egress, "app: kafka, part: broker", between("shop", "kafka"), policy.Allowed,
+		},
 		{"those of pods that do not", egress, "part: metrics", between("shop", "kafka"), policy.Denied},
 		{"those of some of the pods that serve", egress, "track: stable", between("shop", "web"), policy.Denied},
 		{"those of all of them", egress, "app: web", between("shop", "web"), policy.Allowed},
-		{"of several that serve, the one of the name has its own", own, "track: stable", between("web", "store"), policy.Allowed},
+		{
+			"of several that serve, the one of the name has its own",
+			own, "track: stable", between("web", "store"), policy.Allowed,
+		},
 		{"and is the source", ingress, "track: stable", between("web", "store"), policy.Allowed},
 		{"as a source", ingress, "part: broker", between("kafka", "store"), policy.Allowed},
 		{"another source", ingress, "part: metrics", between("kafka", "store"), policy.Denied},

@@ -43,7 +43,7 @@ func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
 	flows := many(n)
 	policies := rules.Generate(flows)
 	half := rules.Generate(flows[:n/2])
-	b.Run("judge", func(b *testing.B) {
+	b.Run("evaluate", func(b *testing.B) {
 		for b.Loop() {
 			evaluate := rules.Evaluator(policies)
 			for _, f := range rules.Required(flows) {
@@ -86,7 +86,9 @@ func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
 func BenchmarkPolicies(b *testing.B) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
 	for _, n := range []int{2000, 20000} {
-		b.Run(fmt.Sprintf("NetworkPolicy-%d", n), func(b *testing.B) { benchmarkPolicies(b, n, networkpolicy.Dialect{Scope: scope}) })
+		b.Run(fmt.Sprintf("NetworkPolicy-%d", n), func(b *testing.B) {
+			benchmarkPolicies(b, n, networkpolicy.Dialect{Scope: scope})
+		})
 		b.Run(fmt.Sprintf("Cilium-%d", n), func(b *testing.B) { benchmarkPolicies(b, n, ciliumpolicy.Dialect{Scope: scope}) })
 	}
 }

@@ -26,12 +26,15 @@ func Unlisted[P metav1.Object](policies []P, binary string, required bool) strin
 	case !annotated:
 		return fmt.Sprintf("policy %s has no annotation %s", policies[0].GetName(), BinariesAnnotation)
 	}
-	return fmt.Sprintf("%s is not in the annotation %s of policy %s, which lists %s", binary, BinariesAnnotation, policies[0].GetName(),
+	return fmt.Sprintf("%s is not in the annotation %s of policy %s, which lists %s",
+		binary, BinariesAnnotation, policies[0].GetName(),
 		cmp.Or(Abbreviate(entries, ", "), "none"))
 }
 
 // IsolatingEgress returns the policies that isolate a subject for egress, the one with its own name first.
-func IsolatingEgress[P metav1.Object](policies []P, subject Workload, doesNotIsolate func(P, Workload, Direction) string) []P {
+func IsolatingEgress[P metav1.Object](
+	policies []P, subject Workload, doesNotIsolate func(P, Workload, Direction) string,
+) []P {
 	var isolating []P
 	for _, p := range policies {
 		if doesNotIsolate(p, subject, Egress) == "" {
@@ -126,13 +129,18 @@ func AddBinaries[P metav1.Object](policies []P, binaries []string) {
 // DropBinaries removes the entries that match none of the programs from a policy's list.
 func DropBinaries(p metav1.Object, used []string) {
 	if unused := unusedBinaries(p, used); len(unused) > 0 {
-		SetEntries(p, BinariesAnnotation, slices.DeleteFunc(EntriesOf(p, BinariesAnnotation), func(entry string) bool { return slices.Contains(unused, entry) }))
+		SetEntries(p, BinariesAnnotation, slices.DeleteFunc(EntriesOf(p, BinariesAnnotation), func(entry string) bool {
+			return slices.Contains(unused, entry)
+		}))
 	}
 }
 
 // uniteBinaries removes the list of a union if one of its parts has none: that part allowed every program.
 func uniteBinaries(united *metav1.ObjectMeta, metas []*metav1.ObjectMeta) {
-	if slices.ContainsFunc(metas, func(m *metav1.ObjectMeta) bool { _, has := m.Annotations[BinariesAnnotation]; return !has }) {
+	if slices.ContainsFunc(metas, func(m *metav1.ObjectMeta) bool {
+		_, has := m.Annotations[BinariesAnnotation]
+		return !has
+	}) {
 		delete(united.Annotations, BinariesAnnotation)
 	}
 }

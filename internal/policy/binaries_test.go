@@ -77,7 +77,7 @@ func checkListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 		merged, extends string
 	}{
 		{"what is missing comes where it sorts", "curl,wget", "curl,psql,wget", "curl,psql,wget", "curl,psql,wget"},
-		{"what nobody is goes, but not from a part of a run", "curl,psql", "psql", "psql", "curl,psql"},
+		{"an unused entry is removed, but not by a partial run", "curl,psql", "psql", "psql", "curl,psql"},
 		{"a pattern is for all that it matches", "c*,z*", "curl,cat", "c*", "c*,z*"},
 		{"a lone asterisk is a choice", "*", "", "*", "*"},
 		{"a person's order stays", "psql, curl", "curl,psql", "psql, curl", "psql, curl"},
@@ -114,7 +114,7 @@ func checkListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 	silent := openedBy("udplite")
 	silent[0].Protocol = 136
 	if got := list(with.Generate(append(silent, openedBy("psql")...))); got != "psql,udplite" {
-		t.Errorf("who opens what the other annotation allows is asked for, and not listed: %q", got)
+		t.Errorf("the program of a flow that another annotation allows is required, but not listed: %q", got)
 	}
 	if got := list(with.Merge(listed("psql,udplite"), append(silent, openedBy("psql")...))); got != "psql,udplite" {
 		t.Errorf("an update drops who opens what the other annotation allows: %q", got)
@@ -127,7 +127,11 @@ func checkListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 	}{
 		{"no list", plain.Generate(openedBy("")), "", "policy shop has no annotation netzero.dev/binaries"},
 		{"an empty list", listed(""), "lists none", "lists none"},
-		{"others", listed("psql"), "curl is not in the annotation netzero.dev/binaries of policy shop, which lists psql", "which lists psql"},
+		{
+			"others", listed("psql"),
+			"curl is not in the annotation netzero.dev/binaries of policy shop, which lists psql",
+			"which lists psql",
+		},
 		{"a dot is no pattern", listed("cur."), "which lists cur.", "which lists cur."},
 		{"itself", listed("curl"), "", ""},
 		{"a pattern", listed("c*l"), "", ""},
@@ -136,12 +140,18 @@ func checkListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 		{"every program", listed("psql,*"), "", ""},
 		{"twice", listed("curl,curl"), "", ""},
 		{"with blanks", listed(" psql ,  curl "), "", ""},
-		{"empty entries are nobody", listed(",,"), "lists none", "lists none"},
+		{"empty entries are no program", listed(",,"), "lists none", "lists none"},
 		{"capitals are others", listed("CURL"), "which lists CURL", "which lists CURL"},
 		{"a path is no name", listed("/usr/bin/curl"), "which lists /usr/bin/curl", "which lists /usr/bin/curl"},
-		{"no more than three are named", listed("a,b,c,d,e"), "which lists a, b, c and 2 more", "which lists a, b, c and 2 more"},
+		{
+			"no more than three are named", listed("a,b,c,d,e"), "which lists a, b, c and 2 more",
+			"which lists a, b, c and 2 more",
+		},
 	} {
-		for _, got := range []struct{ got, want string }{{plain.Unlisted(row.policies, f, "curl"), row.optional}, {with.Unlisted(row.policies, f, "curl"), row.want}} {
+		for _, got := range []struct{ got, want string }{
+			{plain.Unlisted(row.policies, f, "curl"), row.optional},
+			{with.Unlisted(row.policies, f, "curl"), row.want},
+		} {
 			if got.got != got.want && (got.want == "" || !strings.Contains(got.got, got.want)) {
 				t.Errorf("%s: %q, want %q", row.reason, got.got, got.want)
 			}
@@ -153,7 +163,8 @@ func checkListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 		if why := with.Unlisted(listings, f, "curl"); why != "" {
 			t.Errorf("what one of two policies lists: %s", why)
 		}
-		if why := with.Unlisted(listings, f, "wget"); !strings.HasSuffix(why, "policy shop, which lists psql, curl") && !strings.HasSuffix(why, "policy shop, which lists curl, psql") {
+		if why := with.Unlisted(listings, f, "wget"); !strings.HasSuffix(why, "policy shop, which lists psql, curl") &&
+			!strings.HasSuffix(why, "policy shop, which lists curl, psql") {
 			t.Errorf("what neither of two policies lists: %q", why)
 		}
 		if got := list(with.Merge(others, openedBy("wget"))); got != "wget" {
@@ -165,6 +176,6 @@ func checkListing[P metav1.Object](t *testing.T, plain, with listing[P]) {
 		t.Errorf("of two policies one has a list: %q", why)
 	}
 	if why := with.Unlisted(listed(""), flow.Flow{Source: flow.Endpoint{Kind: flow.Anyone}}, "curl"); why != "" {
-		t.Errorf("of somebody else's program: %s", why)
+		t.Errorf("of a program of another workload: %s", why)
 	}
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -43,7 +44,23 @@ func MapFlows(flows []flow.Flow, change func(flow.Flow) flow.Flow) []flow.Flow {
 // ExplainAddress adds to a denial why the destination's address, and not its name, was evaluated.
 func ExplainAddress(v Verdict, f, evaluated flow.Flow) Verdict {
 	if v.Outcome == Denied && f.Destination.Kind != evaluated.Destination.Kind {
-		v.Reason = fmt.Sprintf("no policy can hold the name \"%s\", so that its address counts: %s", f.Destination.Name, v.Reason)
+		v.Reason = fmt.Sprintf("no policy can hold the name \"%s\", so its address is used: %s",
+			f.Destination.Name, v.Reason)
 	}
 	return v
 }
+
+// AnyNamespace stands for the unknown namespace of a caller; see [CallsFromAnyNamespace].
+const AnyNamespace = "*"
+
+// CallsFromAnyNamespace reports whether the caller's namespace is unknown while the subject's is known. Kubernetes
+// would read a rule without a namespace as the subject's own namespace, but the caller's policy is applied in the
+// caller's namespace. A destination without a namespace is different: DNS looks its name up in the caller's
+// namespace.
+func CallsFromAnyNamespace(d Direction, caller, subject Workload) bool {
+	return d == Ingress && caller.Namespace == "" && subject.Namespace != ""
+}
+
+// EndpointAddress returns an endpoint's address in the form of an ipBlock: without a zone, which has no meaning
+// outside of its host.
+func EndpointAddress(e flow.Endpoint) netip.Addr { return e.Addr.Unmap().WithZone("") }

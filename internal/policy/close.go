@@ -50,7 +50,7 @@ func DescribeNotDenied(namespaces []string) []string {
 		if namespace != "" {
 			where = "in namespace " + namespace
 		}
-		lines = append(lines, fmt.Sprintf("no policy denies all traffic %s by default, which DefaultDeny asks for", where))
+		lines = append(lines, fmt.Sprintf("no policy denies all traffic %s by default, as DefaultDeny requires", where))
 	}
 	return lines
 }

@@ -27,9 +27,18 @@ func closing(change func(*policy.Scope)) policy.Scope {
 }
 
 var closingFlows = []flow.Flow{
-	{Source: workloadIn("shop", "checkout"), Destination: workloadIn("shop", "orders-db"), Protocol: flow.TCP, Port: 5432, Count: 1},
-	{Source: workloadIn("jobs", "report"), Destination: workloadIn("shop", "orders-db"), Protocol: flow.TCP, Port: 5432, Count: 1},
-	{Source: workloadIn("shop", "orders-db"), Destination: workloadIn("shop", "checkout"), Protocol: flow.TCP, Port: 9000, Count: 1},
+	{
+		Source: workloadIn("shop", "checkout"), Destination: workloadIn("shop", "orders-db"), Protocol: flow.TCP,
+		Port: 5432, Count: 1,
+	},
+	{
+		Source: workloadIn("jobs", "report"), Destination: workloadIn("shop", "orders-db"), Protocol: flow.TCP,
+		Port: 5432, Count: 1,
+	},
+	{
+		Source: workloadIn("shop", "orders-db"), Destination: workloadIn("shop", "checkout"), Protocol: flow.TCP,
+		Port: 9000, Count: 1,
+	},
 }
 
 func TestClose_WorkloadsWithoutCallers(t *testing.T) {
@@ -39,9 +48,16 @@ func TestClose_WorkloadsWithoutCallers(t *testing.T) {
 		want   []string // the policies that isolate for ingress
 	}{
 		{"open by default", func(*policy.Scope) {}, []string{"orders-db"}},
-		{"the job is closed, the test process is not, whose callers nobody knows", func(s *policy.Scope) { s.CloseIngress = true }, []string{"orders-db", "report"}},
-		{"a policy for each namespace, and the test process lets its callers in", func(s *policy.Scope) { s.DenyAll = true },
-			[]string{"checkout", "orders-db", "default-deny-all jobs", "default-deny-all shop"}},
+		{
+			"the job is closed; the test process is not, because its callers are unknown",
+			func(s *policy.Scope) { s.CloseIngress = true },
+			[]string{"orders-db", "report"},
+		},
+		{
+			"a policy for each namespace, and the test process lets its callers in",
+			func(s *policy.Scope) { s.DenyAll = true },
+			[]string{"checkout", "orders-db", "default-deny-all jobs", "default-deny-all shop"},
+		},
 		{"both", func(s *policy.Scope) { s.CloseIngress, s.DenyAll = true, true },
 			[]string{"report", "checkout", "orders-db", "default-deny-all jobs", "default-deny-all shop"}},
 	} {
@@ -51,14 +67,17 @@ func TestClose_WorkloadsWithoutCallers(t *testing.T) {
 			if networkpolicy.HasType(p, policy.Ingress) {
 				got = append(got, strings.TrimSpace(p.Name+" "+map[bool]string{true: p.Namespace}[p.Name == policy.DenyAllName]))
 			}
-			if p.Name == policy.DenyAllName && (!policy.IsEmpty(&p.Spec.PodSelector) || !networkpolicy.HasType(p, policy.Egress) || len(p.Spec.Egress)+len(p.Spec.Ingress) > 0) {
+			if p.Name == policy.DenyAllName && (!policy.IsEmpty(&p.Spec.PodSelector) ||
+				!networkpolicy.HasType(p, policy.Egress) || len(p.Spec.Egress)+len(p.Spec.Ingress) > 0) {
 				t.Errorf("%s: %s", tt.reason, toYAML(t, p))
 			}
 		}
 		var gotCilium []string
 		for _, p := range (ciliumpolicy.Dialect{Scope: s}).Generate(closingFlows) {
 			if len(p.Spec.Ingress) > 0 {
-				gotCilium = append(gotCilium, strings.TrimSpace(p.Name+" "+map[bool]string{true: p.Namespace}[p.Name == policy.DenyAllName]))
+				gotCilium = append(
+					gotCilium, strings.TrimSpace(p.Name+" "+map[bool]string{true: p.Namespace}[p.Name == policy.DenyAllName]),
+				)
 			}
 			if err := ciliumpolicy.Validate(p); err != nil {
 				t.Errorf("%s: %v", tt.reason, err)
@@ -78,29 +97,52 @@ func TestClose_WorkloadsWithoutCallers(t *testing.T) {
 
 // Policies written without the options are too open with them, and an update adds the missing parts.
 func TestClose_UpdateClosesOpenPolicies(t *testing.T) {
-	open, closed := closing(func(*policy.Scope) {}), closing(func(s *policy.Scope) { s.CloseIngress, s.DenyAll = true, true })
+	open := closing(func(*policy.Scope) {})
+	closed := closing(func(s *policy.Scope) { s.CloseIngress, s.DenyAll = true, true })
 	want := []string{
-		"no policy isolates report for ingress: policy report is not of the type Ingress; policy checkout is in namespace shop, not in jobs; policy orders-db is in namespace shop, not in jobs",
-		"no policy isolates checkout for ingress: policy report is in namespace jobs, not in shop; policy checkout is not of the type Ingress; policy orders-db selects app=orders-db, the pods have app=checkout",
-		"no policy denies all traffic in namespace jobs by default, which DefaultDeny asks for",
-		"no policy denies all traffic in namespace shop by default, which DefaultDeny asks for",
+		"no policy isolates report for ingress: policy report is not of the type Ingress; policy checkout is in " +
+			"namespace shop, not in jobs; policy orders-db is in namespace shop, not in jobs",
+		"no policy isolates checkout for ingress: policy report is in namespace jobs, " +
+			"not in shop; policy checkout is not of the type Ingress; policy orders-db selects app=orders-db, " +
+			"the pods have app=checkout",
+		"no policy denies all traffic in namespace jobs by default, as DefaultDeny requires",
+		"no policy denies all traffic in namespace shop by default, as DefaultDeny requires",
 	}
-	if diff := cmp.Diff(want, (networkpolicy.Dialect{Scope: closed}).NotIsolated(networkpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows)); diff != "" {
+	if diff := cmp.Diff(
+		want,
+		(networkpolicy.Dialect{Scope: closed}).NotIsolated(
+			networkpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows,
+		),
+	); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := (ciliumpolicy.Dialect{Scope: closed}).NotIsolated(ciliumpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows); len(got) != len(want) {
+	got := (ciliumpolicy.Dialect{Scope: closed}).NotIsolated(
+		ciliumpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows,
+	)
+	if len(got) != len(want) {
 		t.Errorf("Cilium: %q", got)
 	}
-	for _, update := range []func([]*networkingv1.NetworkPolicy, []flow.Flow) []*networkingv1.NetworkPolicy{(networkpolicy.Dialect{Scope: closed}).Merge, (networkpolicy.Dialect{Scope: closed}).Extend} {
-		if diff := cmp.Diff(networkpolicy.Dialect{Scope: closed}.Generate(closingFlows), update(networkpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows)); diff != "" {
+	for _, update := range []func([]*networkingv1.NetworkPolicy, []flow.Flow) []*networkingv1.NetworkPolicy{
+		(networkpolicy.Dialect{Scope: closed}).Merge, (networkpolicy.Dialect{Scope: closed}).Extend,
+	} {
+		if diff := cmp.Diff(
+			networkpolicy.Dialect{Scope: closed}.Generate(closingFlows),
+			update(networkpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows),
+		); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
-	if diff := cmp.Diff(ciliumpolicy.Dialect{Scope: closed}.Generate(closingFlows), ciliumpolicy.Dialect{Scope: closed}.Merge(ciliumpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows)); diff != "" {
+	if diff := cmp.Diff(
+		ciliumpolicy.Dialect{Scope: closed}.Generate(closingFlows),
+		ciliumpolicy.Dialect{Scope: closed}.Merge(ciliumpolicy.Dialect{Scope: open}.Generate(closingFlows), closingFlows),
+	); diff != "" {
 		t.Errorf("Cilium (-want +got):\n%s", diff)
 	}
 	// Closed policies stay closed without the options: a person may have closed them.
-	if diff := cmp.Diff(networkpolicy.Dialect{Scope: closed}.Generate(closingFlows), (networkpolicy.Dialect{Scope: open}).Merge(networkpolicy.Dialect{Scope: closed}.Generate(closingFlows), closingFlows)); diff != "" {
+	if diff := cmp.Diff(
+		networkpolicy.Dialect{Scope: closed}.Generate(closingFlows),
+		(networkpolicy.Dialect{Scope: open}).Merge(networkpolicy.Dialect{Scope: closed}.Generate(closingFlows), closingFlows),
+	); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -109,12 +151,12 @@ func TestClose_UpdateClosesOpenPolicies(t *testing.T) {
 func TestClose_RandomPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(60) {
-		r := newDraw(seed, i)
+		r := policytest.New(seed, i)
 		s := r.Scope()
 		s.CloseIngress, s.DenyAll = r.IntN(2) == 0, true
 		flows := r.FlowsIn(s)
 		policies, ciliums := networkpolicy.Dialect{Scope: s}.Generate(flows), ciliumpolicy.Dialect{Scope: s}.Generate(flows)
-		for _, f := range networkpolicy.Required(flows) {
+		for _, f := range (networkpolicy.Dialect{}).Required(flows) {
 			if v := (networkpolicy.Dialect{Scope: s}).Evaluate(policies, f); v.Outcome == policy.Denied {
 				t.Errorf("case %d of seed %d: %s is denied: %s\nin %+v", i, seed, arrow(f), v.Reason, s)
 			}
@@ -124,8 +166,11 @@ func TestClose_RandomPoliciesAreTrue(t *testing.T) {
 				t.Errorf("case %d of seed %d, Cilium: %s is denied: %s\nin %+v", i, seed, arrow(f), v.Reason, s)
 			}
 		}
-		if lines := append(networkpolicy.Dialect{Scope: s}.NotIsolated(policies, flows), ciliumpolicy.Dialect{Scope: s}.NotIsolated(ciliums, flows)...); len(lines) > 0 {
+		if lines := (networkpolicy.Dialect{Scope: s}).NotIsolated(policies, flows); len(lines) > 0 {
 			t.Errorf("case %d of seed %d: %q", i, seed, lines)
+		}
+		if lines := (ciliumpolicy.Dialect{Scope: s}).NotIsolated(ciliums, flows); len(lines) > 0 {
+			t.Errorf("case %d of seed %d, Cilium: %q", i, seed, lines)
 		}
 		if diff := cmp.Diff(policies, (networkpolicy.Dialect{Scope: s}).Merge(nil, flows)); diff != "" {
 			t.Errorf("case %d of seed %d (-want +got):\n%s", i, seed, diff)

@@ -10,7 +10,8 @@ import (
 // NewEvaluator returns a function that evaluates flows. It calls compile once for each subject and direction and
 // keeps the result. byAddress and inexpressible are those of the dialect.
 func NewEvaluator(
-	s Scope, byAddress func(flow.Flow) flow.Flow, inexpressible func(flow.Flow) string, compile func(Workload, Direction) func(flow.Flow) Verdict,
+	s Scope, byAddress func(flow.Flow) flow.Flow, inexpressible func(flow.Flow) string,
+	compile func(Workload, Direction) func(flow.Flow) Verdict,
 ) func(flow.Flow) Verdict {
 	type end struct {
 		name, namespace string

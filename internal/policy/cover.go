@@ -22,7 +22,9 @@ func CoversSelector(wide, narrow *metav1.LabelSelector) bool {
 		}
 	}
 	for _, e := range SortedSelector(*wide).MatchExpressions {
-		if !slices.ContainsFunc(SortedSelector(*narrow).MatchExpressions, func(f metav1.LabelSelectorRequirement) bool { return equality.Semantic.DeepEqual(e, f) }) {
+		if !slices.ContainsFunc(SortedSelector(*narrow).MatchExpressions, func(f metav1.LabelSelectorRequirement) bool {
+			return equality.Semantic.DeepEqual(e, f)
+		}) {
 			return false
 		}
 	}

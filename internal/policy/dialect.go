@@ -3,7 +3,8 @@ package policy
 import "github.com/netzero-dev/netzero/netzerotest/flow"
 
 // Dialect generates, evaluates and updates policies of one kind for a scope. P is a pointer to that kind. The
-// packages networkpolicy and ciliumpolicy each hold one dialect; their methods document how the dialects differ.
+// packages networkpolicy and ciliumpolicy each hold one dialect; their methods document how the dialects differ. Their
+// functions Unite and Validate need no scope.
 type Dialect[P any] interface {
 	// Generate returns the policies that allow exactly the flows and those that they imply.
 	Generate(flows []flow.Flow) []P
@@ -29,8 +30,4 @@ type Dialect[P any] interface {
 	Merge(committed []P, flows []flow.Flow) []P
 	// Extend returns the committed policies, extended by what the flows need.
 	Extend(committed []P, flows []flow.Flow) []P
-	// Unite returns the union of sets of policies.
-	Unite(sets ...[]P) ([]P, error)
-	// Validate returns an error that names the policy and each invalid field.
-	Validate(p P) error
 }

@@ -2,11 +2,8 @@ package policy_test
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -24,12 +21,13 @@ func TestDialects_SameVerdicts(t *testing.T) {
 	compared, allowed := 0, 0
 	seen := make(map[string]bool) // the endpoints of flows that were compared and allowed
 	sorts := []string{
-		"from a workload", "from external", "from an address", "from anyone", "to a workload", "to the node", "to the API server", "to the resolver",
+		"from a workload", "from external", "from an address", "from anyone", "to a workload",
+		"to the node", "to the API server", "to the resolver",
 		"to a folded name", "to external", "to external inside", "to an address", "to the metadata service",
 	}
 	unseen := func(sort string) bool { return !seen[sort] }
 	for i := uint64(0); i < 80 || i < 2000 && slices.ContainsFunc(sorts, unseen); i++ { // some are rare
-		r := newDraw(seed, i)
+		r := policytest.New(seed, i)
 		scope := r.Scope()
 		// A NetworkPolicy cannot express ICMP, or the flows that it implies.
 		flows := slices.DeleteFunc(r.FlowsIn(scope), func(f flow.Flow) bool { return f.Protocol.IsICMP() })
@@ -60,7 +58,8 @@ func TestDialects_SameVerdicts(t *testing.T) {
 				seen["from "+sortOf(f.Source)], seen["to "+sortOf(f.Destination)] = true, true
 			}
 			if want.Outcome != got.Outcome {
-				t.Errorf("case %d: %s is %s (%s), in Cilium %s (%s)", i, arrow(f), want.Outcome, want.Reason, got.Outcome, got.Reason)
+				t.Errorf("case %d: %s is %s (%s), in Cilium %s (%s)",
+					i, arrow(f), want.Outcome, want.Reason, got.Outcome, got.Reason)
 				for _, p := range kubernetes {
 					t.Logf("%s", toYAML(t, p))
 				}
@@ -108,17 +107,20 @@ func differs(s policy.Scope, recorded []flow.Flow, f flow.Flow, want, got policy
 		return g.Destination.Kind == flow.External && !flow.Public(policy.EndpointAddress(g.Destination))
 	}
 	inside := slices.ContainsFunc(recorded, func(g flow.Flow) bool {
-		return (isInside(g) || isInside(f)) && networkpolicy.Dialect{Scope: s}.EntryOf(g) == networkpolicy.Dialect{Scope: s}.EntryOf(f)
+		return (isInside(g) || isInside(f)) &&
+			networkpolicy.Dialect{Scope: s}.EntryOf(g) == networkpolicy.Dialect{Scope: s}.EntryOf(f)
 	})
 	unnamed := f.Destination.Kind == flow.Address && slices.ContainsFunc(recorded, func(g flow.Flow) bool {
-		return isInside(g) && policy.EndpointAddress(g.Destination) == policy.EndpointAddress(f.Destination) && g.Port == f.Port && g.Protocol == f.Protocol
+		return isInside(g) && policy.EndpointAddress(g.Destination) == policy.EndpointAddress(f.Destination) &&
+			g.Port == f.Port && g.Protocol == f.Protocol
 	})
 	switch {
 	case f.Destination.Kind == flow.Resolver && f.Port == policy.ResolverPort && f.Protocol == flow.SCTP:
 		return true // Cilium's own DNS rules use the protocol ANY
 	case inside && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
 		return true // a NetworkPolicy requires each private address of a name; in Cilium the name covers all of them
-	case policy.IsAPIServer(f.Destination) && f.Port == policy.APIServerPort && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
+	case policy.IsAPIServer(f.Destination) && f.Port == policy.APIServerPort && want.Outcome == policy.Denied &&
+		got.Outcome == policy.Allowed:
 		return true // recorded at 443 it is open at 6443 too: Cilium has no selector for the server behind the Service
 	case ciliumpolicy.IsNode(f.Destination) && want.Outcome == policy.Denied && got.Outcome == policy.Allowed:
 		return true // to Cilium all processes on the node are one host
@@ -126,64 +128,4 @@ func differs(s policy.Scope, recorded []flow.Flow, f flow.Flow, want, got policy
 		return true // a NetworkPolicy rule for such an address allows flows without a name; Cilium has no such rule
 	}
 	return false
-}
-
-func toYAMLs(t *testing.T, policies ciliumpolicy.Policies) []string {
-	t.Helper()
-	var texts []string
-	for _, p := range policies {
-		texts = append(texts, toYAML(t, p))
-	}
-	return texts
-}
-
-// editCilium returns policies with edits that a person may make.
-func (r draw) editCilium(policies ciliumpolicy.Policies) ciliumpolicy.Policies {
-	for range r.IntN(6) {
-		if len(policies) == 0 {
-			break
-		}
-		i, d := r.IntN(len(policies)), pick(r, policy.Directions...)
-		p := policies[i].DeepCopy()
-		policies[i] = p
-		rules := ciliumpolicy.RulesOf(p, d)
-		if len(rules) == 0 {
-			continue
-		}
-		k := r.IntN(len(rules))
-		switch r.IntN(10) {
-		case 0:
-			slices.Reverse(rules)
-		case 1:
-			rules[k].Ports = nil
-		case 2:
-			if len(rules[k].AllowedPorts()) > 0 {
-				rules[k].Endpoints, rules[k].Names, rules[k].Cidrs, rules[k].Entities = nil, nil, nil, nil
-			}
-		case 3:
-			rules = slices.Delete(rules, k, k+1)
-		case 4:
-			rules = append(rules, rules[k])
-		case 5:
-			p.Spec.EndpointSelector = metav1.LabelSelector{}
-		case 6:
-			p.Name = "by-hand-" + strconv.Itoa(i)
-		case 7:
-			rules = append(rules, ciliumpolicy.Rule{})
-		case 8: // the rules that let Cilium read lookups
-			for j := range rules[k].Ports {
-				if rules[k].Ports[j].HasDNS() {
-					rules[k].Ports[j].Rules = nil
-				}
-			}
-		case 9:
-			for j := range rules[k].Ports {
-				if rules[k].Ports[j].HasDNS() {
-					rules[k].Ports[j].Rules.DNS[0] = cilium.FQDN{MatchPattern: "*.nobody.example"}
-				}
-			}
-		}
-		ciliumpolicy.SetRules(p, d, rules)
-	}
-	return policies
 }

@@ -30,7 +30,7 @@ var featuresOfBoth = map[string]string{
 	"a label that YAML would not keep":    `yes"?: "true"`,
 	"an app label":                        `app: orders-db`,
 	"a subject by some of its labels":     `app\.kubernetes\.io/name: worker`,
-	"the annotation of look-ups":          `netzero\.dev/egress-names: .*telemetry\.vendor\.test:\*`,
+	"the annotation of lookups":           `netzero\.dev/egress-names: .*telemetry\.vendor\.test:\*`,
 	"the annotation of metadata services": `netzero\.dev/egress-metadata-service: 169\.254\.169\.254:`,
 	"the annotation of other egress":      `netzero\.dev/egress-other: .*(udplite|ip-47)`,
 	"the annotation of other ingress":     `netzero\.dev/ingress-other: `,
@@ -94,7 +94,9 @@ func TestDrawnPolicies_HaveEveryFeature(t *testing.T) {
 		}
 	}
 	var ciliums []string
-	for _, p := range policytest.Policies(seed, drawn, func(s policy.Scope) ciliumpolicy.Dialect { return ciliumpolicy.Dialect{Scope: s} }) {
+	for _, p := range policytest.Policies(seed, drawn, func(s policy.Scope) ciliumpolicy.Dialect {
+		return ciliumpolicy.Dialect{Scope: s}
+	}) {
 		text, err := yaml.Marshal(p)
 		if err != nil {
 			t.Fatal(err)

@@ -35,11 +35,12 @@ func (o Outcome) String() string {
 // Verdict is an outcome and the reason for it. If the policies of both source and destination were evaluated, it
 // describes the first of them with this outcome.
 type Verdict struct {
-	Outcome Outcome
-	Policy  string   // the policy that allowed the flow or, denied, the first that isolates the subject; else empty
-	Rule    int      // of the allowing rule, among that policy's rules of one direction; -1 if none or an annotation
-	Reason  string   // one line for a person: the rule; for a denied flow, the nearest rule and how it differs
-	Notices []string // one line each on an allowed flow that deserves attention; usually empty
+	Outcome   Outcome
+	Direction Direction // of the policies that it describes: Ingress for those of the destination
+	Policy    string    // the policy that allowed the flow or, denied, the first that isolates the subject; else empty
+	Rule      int       // of the allowing rule, among that policy's rules of one direction; -1 if none or an annotation
+	Reason    string    // one line for a person: the rule; for a denied flow, the nearest rule and how it differs
+	Notices   []string  // one line each on an allowed flow that deserves attention; usually empty
 }
 
 // Ends combines the verdicts that side returns for each end of a flow that is a subject.
@@ -54,6 +55,7 @@ func (s Scope) Ends(f flow.Flow, inexpressible func(flow.Flow) string, side func
 			continue
 		}
 		v := side(subject, d)
+		v.Direction = d
 		if d == Ingress && v.Outcome == Unprotected && len(verdicts) > 0 {
 			// A subject that is not isolated accepts all traffic; NotIsolated reports it where that is an error.
 			continue
@@ -61,7 +63,10 @@ func (s Scope) Ends(f flow.Flow, inexpressible func(flow.Flow) string, side func
 		verdicts = append(verdicts, v)
 	}
 	if len(verdicts) == 0 {
-		return Verdict{Outcome: Unprotected, Rule: -1, Reason: "neither " + f.Source.String() + " nor " + f.Destination.String() + " is in scope"}
+		return Verdict{
+			Outcome: Unprotected, Rule: -1,
+			Reason: "neither " + f.Source.String() + " nor " + f.Destination.String() + " is in scope",
+		}
 	}
 	return join(verdicts)
 }

@@ -95,10 +95,14 @@ func EvaluateLookup[P metav1.Object](s Scope, policies []P, first string, subjec
 	for _, p := range policies {
 		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, DefaultNamespace)
 		if n, listed := ListedNames(p).Lookup(f, s.LookupHosts(namespace, f)); listed {
-			return Verdict{Outcome: Allowed, Policy: p.GetName(), Rule: -1, Reason: fmt.Sprintf("the annotation %s lists %s", NamesAnnotation, n)}
+			return Verdict{
+				Outcome: Allowed, Policy: p.GetName(), Rule: -1,
+				Reason: fmt.Sprintf("the annotation %s lists %s", NamesAnnotation, n),
+			}
 		}
 	}
-	reason := fmt.Sprintf("it was looked up and has no address here, and neither a rule nor the annotation %s is for %s; -update adds %s, %s leaves it out",
+	reason := fmt.Sprintf("it was looked up and has no address here, "+
+		"and neither a rule nor the annotation %s is for %s; -update adds %s, %s leaves it out",
 		NamesAnnotation, f.Destination, s.LookupEntry(subject, f), ignoring(f.Destination))
 	return Verdict{Outcome: Denied, Policy: first, Rule: -1, Reason: reason}
 }

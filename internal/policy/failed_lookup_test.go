@@ -16,13 +16,6 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// lookup returns a lookup that got no address.
-func lookup(to flow.Endpoint) flow.Flow {
-	return flow.Flow{Source: workload("checkout"), Destination: to, Count: 1, Lookup: true}
-}
-
-func host(name string) flow.Endpoint { return flow.Endpoint{Kind: flow.External, Name: name} }
-
 func TestLookups_WithoutAnswer(t *testing.T) {
 	scope := alone(checkout)
 	for name, f := range map[string]flow.Flow{
@@ -74,7 +67,7 @@ func followLookup[P metav1.Object](t *testing.T, in inBoth[P], entry string, f f
 	if unused := in.unused(policies, f); len(unused) > 0 {
 		t.Errorf("%s: unused: %q", entry, unused)
 	}
-	for _, d := range networkpolicy.Required([]flow.Flow{f})[1:] {
+	for _, d := range (networkpolicy.Dialect{}).Required([]flow.Flow{f})[1:] {
 		outcome("the resolver", policies, d, policy.Allowed)
 	}
 
@@ -109,7 +102,7 @@ func followLookup[P metav1.Object](t *testing.T, in inBoth[P], entry string, f f
 		is("generated with a port", in.generate(f, dial), named)
 		outcome("a port of the name", in.generate(dial), f, policy.Allowed)
 		if unused := in.unused(in.generate(dial), f); len(unused) > 0 {
-			t.Errorf("%s: what allows the look-up is unused: %q", entry, unused)
+			t.Errorf("%s: the entry that allows the lookup is unused: %q", entry, unused)
 		}
 		if diff := cmp.Diff(in.generate(dial), in.merge(in.generate(dial), f), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: an update without an answer changed the policy (-before +after):\n%s", entry, diff)
@@ -149,14 +142,18 @@ func TestLookups_HandWrittenRules(t *testing.T) {
 	}{
 		{"a pattern with a port", "*.vendor.example:443/TCP", theInternet, telemetry, policy.Allowed},
 		{"a name at an address inside", "telemetry.vendor.example:636/TCP", theDirectory, telemetry, policy.Allowed},
-		{"a pattern for look-ups", "*.example:*", "", telemetry, policy.Allowed},
+		{"a pattern for lookups", "*.example:*", "", telemetry, policy.Allowed},
 		{"of another host", "api.vendor.example:*", "", telemetry, policy.Denied},
 		{"the internet, for other names", "api.vendor.example:443/TCP", theInternet, telemetry, policy.Denied},
-		{"a range that may hold it, or not", "", "  - {to: [{ipBlock: {cidr: 203.0.113.0/24}}]}\n", telemetry, policy.Denied},
+		{"a range that may contain it", "", "  - {to: [{ipBlock: {cidr: 203.0.113.0/24}}]}\n", telemetry, policy.Denied},
 		{"any port of everything", "", "  - {ports: [{port: 80}]}\n", telemetry, policy.Allowed},
 		{"everything", "", "  - {}\n", db, policy.Allowed},
 		{"the pods", "", "  - {to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: 5432}]}\n", db, policy.Allowed},
-		{"other pods", "", "  - {to: [{podSelector: {matchLabels: {app: cache}}}], ports: [{port: 5432}]}\n", db, policy.Denied},
+		{
+			"other pods", "",
+			"  - {to: [{podSelector: {matchLabels: {app: cache}}}], ports: [{port: 5432}]}\n",
+			db, policy.Denied,
+		},
 		{"a workload by its whole name", "db.default.svc:*", "", db, policy.Allowed},
 		{"a workload's name with a port is a host's", "db:443/TCP", "", db, policy.Denied},
 	} {
@@ -173,17 +170,32 @@ func TestLookups_HandWrittenRules(t *testing.T) {
 		flow          flow.Flow
 		want          policy.Outcome
 	}{
-		{"a name", `  egress: [{toFQDNs: [{matchName: telemetry.vendor.example}], toPorts: [{ports: [{port: "443", protocol: TCP}]}]}]`, telemetry, policy.Allowed},
+		{
+			"a name",
+			`  egress: [{toFQDNs: [{matchName: telemetry.vendor.example}], toPorts: [{ports: [{port: "443", protocol: TCP}]}]}]`,
+			telemetry, policy.Allowed,
+		},
 		{"a pattern", `  egress: [{toFQDNs: [{matchPattern: "*.vendor.example"}]}]`, telemetry, policy.Allowed},
 		{"another name", `  egress: [{toFQDNs: [{matchName: api.vendor.example}]}]`, telemetry, policy.Denied},
 		{"the world", "  egress: [{toEntities: [world]}]", telemetry, policy.Allowed},
 		{"the world's pings", "  egress: [{toEntities: [world], icmps: [{fields: [{type: 8}]}]}]", telemetry, policy.Denied},
-		{"the world, but a rule denies it", "  egress: [{toEntities: [world]}]\n  egressDeny: [{toEntities: [world]}]", telemetry, policy.Denied},
-		{"the world, but a rule denies a port", "  egress: [{toEntities: [world]}]\n  egressDeny: [{toEntities: [world], toPorts: [{ports: [{port: \"80\", protocol: TCP}]}]}]", telemetry, policy.Allowed},
+		{
+			"the world, but a rule denies it",
+			"  egress: [{toEntities: [world]}]\n  egressDeny: [{toEntities: [world]}]",
+			telemetry, policy.Denied,
+		},
+		{
+			"the world, but a rule denies a port",
+			"  egress: [{toEntities: [world]}]\n  egressDeny: [{toEntities: [world], " +
+				"toPorts: [{ports: [{port: \"80\", protocol: TCP}]}]}]",
+			telemetry, policy.Allowed,
+		},
 		{"the pods", "  egress: [{toEndpoints: [{matchLabels: {app: db}}]}]", db, policy.Allowed},
 		{"other pods", "  egress: [{toEndpoints: [{matchLabels: {app: cache}}]}]", db, policy.Denied},
 	} {
-		if v := (ciliumpolicy.Dialect{Scope: alone(checkout)}).Evaluate(ciliumpolicy.Policies{ciliumPolicy(t, row.rules)}, row.flow); v.Outcome != row.want {
+		if v := (ciliumpolicy.Dialect{Scope: alone(checkout)}).Evaluate(
+			ciliumpolicy.Policies{ciliumPolicy(t, row.rules)}, row.flow,
+		); v.Outcome != row.want {
 			t.Errorf("%s: %s: %s", row.reason, v.Outcome, v.Reason)
 		}
 	}
@@ -194,12 +206,19 @@ func TestLookups_Fold(t *testing.T) {
 	scope.Fold = []string{"shard-*.db.example"}
 	flows := []flow.Flow{lookup(host("shard-1.db.example")), lookup(host("shard-2.db.example"))}
 	const want = "shard-*.db.example:*"
-	for _, policies := range []kubernetesPolicies{(networkpolicy.Dialect{Scope: scope}).Generate(flows), (networkpolicy.Dialect{Scope: scope}).Merge(networkpolicy.Dialect{Scope: alone(checkout)}.Generate(flows[:1]), flows), (networkpolicy.Dialect{Scope: scope}).Extend(networkpolicy.Dialect{Scope: scope}.Generate(flows[:1]), flows)} {
+	for _, policies := range []kubernetesPolicies{
+		(networkpolicy.Dialect{Scope: scope}).Generate(flows),
+		(networkpolicy.Dialect{Scope: scope}).Merge(networkpolicy.Dialect{Scope: alone(checkout)}.Generate(flows[:1]), flows),
+		(networkpolicy.Dialect{Scope: scope}).Extend(networkpolicy.Dialect{Scope: scope}.Generate(flows[:1]), flows),
+	} {
 		if got := list(policies, policy.NamesAnnotation); got != want {
 			t.Errorf("lists %q, want %q", got, want)
 		}
 	}
-	for _, policies := range []ciliumpolicy.Policies{ciliumpolicy.Dialect{Scope: scope}.Generate(flows), ciliumpolicy.Dialect{Scope: scope}.Merge(ciliumpolicy.Dialect{Scope: alone(checkout)}.Generate(flows[:1]), flows)} {
+	for _, policies := range []ciliumpolicy.Policies{
+		ciliumpolicy.Dialect{Scope: scope}.Generate(flows),
+		ciliumpolicy.Dialect{Scope: scope}.Merge(ciliumpolicy.Dialect{Scope: alone(checkout)}.Generate(flows[:1]), flows),
+	} {
 		if got := list(policies, policy.NamesAnnotation); got != want {
 			t.Errorf("lists %q, want %q", got, want)
 		}

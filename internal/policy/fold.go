@@ -18,7 +18,7 @@ func CheckFold(pattern string) error {
 	case pattern == "":
 		return errors.New("is empty")
 	case strings.ContainsAny(pattern, ":/"):
-		return errors.New("want a name alone: each port that is asked stands beside it")
+		return errors.New("want a host name without a port: an update writes the recorded ports")
 	case pattern != strings.ToLower(pattern) || strings.HasSuffix(pattern, "."):
 		return errors.New("want lower case, without a dot at the end")
 	case strings.Contains(pattern, "**"):

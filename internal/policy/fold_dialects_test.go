@@ -13,14 +13,6 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func toHosts(hosts ...string) []flow.Flow {
-	var flows []flow.Flow
-	for _, host := range hosts {
-		flows = append(flows, toPort(external(host, "198.51.100.1"), flow.TCP, 443))
-	}
-	return flows
-}
-
 // namesIn returns the hosts that policies of both dialects allow, as the policies spell them.
 func namesIn(t *testing.T, s policy.Scope, flows []flow.Flow) (kubernetes string, ciliums []string) {
 	t.Helper()
@@ -44,17 +36,30 @@ func TestFold_OnlyConfiguredNames(t *testing.T) {
 	}{
 		{"nothing was said", nil, shards, "shard-1.db.example:443/TCP,shard-17.db.example:443/TCP", shards},
 		{"what was said, and nothing else", []string{"shard-*.db.example"}, append(shards, "db.example", "shard-1.example"),
-			"db.example:443/TCP,shard-*.db.example:443/TCP,shard-1.example:443/TCP", []string{"db.example", "shard-*.db.example", "shard-1.example"}},
+			"db.example:443/TCP,shard-*.db.example:443/TCP,shard-1.example:443/TCP",
+			[]string{"db.example", "shard-*.db.example", "shard-1.example"}},
 		{"a leading asterisk is one label or more", []string{"*.db.example"}, append(shards, "eu.shard-2.db.example"),
 			"*.db.example:443/TCP", []string{"**.db.example", "*.db.example"}},
-		{"an asterisk elsewhere stays in its label", []string{"shard-*.example"}, shards[:1], "shard-1.db.example:443/TCP", shards[:1]},
-		{"of several patterns the widest", []string{"*.db.example", "shard-*.db.example"}, append(shards, "x.db.example", "hooks.example"),
-			"*.db.example:443/TCP,hooks.example:443/TCP", []string{"*.db.example", "hooks.example"}},
-		{"of two that say as much the first of the alphabet", []string{"s*-1.db.example", "*h-1.db.example"}, []string{"sh-1.db.example"},
-			"*h-1.db.example:443/TCP", []string{"*h-1.db.example"}},
+		{
+			"an asterisk elsewhere stays in its label", []string{"shard-*.example"}, shards[:1],
+			"shard-1.db.example:443/TCP", shards[:1],
+		},
+		{
+			"of several patterns the widest",
+			[]string{"*.db.example", "shard-*.db.example"},
+			append(shards, "x.db.example", "hooks.example"),
+			"*.db.example:443/TCP,hooks.example:443/TCP", []string{"*.db.example", "hooks.example"},
+		},
+		{
+			"of two that say as much the first of the alphabet",
+			[]string{"s*-1.db.example", "*h-1.db.example"},
+			[]string{"sh-1.db.example"}, "*h-1.db.example:443/TCP", []string{"*h-1.db.example"},
+		},
 	} {
 		for range 2 { // with the options in either order
-			kubernetes, ciliums := namesIn(t, policy.Scope{Subjects: alone(checkout).Subjects, Fold: row.fold}, from(checkout, toHosts(row.hosts...)...))
+			kubernetes, ciliums := namesIn(
+				t, policy.Scope{Subjects: alone(checkout).Subjects, Fold: row.fold}, from(checkout, toHosts(row.hosts...)...),
+			)
 			if kubernetes != row.kubernetes {
 				t.Errorf("%s: %s, want %s", row.reason, kubernetes, row.kubernetes)
 			}
@@ -75,18 +80,21 @@ func TestFold_CommittedNames(t *testing.T) {
 	flows = append(flows, from(checkout, toPort(external("shard-2.db.example", "198.51.100.2"), flow.TCP, 5432))...)
 	other := from(checkout, toHosts("shard-9.db.example")...)
 
-	for how, merge := range map[string]func(networkpolicy.Dialect, []*networkingv1.NetworkPolicy, []flow.Flow) []*networkingv1.NetworkPolicy{"merged": networkpolicy.Dialect.Merge, "extended": networkpolicy.Dialect.Extend} {
-		got := merge(networkpolicy.Dialect{Scope: now}, networkpolicy.Dialect{Scope: before}.Generate(flows), flows)
-		if diff := cmp.Diff(networkpolicy.Dialect{Scope: now}.Generate(flows), got); diff != "" {
+	k, committed := networkpolicy.Dialect{Scope: now}, networkpolicy.Dialect{Scope: before}.Generate(flows)
+	for how, got := range map[string][]*networkingv1.NetworkPolicy{
+		"merged": k.Merge(committed, flows), "extended": k.Extend(committed, flows),
+	} {
+		if diff := cmp.Diff(k.Generate(flows), got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", how, diff)
 		}
-		if v := (networkpolicy.Dialect{Scope: now}).Evaluate(got, other[0]); v.Outcome != policy.Allowed {
+		if v := k.Evaluate(got, other[0]); v.Outcome != policy.Allowed {
 			t.Errorf("%s: another shard is %s: %s", how, v.Outcome, v.Reason)
 		}
 	}
-	c := ciliumpolicy.Dialect{Scope: now}
-	for how, merge := range map[string]func(ciliumpolicy.Dialect, ciliumpolicy.Policies, []flow.Flow) ciliumpolicy.Policies{"merged": ciliumpolicy.Dialect.Merge, "extended": ciliumpolicy.Dialect.Extend} {
-		got := merge(c, ciliumpolicy.Dialect{Scope: before}.Generate(flows), flows)
+	c, ciliums := ciliumpolicy.Dialect{Scope: now}, ciliumpolicy.Dialect{Scope: before}.Generate(flows)
+	for how, got := range map[string]ciliumpolicy.Policies{
+		"merged": c.Merge(ciliums, flows), "extended": c.Extend(ciliums, flows),
+	} {
 		if diff := cmp.Diff(c.Generate(flows), got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", how, diff)
 		}

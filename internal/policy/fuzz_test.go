@@ -12,6 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -19,20 +20,28 @@ import (
 // through YAML nor another order of policies, rules, peers and ports changes the outcome of a valid policy.
 func FuzzVerdicts(f *testing.F) {
 	for i := range uint64(20) {
-		r := newDraw(1, i)
+		r := policytest.New(1, i)
 		scope := r.Scope()
 		flows := r.FlowsIn(scope)
-		kubernetes, _ := r.editAll(networkpolicy.Dialect{Scope: scope}.Generate(flows))
+		kubernetes, _ := r.Edit(networkpolicy.Dialect{Scope: scope}.Generate(flows))
 		f.Add(documents(f, kubernetes), i)
-		f.Add(documents(f, r.editCilium(ciliumpolicy.Dialect{Scope: scope}.Generate(flows))), i)
+		f.Add(documents(f, r.EditCilium(ciliumpolicy.Dialect{Scope: scope}.Generate(flows))), i)
 	}
-	f.Add(header+"  - {ports: [{port: http}, {port: 1, endPort: 65535}]}\n  - {to: [{ipBlock: {cidr: '::/0', except: ['fd00::/8']}}]}\n", uint64(1))
-	f.Add("metadata: {name: x}\nspec: {endpointSelector: {}, enableDefaultDeny: {egress: false}, egressDeny: [{toEntities: [world]}], egress: [{toCIDR: [10.0.0.0/8]}]}", uint64(2))
+	f.Add(
+		header+"  - {ports: [{port: http}, {port: 1, endPort: 65535}]}\n"+
+			"  - {to: [{ipBlock: {cidr: '::/0', except: ['fd00::/8']}}]}\n",
+		uint64(1),
+	)
+	f.Add(
+		"metadata: {name: x}\nspec: {endpointSelector: {}, enableDefaultDeny: {egress: false}, "+
+			"egressDeny: [{toEntities: [world]}], egress: [{toCIDR: [10.0.0.0/8]}]}",
+		uint64(2),
+	)
 	f.Fuzz(func(t *testing.T, text string, seed uint64) {
 		if len(text) > 1<<14 {
 			return // the cost of parsing is not under test
 		}
-		r := newDraw(seed, 0)
+		r := policytest.New(seed, 0)
 		scope := r.Scope()
 		for i := range scope.Subjects {
 			scope.Subjects[i].Ports = []policy.Port{{Name: "http", Number: 80, Protocol: flow.TCP}}
@@ -50,8 +59,14 @@ func FuzzVerdicts(f *testing.F) {
 				ciliums = append(ciliums, c)
 			}
 		}
-		checkEquivalent(t, flows, kubernetes, networkpolicy.Dialect{Scope: scope}.Evaluate, networkpolicy.Validate, shuffleKubernetes(r), reread[networkingv1.NetworkPolicy])
-		checkEquivalent(t, flows, ciliums, ciliumpolicy.Dialect{Scope: scope}.Evaluate, cilium.Validate, shuffleCilium(r), reread[cilium.NetworkPolicy])
+		checkEquivalent(
+			t, flows, kubernetes, networkpolicy.Dialect{Scope: scope}.Evaluate, networkpolicy.Validate,
+			shuffleKubernetes(r), reread[networkingv1.NetworkPolicy],
+		)
+		checkEquivalent(
+			t, flows, ciliums, ciliumpolicy.Dialect{Scope: scope}.Evaluate, cilium.Validate, shuffleCilium(r),
+			reread[cilium.NetworkPolicy],
+		)
 		networkpolicy.Dialect{Scope: scope}.Unused(kubernetes, flows)
 		ciliumpolicy.Dialect{Scope: scope}.Unused(ciliums, flows)
 	})
@@ -79,7 +94,10 @@ func reread[T any](t *testing.T, p *T) *T {
 }
 
 // checkEquivalent compares the verdicts on policies with those on equivalent ones.
-func checkEquivalent[P any](t *testing.T, flows []flow.Flow, policies []P, evaluate func([]P, flow.Flow) policy.Verdict, validate func(P) error, shuffle func(P), reread func(*testing.T, P) P) {
+func checkEquivalent[P any](
+	t *testing.T, flows []flow.Flow, policies []P, evaluate func([]P, flow.Flow) policy.Verdict,
+	validate func(P) error, shuffle func(P), reread func(*testing.T, P) P,
+) {
 	t.Helper()
 	var was []policy.Verdict
 	for _, f := range flows {
@@ -95,7 +113,8 @@ func checkEquivalent[P any](t *testing.T, flows []flow.Flow, policies []P, evalu
 	for _, change := range []string{"a round trip through YAML", "another order"} {
 		for i, f := range flows {
 			if v := evaluate(again, f); v.Outcome != was[i].Outcome {
-				t.Errorf("%s: %s is %s (%s), was %s (%s)\n%s", change, arrow(f), v.Outcome, v.Reason, was[i].Outcome, was[i].Reason, documents(t, policies))
+				t.Errorf("%s: %s is %s (%s), was %s (%s)\n%s",
+					change, arrow(f), v.Outcome, v.Reason, was[i].Outcome, was[i].Reason, documents(t, policies))
 			}
 		}
 		slices.Reverse(again)
@@ -105,7 +124,7 @@ func checkEquivalent[P any](t *testing.T, flows []flow.Flow, policies []P, evalu
 	}
 }
 
-func shuffleKubernetes(r draw) func(*networkingv1.NetworkPolicy) {
+func shuffleKubernetes(r policytest.Draw) func(*networkingv1.NetworkPolicy) {
 	return func(p *networkingv1.NetworkPolicy) {
 		for _, d := range policy.Directions {
 			rules := networkpolicy.RulesOf(p, d)
@@ -119,7 +138,7 @@ func shuffleKubernetes(r draw) func(*networkingv1.NetworkPolicy) {
 	}
 }
 
-func shuffleCilium(r draw) func(*cilium.NetworkPolicy) {
+func shuffleCilium(r policytest.Draw) func(*cilium.NetworkPolicy) {
 	return func(p *cilium.NetworkPolicy) {
 		for _, d := range policy.Directions {
 			rules := ciliumpolicy.RulesOf(p, d)
@@ -142,6 +161,6 @@ func shuffleCilium(r draw) func(*cilium.NetworkPolicy) {
 	}
 }
 
-func shuffle[T any](r draw, list []T) {
+func shuffle[T any](r policytest.Draw, list []T) {
 	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 }

@@ -20,8 +20,12 @@ func TestGrowth_PortsOfOnePeer(t *testing.T) {
 // The same holds for ports that the policy does not have, of one peer and of one host.
 func TestGrowth_DeniedPorts(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
-	for _, peer := range []flow.Endpoint{{Kind: flow.Workload, Name: "peer"}, {Kind: flow.External, Name: "api.pay.test"}} {
-		t.Run("NetworkPolicy/"+peer.Name, func(t *testing.T) { checkDeniedGrowth(t, networkpolicy.Dialect{Scope: scope}, peer) })
+	for _, peer := range []flow.Endpoint{
+		{Kind: flow.Workload, Name: "peer"}, {Kind: flow.External, Name: "api.pay.test"},
+	} {
+		t.Run("NetworkPolicy/"+peer.Name, func(t *testing.T) {
+			checkDeniedGrowth(t, networkpolicy.Dialect{Scope: scope}, peer)
+		})
 		t.Run("Cilium/"+peer.Name, func(t *testing.T) { checkDeniedGrowth(t, ciliumpolicy.Dialect{Scope: scope}, peer) })
 	}
 }
@@ -45,8 +49,8 @@ func checkDeniedGrowth[P any](t *testing.T, rules interface {
 		})
 	}
 	const n = 1000
-	if judge, more := measure(n), measure(2*n); more > 3*judge {
-		t.Errorf("to judge %d ports that are denied allocates %d bytes, twice as many %d", n, judge, more)
+	if once, more := measure(n), measure(2*n); more > 3*once {
+		t.Errorf("evaluating %d denied ports allocates %d bytes, twice as many %d", n, once, more)
 	}
 }
 
@@ -56,13 +60,13 @@ func checkGrowth[P any](t *testing.T, rules interface {
 	Evaluator([]P) func(flow.Flow) policy.Verdict
 	Unused([]P, []flow.Flow) []string
 }) {
-	measure := func(n int) (judge, unused uint64) {
+	measure := func(n int) (evaluate, unused uint64) {
 		flows := many(n)
 		for i := range flows {
 			flows[i].Destination, flows[i].Port = flow.Endpoint{Kind: flow.Workload, Name: "peer"}, uint16(1+i)
 		}
 		policies := rules.Generate(flows)
-		judge = allocated(func() {
+		evaluate = allocated(func() {
 			evaluate := rules.Evaluator(policies)
 			for _, f := range rules.Required(flows) {
 				if v := evaluate(f); v.Outcome != policy.Allowed {
@@ -75,13 +79,13 @@ func checkGrowth[P any](t *testing.T, rules interface {
 				t.Fatal(unused)
 			}
 		})
-		return judge, unused
+		return evaluate, unused
 	}
 	const n = 1000
-	judge, unused := measure(n)
-	judgeMore, unusedMore := measure(2 * n)
-	if judgeMore > 3*judge {
-		t.Errorf("to judge %d ports allocates %d bytes, twice as many %d", n, judge, judgeMore)
+	evaluate, unused := measure(n)
+	evaluateMore, unusedMore := measure(2 * n)
+	if evaluateMore > 3*evaluate {
+		t.Errorf("evaluating %d ports allocates %d bytes, twice as many %d", n, evaluate, evaluateMore)
 	}
 	if unusedMore > 3*unused {
 		t.Errorf("to find what is unused of %d ports allocates %d bytes, of twice as many %d", n, unused, unusedMore)

@@ -48,7 +48,8 @@ func (n AllowedName) Matches(f flow.Flow) bool {
 	if f.Lookup || n.IsLookup() {
 		return f.Lookup && !n.IsLookup() && n.MatchesLookup(f, Scope{}.LookupHosts("", f))
 	}
-	return f.Destination.Kind == flow.External && n.Port == f.Port && n.Protocol == f.Protocol && MatchHost(n.Host, f.Destination.Name)
+	return f.Destination.Kind == flow.External && n.Port == f.Port && n.Protocol == f.Protocol &&
+		MatchHost(n.Host, f.Destination.Name)
 }
 
 // parseNames parses the value of [NamesAnnotation]. It returns the well-formed entries, and an error for each of the
@@ -72,20 +73,27 @@ func parseNames(list string) (names []AllowedName, malformed []error) {
 func ParseName(entry string) (AllowedName, error) {
 	rest, protocol, _ := strings.Cut(entry, "/")
 	host, port, _ := strings.Cut(rest, ":")
-	if name := (AllowedName{Host: host}); entry == name.String() && host != "*" && (isHostPattern(host) || isEscapedHost(host)) {
+	if name := (AllowedName{Host: host}); entry == name.String() && host != "*" && (isHostPattern(host) ||
+		isEscapedHost(host)) {
 		return name, nil
 	}
 	number, err := strconv.ParseUint(port, 10, 16)
 	name := AllowedName{host, uint16(number), ProtocolOf(corev1.Protocol(protocol))}
 	switch {
 	case host == "*":
-		return AllowedName{}, fmt.Errorf("read name %q: an asterisk alone is every name: remove the annotation instead", entry)
+		return AllowedName{}, fmt.Errorf("read name %q: an asterisk alone is every name: remove the annotation instead",
+			entry)
 	case !isHostPattern(host):
 		return AllowedName{}, fmt.Errorf("read name %q: want a host name in lower case, as in host.example:443/TCP", entry)
 	case err != nil || number == 0:
-		return AllowedName{}, fmt.Errorf("read name %q: want a port from 1 to 65535 after the host, as in host.example:443/TCP, or host.example:* for a look-up that has no answer", entry)
+		return AllowedName{}, fmt.Errorf(
+			"read name %q: want a port from 1 to 65535 after the host, as in host.example:443/TCP, "+
+				"or host.example:* for a lookup that has no answer",
+			entry,
+		)
 	case name.Protocol == 0:
-		return AllowedName{}, fmt.Errorf("read name %q: want the protocol TCP, UDP or SCTP, as in host.example:443/TCP", entry)
+		return AllowedName{}, fmt.Errorf("read name %q: want the protocol TCP, UDP or SCTP, as in host.example:443/TCP",
+			entry)
 	case name.String() != entry:
 		return AllowedName{}, fmt.Errorf("read name %q: want %s", entry, name)
 	}

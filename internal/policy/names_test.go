@@ -15,11 +15,22 @@ func TestNames_ParseAnnotation(t *testing.T) {
 		want         []string
 		malformed    string // a part of the error; "" if there is none
 	}{
-		{"sorted or not, an entry is an entry", "b.example:443/TCP,a.example:53/UDP", []string{"b.example:443/TCP", "a.example:53/UDP"}, ""},
-		{"people and YAML fold lines", " a.example:443/TCP,\n  b.example:1/SCTP ", []string{"a.example:443/TCP", "b.example:1/SCTP"}, ""},
+		{
+			"sorted or not, an entry is an entry", "b.example:443/TCP,a.example:53/UDP",
+			[]string{"b.example:443/TCP", "a.example:53/UDP"},
+			"",
+		},
+		{
+			"people and YAML fold lines", " a.example:443/TCP,\n  b.example:1/SCTP ",
+			[]string{"a.example:443/TCP", "b.example:1/SCTP"},
+			"",
+		},
 		{"nothing is no name", "", nil, ""},
 		{"nor is a blank", " \n", nil, ""},
-		{"one bad entry does not hide the good ones", "a.example:443/TCP,b.example", []string{"a.example:443/TCP"}, `"b.example"`},
+		{
+			"one bad entry does not hide the good ones", "a.example:443/TCP,b.example", []string{"a.example:443/TCP"},
+			`"b.example"`,
+		},
 		{"a comma too many", "a.example:443/TCP,", []string{"a.example:443/TCP"}, `read name ""`},
 		{"upper case would never match", "API.example:443/TCP", nil, "lower case"},
 		{"nor would a trailing dot", "api.example.:443/TCP", nil, "host name"},
@@ -56,10 +67,25 @@ func TestNames_HostPatterns(t *testing.T) {
 		is      []string
 		isNot   []string
 	}{
-		{"api.example", []string{"api.example"}, []string{"api_example", "apixexample", "v2.api.example", "api.example.org", "api", ""}},
-		{"*.blob.example", []string{"a.blob.example", "a.b.blob.example", "_x.blob.example"}, []string{"blob.example", ".blob.example", "ablob.example", "a.blob.example.org", "a.blobxexample"}},
-		{"shard-*.db.example", []string{"shard-7.db.example", "shard-.db.example", "shard-a-b.db.example"}, []string{"shard-7.x.db.example", "shard.db.example", "shard-_.db.example", "x.shard-7.db.example"}},
-		{"*.eu-*.db.example", []string{"a.eu-1.db.example", "a.b.eu-.db.example"}, []string{"eu-1.db.example", "a.us-1.db.example"}},
+		{
+			"api.example", []string{"api.example"},
+			[]string{"api_example", "apixexample", "v2.api.example", "api.example.org", "api", ""},
+		},
+		{
+			"*.blob.example",
+			[]string{"a.blob.example", "a.b.blob.example", "_x.blob.example"},
+			[]string{"blob.example", ".blob.example", "ablob.example", "a.blob.example.org", "a.blobxexample"},
+		},
+		{
+			"shard-*.db.example",
+			[]string{"shard-7.db.example", "shard-.db.example", "shard-a-b.db.example"},
+			[]string{"shard-7.x.db.example", "shard.db.example", "shard-_.db.example", "x.shard-7.db.example"},
+		},
+		{
+			"*.eu-*.db.example",
+			[]string{"a.eu-1.db.example", "a.b.eu-.db.example"},
+			[]string{"eu-1.db.example", "a.us-1.db.example"},
+		},
 		{"a.*.example", []string{"a.b.example", "a.b-c.example"}, []string{"a.b.c.example", "a.example"}},
 		{"*", []string{"localhost"}, []string{"a.example"}},
 	} {

@@ -14,9 +14,11 @@ import (
 // applied to any namespace. The server's rule has to allow the caller from every namespace; a rule for its own does
 // not suffice.
 func TestIngress_CallerOfUnknownNamespace(t *testing.T) {
-	caller, server := flow.Endpoint{Kind: flow.Workload, Name: "checkout"}, flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Namespace: "shop"}
+	caller := flow.Endpoint{Kind: flow.Workload, Name: "checkout"}
+	server := flow.Endpoint{Kind: flow.Workload, Name: "orders-db", Namespace: "shop"}
 	scope := policy.Scope{Subjects: []policy.Subject{
-		{Workload: policy.Workload{Name: "checkout"}}, {Workload: policy.Workload{Name: "orders-db", Namespace: "shop"}, AllTraffic: true},
+		{Workload: policy.Workload{Name: "checkout"}},
+		{Workload: policy.Workload{Name: "orders-db", Namespace: "shop"}, AllTraffic: true},
 	}}
 	call := flow.Flow{Source: caller, Destination: server, Protocol: flow.TCP, Port: 5432}
 	flows := []flow.Flow{call}
@@ -37,7 +39,9 @@ func TestIngress_CallerOfUnknownNamespace(t *testing.T) {
 		if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(policies, call); v.Outcome != policy.Denied {
 			t.Errorf("a rule for the server's namespace: %s, %s", v.Outcome, v.Reason)
 		}
-		if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(networkpolicy.Dialect{Scope: scope}.Merge(policies, flows), call); v.Outcome != policy.Allowed {
+		if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(
+			networkpolicy.Dialect{Scope: scope}.Merge(policies, flows), call,
+		); v.Outcome != policy.Allowed {
 			t.Errorf("an update of it: %s", v.Reason)
 		}
 	})

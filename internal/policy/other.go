@@ -134,12 +134,18 @@ func ParseOther(d Direction, entry string) (otherFlow, error) {
 	}
 	switch {
 	case !known:
-		return otherFlow{}, fmt.Errorf("read %q: want a kind of packet such as icmp-echo, icmp-type-13 or ip-47, as in icmp-echo 203.0.113.9", entry)
+		return otherFlow{}, fmt.Errorf(
+			"read %q: want a kind of packet such as icmp-echo, icmp-type-13 or ip-47, as in icmp-echo 203.0.113.9", entry,
+		)
 	case peer == "*":
-		return otherFlow{}, fmt.Errorf("read %q: an asterisk alone is every name: write the ranges 0.0.0.0/0 and ::/0 for every address", entry)
+		return otherFlow{}, fmt.Errorf(
+			"read %q: an asterisk alone is every name: write the ranges 0.0.0.0/0 and ::/0 for every address", entry,
+		)
 	case d == Ingress && peer == anywhere:
 	case !o.prefix.IsValid() && !isHostPattern(peer) && !isLongWorkload(peer):
-		return otherFlow{}, fmt.Errorf("read %q: want an address, a range, a DNS name or a workload after %s, as in icmp-echo 203.0.113.9", entry, kind)
+		return otherFlow{}, fmt.Errorf(
+			"read %q: want an address, a range, a DNS name or a workload after %s, as in icmp-echo 203.0.113.9", entry, kind,
+		)
 	case peer != spelled:
 		return otherFlow{}, fmt.Errorf("read %q: want %s %s", entry, kind, spelled)
 	}
@@ -269,7 +275,8 @@ func isWorkloadName(name string) bool {
 // isLongWorkload reports whether a name is that of a workload followed by its namespace, where the workload's own
 // name may be as long as a host name.
 func isLongWorkload(name string) bool {
-	return isWorkloadName(name) && hostShape.MatchString(name) && len(name) <= longestHost+len(".")+longestLabel+len(ServiceSuffix)
+	return isWorkloadName(name) && hostShape.MatchString(name) &&
+		len(name) <= longestHost+len(".")+longestLabel+len(ServiceSuffix)
 }
 
 // ServiceSuffix ends the names that workloads of other namespaces have in a cluster.
@@ -311,7 +318,9 @@ func (o OtherFlows) Decides(d Direction, f flow.Flow) bool {
 
 // EvaluateOther returns the verdict of the policies' lists on a flow for which the dialect has no rule. first is the
 // policy that denies it.
-func EvaluateOther[P metav1.Object](o OtherFlows, policies []P, first string, subject Workload, d Direction, f flow.Flow) Verdict {
+func EvaluateOther[P metav1.Object](
+	o OtherFlows, policies []P, first string, subject Workload, d Direction, f flow.Flow,
+) Verdict {
 	if why := o.NoName(d, d.PeerEnd(f)); why != "" {
 		return Verdict{Outcome: Inexpressible, Rule: -1, Reason: why}
 	}
@@ -321,10 +330,14 @@ func EvaluateOther[P metav1.Object](o OtherFlows, policies []P, first string, su
 	for _, p := range policies {
 		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, DefaultNamespace)
 		if entry, listed := othersIn(p, d).find(o.Scope, namespace, d, f); listed {
-			return Verdict{Outcome: Allowed, Policy: p.GetName(), Rule: -1, Reason: fmt.Sprintf("the annotation %s lists %s", otherAnnotation(d), entry)}
+			return Verdict{
+				Outcome: Allowed, Policy: p.GetName(), Rule: -1,
+				Reason: fmt.Sprintf("the annotation %s lists %s", otherAnnotation(d), entry),
+			}
 		}
 	}
-	reason := fmt.Sprintf("%s is not in the annotation %s, which lists what rules cannot: %s", o.otherEntry(subject, d, f), otherAnnotation(d), o.NoRule(f))
+	reason := fmt.Sprintf("%s is not in the annotation %s, which lists flows that no rule can express: %s",
+		o.otherEntry(subject, d, f), otherAnnotation(d), o.NoRule(f))
 	if advice := ignoring(f.Destination); advice != "" {
 		reason += "; -update adds it, " + advice + " leaves it out"
 	}
@@ -376,7 +389,9 @@ func ListOthers(o OtherFlows, p metav1.Object, subject Subject, flows []flow.Flo
 }
 
 // unusedOthers returns the entries of a policy that match no flow of the subjects that its list applies to.
-func unusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, d Direction, flows []flow.Flow) []string {
+func unusedOthers(
+	o OtherFlows, p metav1.Object, listed func(Direction) []Subject, d Direction, flows []flow.Flow,
+) []string {
 	subjects := listed(d)
 	if d == Ingress && slices.ContainsFunc(subjects, func(s Subject) bool { return !s.AllTraffic }) {
 		return nil // the test did not see all callers
@@ -434,7 +449,8 @@ func (s Scope) FoldOthers(p metav1.Object) {
 	entries := EntriesOf(p, OtherAnnotation)
 	var folded []string
 	for _, entry := range entries {
-		if o, err := ParseOther(Egress, entry); err == nil && !o.prefix.IsValid() && IsHost(o.peer) && !isWorkloadName(o.peer) {
+		o, err := ParseOther(Egress, entry)
+		if err == nil && !o.prefix.IsValid() && IsHost(o.peer) && !isWorkloadName(o.peer) {
 			o.peer = s.Folded(o.peer)
 			entry = o.String()
 		}
@@ -449,7 +465,9 @@ func (s Scope) FoldOthers(p metav1.Object) {
 
 // AddOthers adds the flows of each subject that no rule can allow and no list holds to the policy with the subject's
 // name.
-func AddOthers[P metav1.Object](o OtherFlows, flows []flow.Flow, compile func(Workload, Direction) func(flow.Flow) Verdict, own func(Workload) P) {
+func AddOthers[P metav1.Object](
+	o OtherFlows, flows []flow.Flow, compile func(Workload, Direction) func(flow.Flow) Verdict, own func(Workload) P,
+) {
 	for _, subject := range o.Subjects {
 		for _, d := range Directions {
 			others := o.others(subject, d, flows)

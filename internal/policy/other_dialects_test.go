@@ -48,7 +48,8 @@ func ciliumOf(c ciliumpolicy.Dialect) inBoth[*cilium.NetworkPolicy] {
 		func(f ...flow.Flow) ciliumpolicy.Policies { return c.Generate(f) },
 		func(p ciliumpolicy.Policies, f ...flow.Flow) ciliumpolicy.Policies { return c.Merge(p, f) },
 		func(p ciliumpolicy.Policies, f ...flow.Flow) ciliumpolicy.Policies { return c.Extend(p, f) },
-		c.Evaluate, func(p ciliumpolicy.Policies, f ...flow.Flow) []string { return c.Unused(p, f) }, ciliumpolicy.Unite, ciliumpolicy.Validate,
+		c.Evaluate, func(p ciliumpolicy.Policies, f ...flow.Flow) []string { return c.Unused(p, f) },
+		ciliumpolicy.Unite, ciliumpolicy.Validate,
 	}
 }
 
@@ -63,13 +64,18 @@ func TestOtherFlows_ListedAndEvaluated(t *testing.T) {
 	listFlows(t, kubernetesOf(scope), ping)
 	listFlows(t, kubernetesOf(scope), raw)
 	listFlows(t, ciliumOf(ciliumpolicy.Dialect{Scope: scope}), raw)
-	listFlows(t, ciliumOf(ciliumpolicy.Dialect{Scope: scope}), func(to flow.Endpoint) flow.Flow { return toPort(to, flow.UDPLite, 9) })
+	listFlows(t, ciliumOf(ciliumpolicy.Dialect{Scope: scope}), func(to flow.Endpoint) flow.Flow {
+		return toPort(to, flow.UDPLite, 9)
+	})
 }
 
 // listFlows tests a list through the life of a file.
 func listFlows[P metav1.Object](t *testing.T, in inBoth[P], to func(flow.Endpoint) flow.Flow) {
 	t.Helper()
-	server, host, db, other := to(at("203.0.113.9")), to(external("vpn.example", "203.0.113.8")), to(workloadIn("shop", "db")), to(at("203.0.113.10"))
+	server := to(at("203.0.113.9"))
+	host := to(external("vpn.example", "203.0.113.8"))
+	db := to(workloadIn("shop", "db"))
+	other := to(at("203.0.113.10"))
 	kind := policy.KindOf(server).String()
 	allowed := func(policies []P, flows ...flow.Flow) {
 		t.Helper()
@@ -126,7 +132,7 @@ func listFlows[P metav1.Object](t *testing.T, in inBoth[P], to func(flow.Endpoin
 	allowed(second, other, host)
 	is(in.merge(second, other, host), "203.0.113.10", "vpn.example")
 	if third := in.merge(second); len(third[0].GetAnnotations()) > 0 {
-		t.Errorf("nobody needs %v", third[0].GetAnnotations())
+		t.Errorf("no flow needs %v", third[0].GetAnnotations())
 	}
 	unused := in.unused(first, server)
 	if want := []string{
@@ -168,11 +174,14 @@ func TestValidate_MalformedOtherFlows(t *testing.T) {
 	}
 }
 
-// A name that no policy can hold does not bypass the policy: the address is evaluated, and written.
+// A name that no policy can contain does not bypass the policy: the address is evaluated, and written.
 func TestOtherFlows_InvalidNamesAreAddresses(t *testing.T) {
 	scope := alone(checkout)
-	for _, name := range []string{"a b.ctl.test", "a,b.test", "a:b.test", "*.test", "*", "x/y.test", "\x00.test", "\xff.test", "ä.test", "A.test", ".", "a..test",
-		strings.Repeat("a", 64) + ".test", strings.Repeat("a.", 140) + "test", "a\nb.test", "a%b.test", "a\\.b.test", "a@b.test", "(a).test"} {
+	for _, name := range []string{
+		"a b.ctl.test", "a,b.test", "a:b.test", "*.test", "*", "x/y.test", "\x00.test", "\xff.test", "ä.test",
+		"A.test", ".", "a..test", strings.Repeat("a", 64) + ".test", strings.Repeat("a.", 140) + "test", "a\nb.test",
+		"a%b.test", "a\\.b.test", "a@b.test", "(a).test",
+	} {
 		addressOf(t, name, kubernetesOf(scope))
 		addressOf(t, name, ciliumOf(ciliumpolicy.Dialect{Scope: scope}))
 	}
@@ -184,7 +193,8 @@ func addressOf[P metav1.Object](t *testing.T, name string, in inBoth[P]) {
 	for _, addr := range []string{"203.0.113.9", "10.9.0.1", "2001:db8::9"} {
 		odd := tcp(external(name, addr), 8443)
 		v := in.evaluate(allowed, odd)
-		if v.Outcome != policy.Denied || !strings.Contains(v.Reason, fmt.Sprintf("\"%s\"", name)) || !strings.Contains(v.Reason, addr) {
+		if v.Outcome != policy.Denied || !strings.Contains(v.Reason, fmt.Sprintf("\"%s\"", name)) ||
+			!strings.Contains(v.Reason, addr) {
 			t.Errorf("%q at %s is %s: %s", name, addr, v.Outcome, v.Reason)
 		}
 		bare := tcp(at(addr), 8443)

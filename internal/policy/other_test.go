@@ -20,9 +20,12 @@ func TestOtherFlows_PacketKinds(t *testing.T) {
 	query := v6
 	query.ICMPType = 139
 	for want, f := range map[string]flow.Flow{
-		"icmp-echo": ping(at("203.0.113.9")), "icmp-type-13": icmp(at("203.0.113.9"), 13), "icmpv6-echo": v6, "icmpv6-type-139": query,
-		"ip-47": raw(at("203.0.113.9")), "udplite": toPort(at("203.0.113.9"), flow.UDPLite, 0), "udplite:9": toPort(at("203.0.113.9"), flow.UDPLite, 9),
-		"tcp:0": tcp(at("203.0.113.9"), 0), "udp:0": udp(at("203.0.113.9"), 0), "sctp:0": toPort(at("203.0.113.9"), flow.SCTP, 0),
+		"icmp-echo": ping(at("203.0.113.9")), "icmp-type-13": icmp(at("203.0.113.9"), 13),
+		"icmpv6-echo": v6, "icmpv6-type-139": query,
+		"ip-47": raw(at("203.0.113.9")), "udplite": toPort(at("203.0.113.9"), flow.UDPLite, 0),
+		"udplite:9": toPort(at("203.0.113.9"), flow.UDPLite, 9),
+		"tcp:0":     tcp(at("203.0.113.9"), 0), "udp:0": udp(at("203.0.113.9"), 0),
+		"sctp:0": toPort(at("203.0.113.9"), flow.SCTP, 0),
 	} {
 		if got := KindOf(f).String(); got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -33,7 +36,9 @@ func TestOtherFlows_PacketKinds(t *testing.T) {
 		}
 	}
 	for n := range 256 { // every number has exactly one kind
-		for _, k := range []PacketKind{{flow.ICMP, uint16(n)}, {flow.ICMPv6, uint16(n)}, {flow.Protocol(n), 0}, {flow.UDPLite, uint16(n)}} {
+		for _, k := range []PacketKind{
+			{flow.ICMP, uint16(n)}, {flow.ICMPv6, uint16(n)}, {flow.Protocol(n), 0}, {flow.UDPLite, uint16(n)},
+		} {
 			if got, known := parseKind(k.String()); !known || got != k {
 				t.Errorf("%s was read as %s", k, got)
 			}

@@ -71,23 +71,46 @@ func TestUnused_OverlappingRules(t *testing.T) {
 		want    []string
 	}{
 		{"all three allow it", tcp(at("10.1.2.3"), 443), "checkout 0", []string{"policy audit: rule 1 (203.0.113.9/32)"}},
-		{"the wider and the other policy's allow it", tcp(at("10.1.2.3"), 80), "checkout 1", []string{"policy checkout: rule 0 (10.1.0.0/16)", "policy audit: rule 1 (203.0.113.9/32)"}},
-		{"the wider allows it", tcp(at("10.2.0.1"), 443), "checkout 1", []string{"policy checkout: rule 0 (10.1.0.0/16)", "policy audit: rule 0 (10.1.2.3/32)", "policy audit: rule 1 (203.0.113.9/32)"}},
-		{"only the other policy allows it", tcp(at("203.0.113.9"), 443), "audit 1", []string{"policy checkout: rule 0 (10.1.0.0/16)", "policy checkout: rule 1 (10.0.0.0/8)", "policy audit: rule 0 (10.1.2.3/32)"}},
+		{
+			"the wider and the other policy's allow it", tcp(at("10.1.2.3"), 80), "checkout 1",
+			[]string{"policy checkout: rule 0 (10.1.0.0/16)", "policy audit: rule 1 (203.0.113.9/32)"},
+		},
+		{
+			"the wider allows it", tcp(at("10.2.0.1"), 443), "checkout 1",
+			[]string{
+				"policy checkout: rule 0 (10.1.0.0/16)", "policy audit: rule 0 (10.1.2.3/32)",
+				"policy audit: rule 1 (203.0.113.9/32)",
+			},
+		},
+		{
+			"only the other policy allows it", tcp(at("203.0.113.9"), 443), "audit 1",
+			[]string{
+				"policy checkout: rule 0 (10.1.0.0/16)", "policy checkout: rule 1 (10.0.0.0/8)",
+				"policy audit: rule 0 (10.1.2.3/32)",
+			},
+		},
 	} {
 		flows := []flow.Flow{c.flow}
 		for dialect, got := range map[string]struct {
 			unused  []string
 			verdict policy.Verdict
 		}{
-			"Kubernetes": {networkpolicy.Dialect{Scope: scope}.Unused(kubernetes, flows), networkpolicy.Dialect{Scope: scope}.Evaluate(kubernetes, c.flow)},
-			"Cilium":     {ciliumpolicy.Dialect{Scope: scope}.Unused(ciliums, flows), ciliumpolicy.Dialect{Scope: scope}.Evaluate(ciliums, c.flow)},
+			"Kubernetes": {
+				networkpolicy.Dialect{Scope: scope}.Unused(kubernetes, flows),
+				networkpolicy.Dialect{Scope: scope}.Evaluate(kubernetes, c.flow),
+			},
+			"Cilium": {
+				ciliumpolicy.Dialect{Scope: scope}.Unused(ciliums, flows),
+				ciliumpolicy.Dialect{Scope: scope}.Evaluate(ciliums, c.flow),
+			},
 		} {
 			if diff := cmp.Diff(c.want, got.unused); diff != "" {
 				t.Errorf("%s: %s: unused (-want +got):\n%s", dialect, c.reason, diff)
 			}
 			name, rule, _ := strings.Cut(c.allowed, " ")
-			if v := got.verdict; v.Outcome != policy.Allowed || v.Policy != name || string(rune('0'+v.Rule)) != rule || !strings.HasPrefix(v.Reason, "rule "+rule+" ") {
+			v := got.verdict
+			if v.Outcome != policy.Allowed || v.Policy != name || string(rune('0'+v.Rule)) != rule ||
+				!strings.HasPrefix(v.Reason, "rule "+rule+" ") {
 				t.Errorf("%s: %s: %+v, want rule %s of policy %s", dialect, c.reason, v, rule, name)
 			}
 		}

@@ -26,7 +26,7 @@ func TestCover_AnyoneCoversCallers(t *testing.T) {
 		{"another port", query(5432), between(anyone, db, 5433), true},
 		{"another protocol", udp, between(anyone, db, 5432), true},
 		{"another workload", query(5432), between(anyone, workload("cache"), 5432), true},
-		{"somebody else", query(5432), between(workload("cart"), db, 5432), true},
+		{"another caller", query(5432), between(workload("cart"), db, 5432), true},
 		{"a ping, whatever its port says", ping(workload("cart"), 8, 1), ping(anyone, 8, 2), false},
 		{"a ping that is not known to be one", ping(workload("cart"), 0, 0), ping(anyone, 8, 0), false},
 		{"another type of ICMP", ping(workload("cart"), 13, 0), ping(anyone, 8, 0), true},

@@ -13,6 +13,6 @@ func TestStrings_OfValues(t *testing.T) {
 		}
 	}
 	if (Verdict{}).Outcome != Denied {
-		t.Error("a verdict that nobody reached has to deny")
+		t.Error("the zero verdict has to deny")
 	}
 }

@@ -51,17 +51,45 @@ func TestPortRange_WrittenAsRange(t *testing.T) {
 		egress, ingress []string // egress of checkout, ingress of ftp
 	}{
 		{"nothing was said", nil, toFTP(21, 30003), []string{"21/TCP 30003/TCP", dns}, []string{"21/TCP 30003/TCP"}},
-		{"two ports of it are one range", []policy.PortRange{passive}, toFTP(30008, 21, 30003), []string{"21/TCP 30000-30009/TCP", dns}, []string{"21/TCP 30000-30009/TCP"}},
+		{
+			"two ports of it are one range", []policy.PortRange{passive}, toFTP(30008, 21, 30003),
+			[]string{"21/TCP 30000-30009/TCP", dns}, []string{"21/TCP 30000-30009/TCP"},
+		},
 		{"both ends belong to it, their neighbours do not", []policy.PortRange{passive}, toFTP(29999, 30000, 30009, 30010),
 			[]string{"29999/TCP 30000-30009/TCP 30010/TCP", dns}, []string{"29999/TCP 30000-30009/TCP 30010/TCP"}},
-		{"of another workload", []policy.PortRange{{Name: "media", First: 30000, Last: 30009, Protocol: flow.TCP}}, toFTP(30003), []string{"30003/TCP", dns}, []string{"30003/TCP"}},
-		{"of another namespace", []policy.PortRange{{Name: "ftp", Namespace: "x", First: 30000, Last: 30009, Protocol: flow.TCP}}, toFTP(30003), []string{"30003/TCP", dns}, []string{"30003/TCP"}},
-		{"of another protocol", []policy.PortRange{{Name: "ftp", First: 30000, Last: 30009, Protocol: flow.UDP}}, toFTP(30003), []string{"30003/TCP", dns}, []string{"30003/TCP"}},
-		{"a single port is one", []policy.PortRange{{Name: "ftp", First: 30003, Last: 30003, Protocol: flow.TCP}}, toFTP(30003), []string{"30003/TCP", dns}, []string{"30003/TCP"}},
-		{"who calls one port of it needs no rule beside anyone at another", []policy.PortRange{passive}, append(toFTP(30003), anyone),
-			[]string{"30000-30009/TCP", dns}, []string{"30000-30009/TCP"}},
+		{
+			"of another workload",
+			[]policy.PortRange{{Name: "media", First: 30000, Last: 30009, Protocol: flow.TCP}},
+			toFTP(30003), []string{"30003/TCP", dns}, []string{"30003/TCP"},
+		},
+		{
+			"of another namespace",
+			[]policy.PortRange{{Name: "ftp", Namespace: "x", First: 30000, Last: 30009, Protocol: flow.TCP}},
+			toFTP(30003), []string{"30003/TCP", dns}, []string{"30003/TCP"},
+		},
+		{
+			"of another protocol",
+			[]policy.PortRange{{Name: "ftp", First: 30000, Last: 30009, Protocol: flow.UDP}},
+			toFTP(30003), []string{"30003/TCP", dns}, []string{"30003/TCP"},
+		},
+		{
+			"a single port is one",
+			[]policy.PortRange{{Name: "ftp", First: 30003, Last: 30003, Protocol: flow.TCP}},
+			toFTP(30003), []string{"30003/TCP", dns}, []string{"30003/TCP"},
+		},
+		{
+			"who calls one port of it needs no rule beside anyone at another",
+			[]policy.PortRange{passive}, append(toFTP(30003), anyone), []string{"30000-30009/TCP", dns},
+			[]string{"30000-30009/TCP"},
+		},
 	} {
-		scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}}, {Workload: policy.Workload{Name: "ftp"}, AllTraffic: true}}, Ranges: row.ranges}
+		scope := policy.Scope{
+			Subjects: []policy.Subject{
+				{Workload: policy.Workload{Name: "checkout"}},
+				{Workload: policy.Workload{Name: "ftp"}, AllTraffic: true},
+			},
+			Ranges: row.ranges,
+		}
 		for range 2 { // with the flows in either order
 			for subject, want := range [][]string{row.egress, row.ingress} {
 				d := policy.Directions[subject]
@@ -83,7 +111,13 @@ func TestPortRange_WrittenAsRange(t *testing.T) {
 // wrote stays while it is needed.
 func TestPortRange_Merge(t *testing.T) {
 	passive := policy.PortRange{Name: "ftp", First: 30000, Last: 30009, Protocol: flow.TCP}
-	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "checkout"}}, {Workload: policy.Workload{Name: "ftp"}, AllTraffic: true}}, Ranges: []policy.PortRange{passive}}
+	scope := policy.Scope{
+		Subjects: []policy.Subject{
+			{Workload: policy.Workload{Name: "checkout"}},
+			{Workload: policy.Workload{Name: "ftp"}, AllTraffic: true},
+		},
+		Ranges: []policy.PortRange{passive},
+	}
 	run := func(ports ...uint16) []flow.Flow {
 		var flows []flow.Flow
 		for _, port := range ports {
@@ -107,7 +141,10 @@ func TestPortRange_Merge(t *testing.T) {
 		{"one that is used stays alone", run(21, 30001), plain, run(21, 30001), run(21, 30001), plain},
 	} {
 		want := networkpolicy.Dialect{Scope: row.asWrittenFor}.Generate(row.want)
-		if diff := cmp.Diff(want, (networkpolicy.Dialect{Scope: scope}).Merge(networkpolicy.Dialect{Scope: row.scope}.Generate(row.before), row.now)); diff != "" {
+		if diff := cmp.Diff(
+			want,
+			(networkpolicy.Dialect{Scope: scope}).Merge(networkpolicy.Dialect{Scope: row.scope}.Generate(row.before), row.now),
+		); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
 		wantCilium := ciliumpolicy.Dialect{Scope: row.asWrittenFor}.Generate(row.want)

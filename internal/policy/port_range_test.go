@@ -24,7 +24,8 @@ func TestPortRange_Overlap(t *testing.T) {
 			t.Errorf("%s and %s: want %v", r, row.other, row.want)
 		}
 	}
-	if got := fmt.Sprint(r, PortRange{Name: "orders", Namespace: "shop", First: 50051, Last: 50051, Protocol: flow.TCP}); got != "ftp:30000-30009/TCP orders.shop:50051/TCP" {
+	got := fmt.Sprint(r, PortRange{Name: "orders", Namespace: "shop", First: 50051, Last: 50051, Protocol: flow.TCP})
+	if got != "ftp:30000-30009/TCP orders.shop:50051/TCP" {
 		t.Error(got)
 	}
 }

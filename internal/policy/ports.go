@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"github.com/netzero-dev/netzero/netzerotest/flow"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Port is a named port of pods. Rules may refer to it by the name.
@@ -80,7 +79,7 @@ func (s Scope) explainPortName(name string, f flow.Flow) string {
 	case !pods:
 		return fmt.Sprintf("%s is a name that only pods give to a port", name)
 	case len(ports) == 0:
-		return fmt.Sprintf("what port %s is, only the pods know: write the number, or let Manifests say it", name)
+		return fmt.Sprintf("only the pods define port name %s: write the number, or use Manifests", name)
 	}
 	return fmt.Sprintf("%s is no port of %s", name, f.Destination)
 }
@@ -88,4 +87,21 @@ func (s Scope) explainPortName(name string, f flow.Flow) string {
 // NamespaceLabels returns the known labels of a namespace.
 func (s Scope) NamespaceLabels(namespace string) labels.Set {
 	return labels.Merge(s.Namespaces[namespace], NamespaceNameLabels(namespace))
+}
+
+// The types of an echo request.
+const (
+	echo   = 8
+	echoV6 = 128
+)
+
+// ICMPTypeOf returns the ICMP type of a flow. An unknown one counts as an echo request.
+func ICMPTypeOf(f flow.Flow) int {
+	switch {
+	case f.ICMPType != 0:
+		return int(f.ICMPType)
+	case f.Protocol == flow.ICMPv6:
+		return echoV6
+	}
+	return echo
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Describe names the peer end of a flow in a reason. It adds the labels of pods that do not follow from the name,
@@ -32,4 +33,17 @@ func (s Scope) Describe(d Direction, e flow.Endpoint) string {
 		return "callers from anywhere"
 	}
 	return e.String()
+}
+
+// DescribePods describes the pods that a selector matches: "all pods", "pods app=db".
+func DescribePods(selector *metav1.LabelSelector) string {
+	if IsEmpty(selector) {
+		return "all pods"
+	}
+	return "pods " + metav1.FormatLabelSelector(selector)
+}
+
+// IsEmpty reports whether a selector matches everything.
+func IsEmpty(selector *metav1.LabelSelector) bool {
+	return selector == nil || len(selector.MatchLabels)+len(selector.MatchExpressions) == 0
 }

@@ -67,7 +67,7 @@ func byUnwritableName(f flow.Flow) flow.Flow {
 }
 
 // LookupHasNoPort is the reason why no rule allows a DNS query that got no address.
-const LookupHasNoPort = "a look-up has no port for a rule to open"
+const LookupHasNoPort = "a lookup has no port for a rule to open"
 
 // Unnameable returns why no rule of a direction can match one peer and no other, or "" if one can.
 func (s Scope) Unnameable(d Direction, peerEnd flow.Endpoint) string {

@@ -66,7 +66,8 @@ func (s Scope) ResolverOf(e flow.Endpoint) Resolver {
 // any other flow unchanged.
 func (s Scope) atResolvers(f flow.Flow) []flow.Flow {
 	isPlaced := func(r Resolver) bool { return r.key() == f.Destination.Name && r.Namespace == f.Destination.Namespace }
-	if len(s.Resolvers) == 0 || f.Destination.Kind != flow.Resolver || f.Port != ResolverPort || slices.ContainsFunc(s.Resolvers, isPlaced) {
+	if len(s.Resolvers) == 0 || f.Destination.Kind != flow.Resolver || f.Port != ResolverPort ||
+		slices.ContainsFunc(s.Resolvers, isPlaced) {
 		return []flow.Flow{f}
 	}
 	var all []flow.Flow
@@ -109,7 +110,9 @@ func (s Scope) IsResolverPort(port uint16) bool {
 	if len(s.Resolvers) == 0 {
 		return isDNSPort(int32(port))
 	}
-	return port == ResolverPort || slices.ContainsFunc(s.Resolvers, func(r Resolver) bool { return slices.Contains(r.PortsOrDefault(), port) })
+	return port == ResolverPort || slices.ContainsFunc(s.Resolvers, func(r Resolver) bool {
+		return slices.Contains(r.PortsOrDefault(), port)
+	})
 }
 
 // DNSPorts classifies the ports of a rule by their relation to DNS.
@@ -152,7 +155,9 @@ var nodeLocalAddresses = []netip.Addr{netip.MustParseAddr("169.254.20.10"), neti
 // ContainsNodeLocal reports whether a range of addresses allows queries to NodeLocal DNSCache.
 func ContainsNodeLocal(cidr string, except []string) bool {
 	prefix, err := netip.ParsePrefix(cidr)
-	return err == nil && slices.ContainsFunc(nodeLocalAddresses, func(a netip.Addr) bool { return prefix.Contains(a) && ExceptionFor(except, a) == "" })
+	return err == nil && slices.ContainsFunc(nodeLocalAddresses, func(a netip.Addr) bool {
+		return prefix.Contains(a) && ExceptionFor(except, a) == ""
+	})
 }
 
 // MentionsDNS reports whether a selector requires a label with DNS in it, as resolvers and their namespaces have:
@@ -167,7 +172,9 @@ func MentionsDNS(selector *metav1.LabelSelector) bool {
 		}
 	}
 	return slices.ContainsFunc(selector.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool {
-		return e.Operator == metav1.LabelSelectorOpIn && slices.ContainsFunc(e.Values, func(v string) bool { return strings.Contains(v, "dns") })
+		return e.Operator == metav1.LabelSelectorOpIn && slices.ContainsFunc(e.Values, func(v string) bool {
+			return strings.Contains(v, "dns")
+		})
 	})
 }
 

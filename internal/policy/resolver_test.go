@@ -6,11 +6,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
@@ -19,30 +17,12 @@ import (
 
 var (
 	nodeLocal = policy.Resolver{Addresses: netip.MustParsePrefix("169.254.20.10/32")}
-	openShift = policy.Resolver{Namespace: "openshift-dns", Labels: map[string]string{"dns.operator.openshift.io/daemonset-dns": "default"}, Ports: []uint16{5353}}
+	openShift = policy.Resolver{
+		Namespace: "openshift-dns",
+		Labels:    map[string]string{"dns.operator.openshift.io/daemonset-dns": "default"},
+		Ports:     []uint16{5353},
+	}
 )
-
-func egressPolicy(t *testing.T, annotation, rules string) []*networkingv1.NetworkPolicy {
-	t.Helper()
-	p := new(networkingv1.NetworkPolicy)
-	text := "metadata: {name: checkout, annotations: {" + annotation + "}}\n" +
-		"spec: {podSelector: {matchLabels: {app: checkout}}, policyTypes: [Egress], egress: [" + rules + "]}"
-	if err := yaml.UnmarshalStrict([]byte(text), p); err != nil {
-		t.Fatalf("%s: %v", rules, err)
-	}
-	return []*networkingv1.NetworkPolicy{p}
-}
-
-func ciliumEgressOnly(t *testing.T, rules string) ciliumpolicy.Policies {
-	t.Helper()
-	p := new(cilium.NetworkPolicy)
-	text := "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: checkout}\n" +
-		"spec: {endpointSelector: {matchLabels: {app: checkout}}, egress: [" + rules + "]}"
-	if err := yaml.UnmarshalStrict([]byte(text), p); err != nil {
-		t.Fatalf("%s: %v", rules, err)
-	}
-	return ciliumpolicy.Policies{p}
-}
 
 // TestResolver_UserConfigured covers the generated rules if the cluster's DNS is elsewhere.
 func TestResolver_UserConfigured(t *testing.T) {
@@ -55,14 +35,24 @@ func TestResolver_UserConfigured(t *testing.T) {
 		hand, ciliumsHand string   // rules that do
 	}{
 		{"OpenShift", []policy.Resolver{openShift},
-			[]string{"port: 5353\n      protocol: UDP", "dns.operator.openshift.io/daemonset-dns: default", "kubernetes.io/metadata.name: openshift-dns"},
-			[]string{"port: \"5353\"\n        protocol: ANY\n      rules:\n        dns:", "k8s:dns.operator.openshift.io/daemonset-dns: default"},
+			[]string{
+				"port: 5353\n      protocol: UDP",
+				"dns.operator.openshift.io/daemonset-dns: default",
+				"kubernetes.io/metadata.name: openshift-dns",
+			},
+			[]string{
+				"port: \"5353\"\n        protocol: ANY\n      rules:\n        dns:",
+				"k8s:dns.operator.openshift.io/daemonset-dns: default",
+			},
 			[]string{"kube-dns", "port: 53\n", "port: \"53\""},
 			"{to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: openshift-dns}}}]}",
 			"{toEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: openshift-dns}}]}"},
 		{"GKE Autopilot", []policy.Resolver{policy.DefaultResolver, nodeLocal},
 			[]string{"port: 53\n      protocol: UDP", "k8s-app: kube-dns", "cidr: 169.254.20.10/32"},
-			[]string{"port: \"53\"\n        protocol: ANY\n      rules:\n        dns:", "k8s:k8s-app: kube-dns", "cidr: 169.254.20.10/32"},
+			[]string{
+				"port: \"53\"\n        protocol: ANY\n      rules:\n        dns:",
+				"k8s:k8s-app: kube-dns", "cidr: 169.254.20.10/32",
+			},
 			nil, "{ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]}", "{toPorts: [{ports: [{port: \"53\"}]}]}"},
 		{"addresses only", []policy.Resolver{nodeLocal},
 			[]string{"cidr: 169.254.20.10/32"}, []string{"cidr: 169.254.20.10/32"}, []string{"kube-dns"},
@@ -71,18 +61,28 @@ func TestResolver_UserConfigured(t *testing.T) {
 		scope := alone(checkout)
 		scope.Resolvers = tt.places
 		resolversOf(t, tt.reason, kubernetesOf(scope), kubernetesOf(alone(checkout)), flows, tt.kubernetes, tt.others)
-		resolversOf(t, tt.reason, ciliumOf(ciliumpolicy.Dialect{Scope: scope}), ciliumOf(ciliumpolicy.Dialect{Scope: alone(checkout)}), flows, tt.cnp, tt.others)
+		resolversOf(
+			t, tt.reason, ciliumOf(ciliumpolicy.Dialect{Scope: scope}),
+			ciliumOf(ciliumpolicy.Dialect{Scope: alone(checkout)}),
+			flows, tt.cnp, tt.others,
+		)
 		lookup := udp(resolver(), 53)
-		if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(egressPolicy(t, "", tt.hand), lookup); v.Outcome != policy.Allowed {
+		if v := (networkpolicy.Dialect{Scope: scope}).Evaluate(
+			egressPolicy(t, "", tt.hand), lookup,
+		); v.Outcome != policy.Allowed {
 			t.Errorf("%s: %s is %s: %s", tt.reason, tt.hand, v.Outcome, v.Reason)
 		}
-		if v := (ciliumpolicy.Dialect{Scope: scope}).Evaluate(ciliumEgressOnly(t, tt.ciliumsHand), lookup); v.Outcome != policy.Allowed {
+		if v := (ciliumpolicy.Dialect{Scope: scope}).Evaluate(
+			ciliumEgressOnly(t, tt.ciliumsHand), lookup,
+		); v.Outcome != policy.Allowed {
 			t.Errorf("%s: %s is %s: %s", tt.reason, tt.ciliumsHand, v.Outcome, v.Reason)
 		}
 	}
 }
 
-func resolversOf[P metav1.Object](t *testing.T, reason string, in, usual inBoth[P], flows []flow.Flow, want, others []string) {
+func resolversOf[P metav1.Object](
+	t *testing.T, reason string, in, usual inBoth[P], flows []flow.Flow, want, others []string,
+) {
 	t.Helper()
 	generated := in.generate(flows...)
 	text, err := yaml.Marshal(generated[0])

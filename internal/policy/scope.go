@@ -6,9 +6,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"github.com/netzero-dev/netzero/netzerotest/flow"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Workload is a set of pods as a selector sees it.
@@ -128,7 +127,8 @@ func (s Scope) Normalized() Scope {
 	})
 	s.Subjects, s.index = nil, nil
 	for _, subject := range subjects {
-		if n := len(s.Subjects); n > 0 && s.Subjects[n-1].Namespace == subject.Namespace && s.Subjects[n-1].Name == subject.Name {
+		n := len(s.Subjects)
+		if n > 0 && s.Subjects[n-1].Namespace == subject.Namespace && s.Subjects[n-1].Name == subject.Name {
 			s.Subjects[n-1].unite(subject)
 			continue
 		}
@@ -232,3 +232,6 @@ func Needed(d Direction, flows []flow.Flow) []flow.Flow {
 	}
 	return kept
 }
+
+// NamespaceNameLabels returns the label that the API server sets on a namespace.
+func NamespaceNameLabels(namespace string) labels.Set { return labels.Set{NamespaceLabel: namespace} }

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -27,10 +28,15 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 				united.Ranges = append(united.Ranges, r)
 			}
 		}
+		united.Addresses = append(united.Addresses, s.Addresses...)
 		for _, name := range slices.Sorted(maps.Keys(s.Namespaces)) {
 			set, known := united.Namespaces[name]
 			if known && !maps.Equal(set, s.Namespaces[name]) {
-				errs = append(errs, fmt.Errorf("namespace %s has the labels %s and %s: read one of both from all manifests", name, labels.Set(set), labels.Set(s.Namespaces[name])))
+				errs = append(
+					errs,
+					fmt.Errorf("namespace %s has the labels %s and %s: use the same labels in all manifests",
+						name, labels.Set(set), labels.Set(s.Namespaces[name])),
+				)
 			}
 			if united.Namespaces == nil {
 				united.Namespaces = make(map[string]map[string]string)
@@ -44,15 +50,26 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 				}
 				switch sameNamespace := other.Namespace == subject.Namespace; {
 				case sameNamespace && !maps.Equal(other.AsSubject().SelectorLabels(), subject.AsSubject().SelectorLabels()):
-					errs = append(errs, fmt.Errorf("workload %s has the labels %s and %s: give one of both another name", subject.Name, other.AsSubject().SelectorLabels(), subject.AsSubject().SelectorLabels()))
+					errs = append(
+						errs,
+						fmt.Errorf("workload %s has the labels %s and %s: give one of them another name",
+							subject.Name, other.AsSubject().SelectorLabels(), subject.AsSubject().SelectorLabels()),
+					)
 				case !sameNamespace && (other.Namespace == "" || subject.Namespace == ""):
-					errs = append(errs, fmt.Errorf("workload %s is in %s and in %s: say Namespace in all tests, or in none", subject.Name, describeNamespace(other.Namespace), describeNamespace(subject.Namespace)))
+					errs = append(
+						errs,
+						fmt.Errorf("workload %s is in %s and in %s: use Namespace in all tests, or in none",
+							subject.Name, describeNamespace(other.Namespace), describeNamespace(subject.Namespace)),
+					)
 				}
 			}
 			united.Subjects = append(united.Subjects, subject)
 		}
 		for _, r := range s.Resolvers {
-			if !slices.ContainsFunc(united.Resolvers, func(q Resolver) bool { return r.Equal(q) && slices.Equal(r.PortsOrDefault(), q.PortsOrDefault()) }) {
+			if !slices.ContainsFunc(united.Resolvers, func(q Resolver) bool {
+				return r.Equal(q) &&
+					slices.Equal(r.PortsOrDefault(), q.PortsOrDefault())
+			}) {
 				united.Resolvers = append(united.Resolvers, r)
 			}
 		}
@@ -66,5 +83,7 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 	if len(errs) > 0 {
 		return Scope{}, errs[0] // the other errors report the same about other tests
 	}
+	slices.SortFunc(united.Addresses, netip.Addr.Compare)
+	united.Addresses = slices.Compact(united.Addresses)
 	return united, nil
 }

@@ -18,7 +18,7 @@ import (
 func TestShared_OrderDoesNotMatter(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(25) {
-		r := newDraw(seed, i)
+		r := policytest.New(seed, i)
 		scope := r.Scope()
 		if len(scope.Subjects) == 0 {
 			continue
@@ -50,7 +50,7 @@ func TestShared_OrderDoesNotMatter(t *testing.T) {
 			if slices.ContainsFunc(scope.Subjects, inNamespace) {
 				continue
 			}
-			if diff := cmp.Diff(toYAMLs(t, wantCilium), toYAMLs(t, gotCilium)); diff != "" {
+			if diff := cmp.Diff(policytest.ToYAMLs(t, wantCilium), policytest.ToYAMLs(t, gotCilium)); diff != "" {
 				t.Errorf("case %d of seed %d, in Cilium (-want +got):\n%s", i, seed, diff)
 				return
 			}

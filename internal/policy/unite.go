@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,8 +14,10 @@ import (
 
 // IsList reports whether an annotation is a list. The union of lists holds the entries of all parts.
 func IsList(annotation string) bool {
-	return slices.Contains([]string{NamesAnnotation, MetadataAnnotation, BinariesAnnotation, OtherAnnotation, OtherIngressAnnotation,
-		APIServerAnnotation, HostNetworkAnnotation, HostNetworkIngressAnnotation}, annotation)
+	return slices.Contains([]string{
+		NamesAnnotation, MetadataAnnotation, BinariesAnnotation, OtherAnnotation, OtherIngressAnnotation,
+		APIServerAnnotation, HostNetworkAnnotation, HostNetworkIngressAnnotation,
+	}, annotation)
 }
 
 // GroupByName returns the policies grouped by namespace and name, sorted by these.
@@ -25,7 +28,9 @@ func GroupByName[P metav1.Object](sets [][]P) ([][]P, error) {
 	for _, set := range sets {
 		for _, p := range set {
 			all = append(all, p)
-			elsewhere := slices.ContainsFunc(set, func(q P) bool { return q.GetName() == p.GetName() && q.GetNamespace() != p.GetNamespace() })
+			elsewhere := slices.ContainsFunc(set, func(q P) bool {
+				return q.GetName() == p.GetName() && q.GetNamespace() != p.GetNamespace()
+			})
 			if before, seen := namespaces[p.GetName()]; seen && before != p.GetNamespace() && !elsewhere {
 				errs = append(errs, fmt.Errorf("policy %s is in %s and in %s: give them one namespace, or two names",
 					p.GetName(), describeNamespace(before), describeNamespace(p.GetNamespace())))
@@ -58,7 +63,8 @@ func describeNamespace(name string) string {
 
 // SelectorConflict returns the error for two policies of one name that select different pods.
 func SelectorConflict(name, a, b string) error {
-	return fmt.Errorf("policy %s selects %s and %s: pods with other labels are another workload, give it another name", name, a, b)
+	return fmt.Errorf("policy %s selects %s and %s: give one of the two workloads another name",
+		name, a, b)
 }
 
 // UniteMetadata returns the metadata of a union. Its lists hold the entries of all parts.
@@ -74,7 +80,9 @@ func UniteMetadata(metas []*metav1.ObjectMeta) (metav1.ObjectMeta, error) {
 			}
 			(*to)[key] = value
 		case old != value:
-			errs = append(errs, fmt.Errorf("policy %s has the %s %s with %q and with %q: keep one", united.Name, what, key, old, value))
+			errs = append(
+				errs, fmt.Errorf("policy %s has the %s %s with %q and with %q: keep one", united.Name, what, key, old, value),
+			)
 		}
 	}
 	lists := make(map[string][]string)
@@ -104,6 +112,24 @@ func SortedSelector(s metav1.LabelSelector) metav1.LabelSelector {
 	for i := range s.MatchExpressions {
 		slices.Sort(s.MatchExpressions[i].Values)
 	}
-	slices.SortFunc(s.MatchExpressions, func(a, b metav1.LabelSelectorRequirement) int { return cmp.Compare(a.String(), b.String()) })
+	slices.SortFunc(s.MatchExpressions, func(a, b metav1.LabelSelectorRequirement) int {
+		return cmp.Compare(a.String(), b.String())
+	})
 	return s
+}
+
+// SortedSet returns the distinct elements of a list, sorted by their JSON.
+func SortedSet[T any](list []T) []T {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(EncodeJSON(a), EncodeJSON(b)) })
+	return slices.CompactFunc(list, func(a, b T) bool { return EncodeJSON(a) == EncodeJSON(b) })
+}
+
+// EncodeJSON returns a Kubernetes value as JSON, map keys sorted.
+func EncodeJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // these are plain values: no channels, functions or cycles
+	}
+	return string(text)
 }

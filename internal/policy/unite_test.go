@@ -31,7 +31,7 @@ type uniting[P any] struct {
 func TestUnite_RandomPolicies(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(20) {
-		r := newDraw(seed, i)
+		r := policytest.New(seed, i)
 		scope := r.Scope()
 		if len(scope.Subjects) == 0 {
 			continue
@@ -39,7 +39,7 @@ func TestUnite_RandomPolicies(t *testing.T) {
 		before, after := r.FlowsIn(scope), r.FlowsIn(scope)
 		checkUnion(t, scope, before, after, uniting[*networkingv1.NetworkPolicy]{
 			networkpolicy.Dialect{Scope: scope}.Generate,
-			func(p kubernetesPolicies) kubernetesPolicies { p, _ = r.editAll(p); return p },
+			func(p kubernetesPolicies) kubernetesPolicies { p, _ = r.Edit(p); return p },
 			networkpolicy.Unite, networkpolicy.Dialect{Scope: scope.Normalized()}.EvaluateEnd,
 			func(p kubernetesPolicies) (all []string) {
 				for _, p := range p {
@@ -49,7 +49,10 @@ func TestUnite_RandomPolicies(t *testing.T) {
 			},
 		})
 		c := ciliumpolicy.Dialect{Scope: scope}
-		checkUnion(t, scope, before, after, uniting[*cilium.NetworkPolicy]{c.Generate, r.editCilium, ciliumpolicy.Unite, c.Normal().EvaluateEnd, func(p ciliumpolicy.Policies) []string { return toYAMLs(t, p) }})
+		checkUnion(t, scope, before, after, uniting[*cilium.NetworkPolicy]{
+			c.Generate, r.EditCilium, ciliumpolicy.Unite, ciliumpolicy.Dialect{Scope: c.Normalized()}.EvaluateEnd,
+			func(p ciliumpolicy.Policies) []string { return policytest.ToYAMLs(t, p) },
+		})
 		if t.Failed() {
 			t.Logf("case %d of seed %d", i, seed)
 			return
@@ -86,7 +89,7 @@ func checkUnion[P any](t *testing.T, scope policy.Scope, before, after []flow.Fl
 	same("edited, in another order", whole, united(b, a))
 	same("edited, of itself", whole, united(whole))
 	var evaluated []flow.Flow
-	for _, f := range networkpolicy.Required(slices.Concat(before, after)) {
+	for _, f := range (networkpolicy.Dialect{}).Required(slices.Concat(before, after)) {
 		evaluated = append(evaluated, f)
 		for _, n := range neighbours(f) {
 			if len(evaluated) < 120 {
@@ -97,18 +100,23 @@ func checkUnion[P any](t *testing.T, scope policy.Scope, before, after []flow.Fl
 	for _, subject := range scope.Normalized().Subjects {
 		for _, d := range policy.Directions {
 			for _, f := range scope.Normalized().FlowsOf(subject.Workload, d, evaluated) {
-				v, w, both := u.side(a, subject.Workload, d, f), u.side(b, subject.Workload, d, f), u.side(whole, subject.Workload, d, f)
+				v := u.side(a, subject.Workload, d, f)
+				w := u.side(b, subject.Workload, d, f)
+				both := u.side(whole, subject.Workload, d, f)
 				allowed := v.Outcome == policy.Allowed || w.Outcome == policy.Allowed
 				switch {
 				case both.Outcome == policy.Allowed && (v.Outcome == policy.Unprotected || w.Outcome == policy.Unprotected):
 				case allowed == (both.Outcome == policy.Allowed):
 				case both.Outcome == policy.Allowed && strings.Contains(v.Reason+w.Reason, "never matches"):
 					// The other part lets Cilium read the lookup, for all policies of the pods.
-				case allowed && f.Destination.Kind == flow.External && d == policy.Egress && !flow.Public(policy.EndpointAddress(f.Destination)):
+				case allowed && f.Destination.Kind == flow.External && d == policy.Egress &&
+					!flow.Public(policy.EndpointAddress(f.Destination)):
 					// As in Generate: the address of one name does not allow other names.
 				default:
-					t.Errorf("%s of %s: %s is %s (%s) and %s (%s), in the union %s (%s)", d, subject.Name, arrow(f), v.Outcome, v.Reason, w.Outcome, w.Reason, both.Outcome, both.Reason)
-					t.Logf("of:\n%s\nand:\n%s\nunion:\n%s", strings.Join(u.yaml(a), "---\n"), strings.Join(u.yaml(b), "---\n"), strings.Join(u.yaml(whole), "---\n"))
+					t.Errorf("%s of %s: %s is %s (%s) and %s (%s), in the union %s (%s)",
+						d, subject.Name, arrow(f), v.Outcome, v.Reason, w.Outcome, w.Reason, both.Outcome, both.Reason)
+					t.Logf("of:\n%s\nand:\n%s\nunion:\n%s",
+						strings.Join(u.yaml(a), "---\n"), strings.Join(u.yaml(b), "---\n"), strings.Join(u.yaml(whole), "---\n"))
 					return
 				}
 			}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestCandidates_ServerNamesDisambiguate(t *testing.T) {
-	testenv.Recorded(t, "names asked for at once are told apart by what clients call the server")
+	testenv.Recorded(t, "DNS names that are looked up at the same time are distinguished by TLS server name or HTTP Host")
 	enterNetns(t)
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	to := drain(t, "tcp4", netnsAddr4) // not the address of the resolver
@@ -34,7 +34,7 @@ func TestCandidates_ServerNamesDisambiguate(t *testing.T) {
 		{"two questions again, one client without a name", "a b", "b neither",
 			[]string{"nothing  x1, match", "tls b.test x1, match"}},
 		{"two questions, both connections after the second", "c a", "a a", []string{"tls a.test x2, match"}},
-		// There were as many connections as questions. But look-ups are shared: this connection may still be for one of
+		// There were as many connections as questions. But lookups are shared: this connection may still be for one of
 		// those.
 		{"one question, shortly after others", "b", "c", []string{"tls c.test x1, match"}},
 		{"the same name for two questions", "b b", "b b", []string{"tls b.test x2, match"}},

@@ -24,18 +24,18 @@ func (p *Probe) TrackNewCgroups(leaf uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.level == 0 {
-		return errors.New("watch newborn cgroups: Check has not found out where the own one is")
+		return errors.New("track new cgroups: the level of the leaf cgroup is unknown: call Check first")
 	}
 	p.newCgroupsAfter = leaf
 	return p.configure()
 }
 
 // TrackEntered puts a cgroup that is older than the leaf of [Probe.TrackNewCgroups] in scope as soon as a task enters
-// it. A [CgroupEvent] reports each such task. It has no effect if [Probe.EntriesUnreported] returns a reason.
+// it. An [EnterEvent] reports each such task. It has no effect if [Probe.EntriesUnreported] returns a reason.
 func (p *Probe) TrackEntered(cgroup uint64) error {
 	err := p.objects.OlderCgroups.Update(cgroup, uint64(0), ebpf.UpdateNoExist)
 	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
-		return fmt.Errorf("watch who comes into cgroup %d: %w", cgroup, err)
+		return fmt.Errorf("track tasks that enter cgroup %d: %w", cgroup, err)
 	}
 	return nil
 }
@@ -46,7 +46,7 @@ func (p *Probe) EntriesUnreported() string { return p.entriesUnreported }
 // Track puts a cgroup that is older than the leaf of [Probe.TrackNewCgroups] in scope, like a new one.
 func (p *Probe) Track(cgroup uint64) error {
 	if err := p.setState(cgroup, bpf.RecordScopeStateSCOPE_TRACKED); err != nil {
-		return fmt.Errorf("adopt cgroup %d: %w", cgroup, err)
+		return fmt.Errorf("track cgroup %d: %w", cgroup, err)
 	}
 	return nil
 }
@@ -55,7 +55,7 @@ func (p *Probe) Track(cgroup uint64) error {
 // not be tracked yet.
 func (p *Probe) Ignore(cgroup uint64) error {
 	if err := p.setState(cgroup, bpf.RecordScopeStateSCOPE_IGNORED); err != nil {
-		return fmt.Errorf("disregard cgroup %d: %w", cgroup, err)
+		return fmt.Errorf("ignore cgroup %d: %w", cgroup, err)
 	}
 	return nil
 }

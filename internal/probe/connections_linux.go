@@ -64,7 +64,7 @@ func (p *Probe) TrackConnections(pid int, cgroup, netns uint64, initiator Initia
 		return p.trackConnection(fd, cgroup, netns, initiator)
 	})
 	if err != nil {
-		return fmt.Errorf("adopt connections: %w", err)
+		return fmt.Errorf("track earlier connections: %w", err)
 	}
 	return nil
 }

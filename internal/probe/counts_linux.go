@@ -26,7 +26,7 @@ func (p *Probe) NameCounts() (map[ServerNameKey]uint64, error) {
 	counts := make(map[ServerNameKey]uint64)
 	err := readMap(p.objects.ServerNames, func(k bpf.RecordServerNameKey, n uint64) { counts[serverNameKeyOf(k)] = n })
 	if err != nil {
-		return nil, fmt.Errorf("read names of servers: %w", err)
+		return nil, fmt.Errorf("read server names: %w", err)
 	}
 	return counts, nil
 }

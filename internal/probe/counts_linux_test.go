@@ -45,7 +45,7 @@ func churn[K any](t *testing.T, m *ebpf.Map, key func(i int) K, value any) (stop
 }
 
 func TestCounts_CompleteDuringDeletions(t *testing.T) {
-	testenv.Recorded(t, "flows and names of servers are read whole while others come and go")
+	testenv.Recorded(t, "flows and server names are read completely during deletions")
 	const stay = 200
 	r := newRig(t, Sizes{MaxFlows: stay + 8})
 	want, wantNames := make(map[Key]bool), make(map[ServerNameKey]bool)

@@ -39,7 +39,7 @@ func (p *Probe) AddDescendant(pid int, of goroutine.ID) error {
 		err = p.objects.Children.Delete(uint32(pid))
 	}
 	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("note that process %d descends from this one: %w", pid, err)
+		return fmt.Errorf("track descendant process %d: %w", pid, err)
 	}
 	return nil
 }
@@ -55,7 +55,7 @@ func (p *Probe) Descendants() (map[int]goroutine.ID, error) {
 	for {
 		n, err := children.BatchLookup(&cursor, pids, recordings, nil)
 		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return nil, fmt.Errorf("list the descendants of this process: %w", err)
+			return nil, fmt.Errorf("list descendant processes: %w", err)
 		}
 		for i := range n {
 			all[int(pids[i])] = goroutine.ID(recordings[i])

@@ -157,7 +157,7 @@ func (r *rig) dialSince(to string) (name uint64, since time.Duration, isNew bool
 const edge = "127.0.0.77:1" // nothing listens there
 
 func TestNames_OneAddressTwoQuestions(t *testing.T) {
-	testenv.Recorded(t, "names behind one address are told apart")
+	testenv.Recorded(t, "DNS names with the same address are distinguished")
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	a := message(t, "API.a.test.", "api.a.test. A 127.0.0.77")
 	b := message(t, "api.b.test.", "api.b.test. CNAME edge.cdn.test.", "edge.cdn.test. A 127.0.0.77")
@@ -193,7 +193,7 @@ func TestNames_OneAddressTwoQuestions(t *testing.T) {
 }
 
 func TestNames_SimultaneousQuestionsAreCandidates(t *testing.T) {
-	testenv.Recorded(t, "names asked for at once are all candidates")
+	testenv.Recorded(t, "DNS names that are looked up at the same time are all candidates")
 	r, s := newRig(t, Sizes{}), newResolver(t)
 	answers := make(map[string][]byte)
 	for _, name := range []string{"a", "b", "c"} {
@@ -438,7 +438,7 @@ func TestDNS_AcceptedStreamFromPort53IsNoAnswer(t *testing.T) {
 	}
 }
 
-// questions returns the reported look-ups, each with the type of its first query.
+// questions returns the reported lookups, each with the type of its first query.
 func (r *rig) questions() (reported []string) {
 	r.t.Helper()
 	for _, e := range seen[*QuestionEvent](r) {

@@ -23,7 +23,7 @@ import (
 func (p *Probe) TrackSockets(pid int, cgroup, netns uint64, initiator Initiator) error {
 	err := eachSocket(pid, func(fd int) error { return p.trackSocket(fd, cgroup, netns, initiator) })
 	if err != nil {
-		return fmt.Errorf("adopt sockets: %w", err)
+		return fmt.Errorf("track earlier sockets: %w", err)
 	}
 	return nil
 }
@@ -52,7 +52,11 @@ func eachSocket(pid int, do func(fd int) error) error {
 		if err != nil {
 			continue
 		}
-		if to, _ := os.Readlink(dir + "/" + entry.Name()); !strings.HasPrefix(to, "socket:") {
+		to, err := os.Readlink(dir + "/" + entry.Name())
+		if errors.Is(err, os.ErrPermission) { // root without CAP_SYS_PTRACE may list descriptors and not follow them
+			return fmt.Errorf("read sockets of process %d: %w", pid, err)
+		}
+		if !strings.HasPrefix(to, "socket:") {
 			continue
 		}
 		fd, err := unix.PidfdGetfd(process, number, 0)

@@ -17,9 +17,9 @@ func TestExecutables_EachInitiatorReported(t *testing.T) {
 	r := newRig(t, Sizes{})
 	layout, err := taskLayout()
 	check(t, err)
-	const capability = "each program that opens a flow, also one that is known"
+	const capability = "each executable that opens a flow, also a known flow"
 	if layout.Hash == 0 { // without BTF
-		testenv.FallsBack(t, capability, "to the first of them")
+		testenv.FallsBack(t, capability, "the first executable only")
 	} else {
 		testenv.Recorded(t, capability)
 	}

@@ -28,7 +28,7 @@ func (p *Probe) Unattributed() (goroutines, children string) {
 // maxChecks limits the attempts to read a goroutine.
 const maxChecks = 10
 
-var errUnread = errors.New("the programs cannot read the memory of goroutines")
+var errUnread = errors.New("the eBPF programs cannot read the memory of goroutines")
 
 // checkGoroutines proves that the programs read the labels of this process's goroutines, with several goroutines on
 // threads of their own. If they do not, attribution is off.
@@ -94,7 +94,7 @@ func (p *Probe) checkGoroutine() error {
 		return errUnread
 	}
 	if got != id {
-		return fmt.Errorf("the programs do not find the label of a goroutine: %q instead of %q", got, id)
+		return fmt.Errorf("the eBPF programs read goroutine label %q, want %q", got, id)
 	}
 	if err := p.Sync(); err != nil {
 		return err
@@ -104,14 +104,14 @@ func (p *Probe) checkGoroutine() error {
 		return errUnread
 	}
 	if stack.Goroutine != goroutine.Current() || !hasFrame(stack, "probe.(*Probe).checkGoroutine") {
-		return fmt.Errorf("the programs do not find the stack of a goroutine")
+		return fmt.Errorf("the eBPF programs cannot read the stack of a goroutine")
 	}
 	unmark()
 	if s, err = p.tryConnect(); err != nil {
 		return err
 	}
 	if goroutine.ID(s.Connected.Recording) == id {
-		return fmt.Errorf("the programs find a label that a goroutine has no more")
+		return fmt.Errorf("the eBPF programs read a goroutine label that was removed")
 	}
 	return nil
 }
@@ -152,7 +152,7 @@ func (p *Probe) AttributeGoroutine(id goroutine.ID) error {
 		err = p.objects.Goroutines.Update(goroutine.Current(), uint64(id), ebpf.UpdateAny)
 	}
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("note whose a goroutine is: %w", err)
+		return fmt.Errorf("attribute goroutine: %w", err)
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (p *Probe) AttributeLabels(set uint64, id goroutine.ID) error {
 		err = p.objects.LabelSets.Update(set, uint64(id), ebpf.UpdateAny)
 	}
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("note whose a set of labels is: %w", err)
+		return fmt.Errorf("attribute label set: %w", err)
 	}
 	return nil
 }

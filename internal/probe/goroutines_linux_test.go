@@ -62,7 +62,7 @@ func (r *rig) runLabelled(id goroutine.ID, f func()) {
 }
 
 func TestAttribution_ParallelGoroutines(t *testing.T) {
-	testenv.Recorded(t, "parallel tests are told apart, goroutine by goroutine")
+	testenv.Recorded(t, "parallel tests are distinguished by goroutine")
 	r := newAttributionRig(t)
 	const tests, each = 64, 20
 	ids := make([]goroutine.ID, tests)
@@ -194,7 +194,7 @@ func TestAttribution_OtherLabels(t *testing.T) {
 }
 
 func TestAttribution_ChildProcesses(t *testing.T) {
-	testenv.Recorded(t, "child processes belong to the parallel test that started them")
+	testenv.Recorded(t, "child processes are attributed to the parallel test that started them")
 	r := newAttributionRig(t)
 	ids := []goroutine.ID{goroutine.NewID(), goroutine.NewID()}
 	var wait sync.WaitGroup
@@ -333,9 +333,9 @@ func TestAttribution_WrongLayoutDetected(t *testing.T) {
 	before := taskLayout
 	t.Cleanup(func() { taskLayout = before })
 	for reason, spoil := range map[string]func(*layout){
-		"the programs do not find the label": func(l *layout) { l.goroutine.Labels += 8 },
-		"the programs do not find the stack": func(l *layout) { l.goroutine.SyscallBp -= 16 },
-		"it is a test":                       func(l *layout) { l.attribution = attribution{unattributed: "it is a test"} },
+		"the eBPF programs read goroutine label":  func(l *layout) { l.goroutine.Labels += 8 },
+		"the eBPF programs cannot read the stack": func(l *layout) { l.goroutine.SyscallBp -= 16 },
+		"it is a test": func(l *layout) { l.attribution = attribution{unattributed: "it is a test"} },
 	} {
 		t.Run(reason, func(t *testing.T) {
 			taskLayout = func() (layout, error) {
@@ -386,7 +386,7 @@ func descend(verb, what string) error {
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timeout: want %s", what)
 		}

@@ -23,7 +23,7 @@ func disableHugePages() error {
 	if hugePages.probes == 0 {
 		before, err := unix.PrctlRetInt(unix.PR_GET_THP_DISABLE, 0, 0, 0, 0)
 		if err != nil {
-			return fmt.Errorf("ask whether the process has huge pages: %w", err)
+			return fmt.Errorf("read transparent huge pages setting: %w", err)
 		}
 		if before == 0 {
 			if err := setHugePages(false); err != nil {
@@ -53,7 +53,7 @@ func setHugePages(on bool) error {
 		disable = 0
 	}
 	if err := unix.Prctl(unix.PR_SET_THP_DISABLE, disable, 0, 0, 0); err != nil {
-		return fmt.Errorf("set whether the process has huge pages: %w", err)
+		return fmt.Errorf("write transparent huge pages setting: %w", err)
 	}
 	return nil
 }

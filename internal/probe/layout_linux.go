@@ -16,7 +16,7 @@ import (
 // layout says where the kernel stores what the programs read from its memory. The offsets of a part are all zero if one
 // of them is unknown, as on a kernel without BTF. Then the programs leave that part to user space, or do without it.
 type layout struct {
-	bpf.RecordLayout
+	bpf.RecordTaskLayout
 	unnamed      string // why the offsets of executables' names are zero
 	sender              // the sender of a packet
 	attribution         // the labels of goroutines
@@ -62,7 +62,9 @@ func readTaskLayout() (l layout, err error) {
 		{&l.Arguments, "mm_struct", [][]string{{"arg_start"}}},
 		{&l.End, "mm_struct", [][]string{{"arg_end"}}},
 	})
-	l.sender = findSender(kernel)
+	if l.Id != 0 {
+		l.sender = findSender(kernel)
+	}
 	l.attribution = findAttribution(kernel)
 	l.family, l.untracked = findFamily(kernel)
 	l.pidNamespace = findPIDNamespace(kernel)
@@ -98,7 +100,7 @@ func findPIDNamespace(kernel *btf.Spec) (pidNamespace bpf.RecordPidNamespaceLayo
 	return pidNamespace
 }
 
-const noBTF = "the kernel has no BTF that can be read (/sys/kernel/btf/vmlinux)"
+const noBTF = "the kernel has no readable BTF (/sys/kernel/btf/vmlinux)"
 
 // findMembers sets the offsets of all members. If one is missing, it returns which one, and sets all to zero.
 func findMembers(kernel *btf.Spec, members []member) (missing string) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func storm(t *testing.T, n int) {
 }
 
 func TestLoss_FlowTableFull(t *testing.T) {
-	testenv.Recorded(t, "flows that no table has room for are counted as lost")
+	testenv.Recorded(t, "flows are counted as lost if their table is full")
 	r := newRig(t, Sizes{MaxFlows: 16})
 	storm(t, 200)
 	lost, err := r.Lost()
@@ -36,7 +37,7 @@ func TestLoss_FlowTableFull(t *testing.T) {
 }
 
 func TestLoss_RingFull(t *testing.T) {
-	testenv.Recorded(t, "events that no ring has room for are counted as lost")
+	testenv.Recorded(t, "events are counted as lost if the ring buffer is full")
 	gate := make(chan struct{})
 	r := newRig(t, Sizes{RingBytes: uint32(os.Getpagesize())})
 	// The reader waits for the queue's lock during the storm.
@@ -87,7 +88,7 @@ func TestLoss_ErrorNamesCauseAndRemedy(t *testing.T) {
 		"NETZERO_MAX_FLOWS":        {FlowSlots: 1},
 		"NETZERO_RING_BYTES":       {CgroupEvents: 1},
 		"raise NETZERO_RING_BYTES": {Stacks: 1},
-		"keep other work off":      {Cgroups: 1},
+		"stop other work":          {Cgroups: 1},
 	} {
 		if text := (&LossError{loss}).Error(); !strings.Contains(text, want) {
 			t.Errorf("%q does not contain %q", text, want)
@@ -100,7 +101,7 @@ func TestLoss_ErrorNamesCauseAndRemedy(t *testing.T) {
 		"binds and names":   {BindEvents: 1, NameSlots: 1, Cgroups: 1},
 		"cgroups and flows": {CgroupEvents: 1, FlowSlots: 1, Cgroups: 1},
 	} {
-		for _, want := range []string{"raise NETZERO_MAX_FLOWS and NETZERO_RING_BYTES", "keep other work off"} {
+		for _, want := range []string{"raise NETZERO_MAX_FLOWS and NETZERO_RING_BYTES", "stop other work"} {
 			if text := (&LossError{loss}).Error(); !strings.Contains(text, want) {
 				t.Errorf("%s were lost, and %q does not contain %q", what, text, want)
 			}
@@ -108,9 +109,24 @@ func TestLoss_ErrorNamesCauseAndRemedy(t *testing.T) {
 	}
 }
 
+func TestLoss_PartsAreAllFields(t *testing.T) {
+	var loss Loss
+	fields := reflect.ValueOf(&loss).Elem()
+	for i := range fields.NumField() {
+		fields.Field(i).SetUint(uint64(i + 1))
+	}
+	counted := make(map[uint64]bool)
+	for _, part := range loss.Parts() {
+		counted[part.Count] = true
+	}
+	if len(counted) != fields.NumField() {
+		t.Errorf("%d kinds of events, want %d: %+v", len(counted), fields.NumField(), loss.Parts())
+	}
+}
+
 func TestClose_LeavesNothing(t *testing.T) {
 	testenv.RequireRoot(t)
-	testenv.Recorded(t, "programs load, attach and go without a trace")
+	testenv.Recorded(t, "programs load, attach and are removed completely")
 	net.Dial("tcp4", "127.0.0.1:1") // the runtime opens its own descriptors here
 	before := descriptors(t)
 	var leaf string

@@ -112,7 +112,7 @@ func TestMPTCP_AdditionalAddresses(t *testing.T) {
 		text(flow.TCP, netip.AddrPortFrom(netip.MustParseAddr("198.19.0.1"), port), 1),
 	}
 	var got []string
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for ; len(got) < len(want) && time.Now().Before(deadline); got = r.flows() {
 		_, err = unix.Write(fd, []byte("x"))
 		check(t, err)

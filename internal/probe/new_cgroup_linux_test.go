@@ -70,12 +70,12 @@ func (r *rig) names(g group) []string {
 }
 
 func TestNewCgroups_ShortLived(t *testing.T) {
-	const capability = "containers: cgroups born during the recording, with their names"
+	const capability = "containers: cgroups created during the recording, with their names"
 	r := newTrackingRig(t, Sizes{})
 	if r.Unnamed() == "" {
 		testenv.Recorded(t, capability)
 	} else {
-		testenv.FallsBack(t, capability, "to the tree, while they are there")
+		testenv.FallsBack(t, capability, "names from the cgroup tree, while the cgroups exist")
 	}
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	n := 100
@@ -110,6 +110,32 @@ func TestNewCgroups_ShortLived(t *testing.T) {
 		}
 	}
 	r.mustLoseNothing()
+}
+
+func TestNewCgroups_CreationReports(t *testing.T) {
+	r := newRig(t, Sizes{})
+	before := r.sibling("before")
+	check(t, r.Sync()) // its event is read, if there is one
+	check(t, r.TrackNewCgroups(r.leaf.ID))
+	g := r.sibling("created")
+	nested := newGroup(t, filepath.Join(g.dir, "nested"))
+	nested.remove()
+	var want []string
+	if r.names(g) != nil {
+		want = []string{strings.TrimPrefix(g.dir, r.tree.Root), strings.TrimPrefix(nested.dir, r.tree.Root)}
+	}
+	if events := seen[*MkdirEvent](r); len(events) > 0 {
+		t.Errorf("Handle got %v", events)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	parent := strings.TrimPrefix(filepath.Dir(before.dir), r.tree.Root)
+	got := slices.DeleteFunc(slices.Clone(r.created), func(path string) bool { // those of other programs
+		return !strings.HasPrefix(path, fmt.Sprintf("%s/probe-test-%d-", strings.TrimSuffix(parent, "/"), os.Getpid()))
+	})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("paths (-want +got):\n%s", diff)
+	}
 }
 
 func TestNewCgroups_FirstEventReports(t *testing.T) {
@@ -348,7 +374,7 @@ func TestNewCgroups_NestedInLeaf(t *testing.T) {
 }
 
 func TestNewCgroups_IgnoredOneIsSilent(t *testing.T) {
-	testenv.Recorded(t, "containers: cgroups that belong to nobody are silenced")
+	testenv.Recorded(t, "containers: unrelated cgroups are ignored")
 	r := newTrackingRig(t, Sizes{})
 	udp := silent(t, "udp4", "127.0.0.1:0").String()
 	other := silent(t, "udp4", "127.0.0.1:0").String()
@@ -393,7 +419,7 @@ func TestNewCgroups_IgnoredOneIsSilent(t *testing.T) {
 }
 
 func TestNewCgroups_MakeKnownFlowsNew(t *testing.T) {
-	testenv.Recorded(t, "containers: an address that is used again is told apart")
+	testenv.Recorded(t, "containers: flows to a reused address are reported again")
 	r := newTrackingRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0")
 	udp := silent(t, "udp4", "127.0.0.1:0")
@@ -442,7 +468,7 @@ func TestNewCgroups_MakeKnownFlowsNew(t *testing.T) {
 }
 
 func TestLoss_CgroupTableFull(t *testing.T) {
-	testenv.Recorded(t, "containers: cgroups that no table has room for are counted as lost")
+	testenv.Recorded(t, "containers: cgroups are counted as lost if their table is full")
 	const n, room = 8, 3 // one for the leaf
 	r := newTrackingRig(t, Sizes{MaxCgroups: room})
 	to := listen(t, "tcp4", "127.0.0.1:0").String()

@@ -104,18 +104,18 @@ func (p *Probe) loadWithNames(sizes Sizes) error {
 	p.unnamed, p.unattributed, p.untracked = layout.unnamed, layout.unattributed, layout.untracked
 	if layout.Id == 0 {
 		p.entriesUnreported = cmp.Or(layout.unnamed, layout.untracked,
-			"the kernel's BTF does not tell where a cgroup's id is")
+			"the kernel's BTF has no offset of a cgroup's id")
 	}
 	err = p.load(sizes, layout)
 	if err != nil && layout.unattributed == "" {
 		layout.attribution = attribution{}
 		if p.load(sizes, layout) == nil {
-			p.unattributed = fmt.Sprintf("the kernel does not let eBPF programs read what tells goroutines apart: %v", err)
+			p.unattributed = fmt.Sprintf("the kernel does not let eBPF programs read goroutine labels: %v", err)
 			return nil
 		}
 	}
-	if err != nil && layout.RecordLayout != (bpf.RecordLayout{}) {
-		layout.RecordLayout, layout.family, layout.sender = bpf.RecordLayout{}, bpf.RecordFamilyLayout{}, sender{}
+	if err != nil && layout.RecordTaskLayout != (bpf.RecordTaskLayout{}) {
+		layout.RecordTaskLayout, layout.family, layout.sender = bpf.RecordTaskLayout{}, bpf.RecordFamilyLayout{}, sender{}
 		layout.pidNamespace = bpf.RecordPidNamespaceLayout{}
 		if p.load(sizes, layout) == nil {
 			p.unnamed = "the kernel does not let eBPF programs read its memory" + lockdown()
@@ -169,7 +169,7 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		readable = 1
 	}
 	for name, value := range map[string]any{
-		bpf.RecordVarTaskLayout:         layout.RecordLayout,
+		bpf.RecordVarTaskLayout:         layout.RecordTaskLayout,
 		bpf.RecordVarGoroutineLayout:    layout.goroutine,
 		bpf.RecordVarFamilyLayout:       layout.family,
 		bpf.RecordVarSenderLayout:       layout.RecordSenderLayout,

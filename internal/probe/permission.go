@@ -16,11 +16,12 @@ type PermissionError struct {
 func (e *PermissionError) Error() string {
 	switch {
 	case e.UserNamespace:
-		return fmt.Sprintf("%v: this process is in a user namespace, whose capabilities do not count", ErrNotPermitted)
+		return fmt.Sprintf("%v: this process is in a user namespace, where capabilities do not count", ErrNotPermitted)
 	case len(e.Missing) > 0:
 		return fmt.Sprintf("%v: missing %s", ErrNotPermitted, strings.Join(e.Missing, ", "))
 	case e.Filtered:
-		return fmt.Sprintf("%v: no capability is missing, so the seccomp filter of a container forbids bpf(2)", ErrNotPermitted)
+		return fmt.Sprintf("%v: no capability is missing, so the seccomp filter of a container forbids bpf(2)",
+			ErrNotPermitted)
 	}
 	return fmt.Sprintf("%v: %v", ErrNotPermitted, e.Err)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +90,8 @@ type Initiator struct {
 	Process    flow.Process // the result of Handler.ReadProcess
 }
 
-// An Event is a *FlowEvent, *BindEvent, *DNSEvent, *QuestionEvent, *CgroupEvent, *NameEvent or *ClientEvent.
+// An Event is a *FlowEvent, *BindEvent, *DNSEvent, *QuestionEvent, *CgroupEvent, *NameEvent or *ClientEvent, which
+// Handler.Handle gets, or a *MkdirEvent or *EnterEvent, which have functions of their own.
 type Event interface{ event() }
 
 // FlowEvent reports a new flow.
@@ -103,6 +105,10 @@ type FlowEvent struct {
 	// 0 if it is older than the probe; and ServerNameKey.Hash of the server name that the client sent, 0 if unknown.
 	Opened uint32
 	Hint   uint64
+
+	// Forgotten is the number of connections that the kernel had counted when it forgot the flow, because Handler.Forget
+	// returned true. It is 0 if the kernel has not forgotten the flow.
+	Forgotten uint64
 }
 
 // stackEvent carries the stack of a flow that may follow.
@@ -159,9 +165,19 @@ type CgroupEvent struct {
 	// seen.
 	Names []string
 	Cut   bool // some names or bytes may be missing: there are 16 names, or one has 127 bytes
-	// Entered reports instead that a task entered a cgroup that was passed to [Probe.TrackEntered].
-	Entered bool
-	Created bool // it is being created, perhaps for a container; Cgroup is 0, and Names may be of any tree
+}
+
+// MkdirEvent reports that a cgroup is being created, in the v2 tree or in another one. No task is in it yet. It is sent
+// after [Probe.TrackNewCgroups], if the kernel has BTF and is not locked down.
+type MkdirEvent struct {
+	Time time.Duration // CLOCK_MONOTONIC
+	Path string        // from the root of its tree, with a leading slash; at most 511 bytes
+}
+
+// EnterEvent reports that a task entered a cgroup that was passed to [Probe.TrackEntered].
+type EnterEvent struct {
+	Time   time.Duration // CLOCK_MONOTONIC
+	Cgroup uint64
 }
 
 // ClientEvent reports that a descendant of this process (see [Probe.TracksDescendants]) executes a client of an engine
@@ -210,10 +226,16 @@ type Handler struct {
 	// ReadProcess describes a task, given the stack of the flow's goroutine, which may be nil. It is called as soon as
 	// the event is read, because the task may end. It must be quick. It may be nil.
 	ReadProcess func(Initiator, *goroutine.Stack) flow.Process
+	// Forget reports whether the kernel shall forget a flow at once, so that the next one to its destination is new. The
+	// goroutine that calls ReadProcess calls it afterwards, and it must be quick. It may be nil.
+	Forget func(*FlowEvent) bool
 	// Unrelated reports whether a new cgroup is unrelated and shall be ignored. The goroutine that calls ReadProcess
-	// calls it too, so that the flood of an unrelated cgroup is cut off before Handle gets to it. Events with Created
-	// or Entered are passed only to this function, and its result is ignored. It may be nil.
+	// calls it too, so that the flood of an unrelated cgroup is cut off before Handle gets to it. It may be nil.
 	Unrelated func(*CgroupEvent) bool
+	// Mkdir and Enter get their events from the goroutine that calls ReadProcess, because the process that caused the
+	// event may end. They must be quick. They may be nil.
+	Mkdir func(*MkdirEvent)
+	Enter func(*EnterEvent)
 	// Handle gets the events in the kernel's order, in batches. All calls come from one goroutine, which is not the one
 	// that calls ReadProcess.
 	Handle func([]Event)
@@ -223,6 +245,8 @@ func (*FlowEvent) event()   {}
 func (*BindEvent) event()   {}
 func (*DNSEvent) event()    {}
 func (*CgroupEvent) event() {}
+func (*MkdirEvent) event()  {}
+func (*EnterEvent) event()  {}
 func (*NameEvent) event()   {}
 func (*stackEvent) event()  {}
 
@@ -267,6 +291,39 @@ func (l Loss) Minus(earlier Loss) Loss {
 	}
 }
 
+// Environment variables that prevent losses, and what else does.
+const (
+	maxFlowsVariable  = "NETZERO_MAX_FLOWS"
+	ringBytesVariable = "NETZERO_RING_BYTES"
+	fewerCgroups      = "record fewer tests in one process, or stop other work on the machine"
+)
+
+// LossPart is one kind of event that was lost.
+type LossPart struct {
+	What   string // "new flows (ring buffer full)"
+	Count  uint64
+	Remedy string // "raise NETZERO_RING_BYTES"; empty if there is none
+}
+
+// Parts returns the kinds of events that were lost.
+func (l Loss) Parts() []LossPart {
+	const maxFlows, ringBytes = "raise " + maxFlowsVariable, "raise " + ringBytesVariable
+	return slices.DeleteFunc([]LossPart{
+		{"new flows (ring buffer full)", l.FlowEvents, ringBytes},
+		{"new flows (flow table full)", l.FlowSlots, maxFlows},
+		{"listening sockets (ring buffer full)", l.BindEvents, ringBytes},
+		{"DNS answers or queries (ring buffer full)", l.DNSEvents, ringBytes},
+		{"server names (ring buffer full)", l.NameEvents, ringBytes},
+		{"server names (name table full)", l.NameSlots, maxFlows},
+		{"destinations of sockets (no memory)", l.Sockets, ""},
+		{"packets (unreadable)", l.Packets, ""},
+		{"events of new cgroups (ring buffer full)", l.CgroupEvents, ringBytes},
+		{"events of new cgroups (cgroup table full)", l.Cgroups, fewerCgroups},
+		{"child processes (process table full)", l.Children, ""},
+		{"call stacks (ring buffer full)", l.Stacks, ringBytes},
+	}, func(p LossPart) bool { return p.Count == 0 })
+}
+
 // LossError reports that a recording is incomplete.
 type LossError struct {
 	Loss Loss
@@ -275,37 +332,23 @@ type LossError struct {
 // Error lists all losses, and their remedies.
 func (e *LossError) Error() string {
 	var lost []string
-	add := func(n uint64, what string) {
-		if n > 0 {
-			lost = append(lost, fmt.Sprintf("%d %s", n, what))
-		}
+	for _, part := range e.Loss.Parts() {
+		lost = append(lost, fmt.Sprintf("%d %s", part.Count, part.What))
 	}
-	add(e.Loss.FlowEvents, "new flows (ring buffer full)")
-	add(e.Loss.FlowSlots, "new flows (flow table full)")
-	add(e.Loss.BindEvents, "listening sockets (ring buffer full)")
-	add(e.Loss.DNSEvents, "DNS answers or questions (ring buffer full)")
-	add(e.Loss.NameEvents, "names of servers (ring buffer full)")
-	add(e.Loss.NameSlots, "names of servers (name table full)")
-	add(e.Loss.Sockets, "destinations of sockets (no memory)")
-	add(e.Loss.Packets, "packets (unreadable)")
-	add(e.Loss.CgroupEvents, "events of new cgroups (ring buffer full)")
-	add(e.Loss.Cgroups, "events of new cgroups (cgroup table full)")
-	add(e.Loss.Children, "child processes (process table full)")
-	add(e.Loss.Stacks, "call stacks (ring buffer full)")
-	text := "the recording is incomplete, the kernel lost " + strings.Join(lost, ", ")
+	text := "the recording is incomplete: the kernel lost " + strings.Join(lost, ", ")
 	var variables []string
 	if e.Loss.FlowSlots+e.Loss.NameSlots > 0 {
-		variables = append(variables, "NETZERO_MAX_FLOWS")
+		variables = append(variables, maxFlowsVariable)
 	}
 	if e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.NameEvents+e.Loss.CgroupEvents+e.Loss.Stacks > 0 {
-		variables = append(variables, "NETZERO_RING_BYTES")
+		variables = append(variables, ringBytesVariable)
 	}
 	if len(variables) > 0 {
 		text += "; raise " + strings.Join(variables, " and ")
 	}
 	if e.Loss.Cgroups > 0 {
-		text += fmt.Sprintf("; more than %d containers and services started on this machine during the recording: "+
-			"record fewer tests in one process, or keep other work off the machine", DefaultSizes.MaxCgroups)
+		text += fmt.Sprintf("; more than %d containers and services started on this machine during the recording: %s",
+			DefaultSizes.MaxCgroups, fewerCgroups)
 	}
 	return text
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +65,9 @@ func (p *Probe) read(handler Handler) {
 			if !unrelated[e.Cgroup] {
 				e.Process = readProcess(e.Initiator, e.Stack)
 			}
+			if handler.Forget != nil && handler.Forget(e) {
+				e.Forgotten, _ = p.Invalidate(e.Key) // on an error, the flow stays known
+			}
 		case *BindEvent:
 			e.Process = readProcess(e.Initiator, nil)
 		case *QuestionEvent:
@@ -74,16 +76,20 @@ func (p *Probe) read(handler Handler) {
 				e.Process = readProcess(e.Initiator, nil)
 			}
 		case *CgroupEvent:
-			if e.Created || e.Entered {
-				if handler.Unrelated != nil {
-					handler.Unrelated(e)
-				}
-				continue
-			}
 			if handler.Unrelated != nil && handler.Unrelated(e) {
 				unrelated[e.Cgroup] = true
 				_ = p.Ignore(e.Cgroup) // on an error, its events keep coming and are dropped
 			}
+		case *MkdirEvent:
+			if handler.Mkdir != nil {
+				handler.Mkdir(e)
+			}
+			continue
+		case *EnterEvent:
+			if handler.Enter != nil {
+				handler.Enter(e)
+			}
+			continue
 		}
 		p.queue.add(e)
 	}
@@ -177,21 +183,19 @@ func decode(sample []byte) (Event, error) {
 	case bpf.RecordEventKindEVENT_MKDIR:
 		var e bpf.RecordMkdirEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
-			return nil, fmt.Errorf("decode event of a cgroup that is made: %w", err)
+			return nil, fmt.Errorf("decode cgroup creation event: %w", err)
 		}
-		names := strings.Split(strings.Trim(cString(e.Path[:]), "/"), "/")
-		slices.Reverse(names)
-		return &CgroupEvent{Time: time.Duration(e.Time), Names: names, Created: true}, nil
+		return &MkdirEvent{Time: time.Duration(e.Time), Path: cString(e.Path[:])}, nil
 	case bpf.RecordEventKindEVENT_ENTER:
 		var e bpf.RecordEnterEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
-			return nil, fmt.Errorf("decode event of a task that comes into a cgroup: %w", err)
+			return nil, fmt.Errorf("decode cgroup entry event: %w", err)
 		}
-		return &CgroupEvent{Time: time.Duration(e.Time), Cgroup: e.Cgroup, Entered: true}, nil
+		return &EnterEvent{Time: time.Duration(e.Time), Cgroup: e.Cgroup}, nil
 	case bpf.RecordEventKindEVENT_CLIENT:
 		var e bpf.RecordClientEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
-			return nil, fmt.Errorf("decode event of a client of an engine: %w", err)
+			return nil, fmt.Errorf("decode engine client event: %w", err)
 		}
 		client := &ClientEvent{
 			Time: time.Duration(e.Time), PID: int(e.Pid), Recording: goroutine.ID(e.Recording), Ended: e.Ended != 0,
@@ -215,7 +219,7 @@ func decode(sample []byte) (Event, error) {
 			return nil, fmt.Errorf("decode DNS question event: %w", err)
 		}
 		if int(e.Length) > len(e.Name) {
-			return nil, fmt.Errorf("decode DNS question event: a name of %d bytes, want at most %d", e.Length, len(e.Name))
+			return nil, fmt.Errorf("decode DNS question event: name of %d bytes, want at most %d", e.Length, len(e.Name))
 		}
 		return &QuestionEvent{
 			Time: time.Duration(e.Time), Cgroup: e.Cgroup, Netns: e.Netns,
@@ -255,12 +259,12 @@ func decodeDNS(sample []byte) (Event, error) {
 	if payload := uint64(len(sample) - n); payload < uint64(h.Length) {
 		return nil, fmt.Errorf("decode DNS event: %d bytes of payload, want %d", payload, h.Length)
 	}
-	const fin, syn, rst, sent = 0x01, 0x02, 0x04, 0x80
+	has := func(flag bpf.RecordDnsFlag) bool { return h.Flags&uint8(flag) != 0 }
 	return &DNSEvent{
 		Time: time.Duration(h.Time), Cgroup: h.Cgroup, Cookie: h.Cookie,
-		Recording: goroutine.ID(h.Recording), Generation: h.Generation, Sent: h.Flags&sent != 0,
+		Recording: goroutine.ID(h.Recording), Generation: h.Generation, Sent: has(bpf.RecordDnsFlagDNS_SENT),
 		Protocol: flow.Protocol(h.Protocol), Sequence: h.Sequence,
-		SYN: h.Flags&syn != 0, FIN: h.Flags&fin != 0, RST: h.Flags&rst != 0,
+		SYN: has(bpf.RecordDnsFlagDNS_SYN), FIN: has(bpf.RecordDnsFlagDNS_FIN), RST: has(bpf.RecordDnsFlagDNS_RST),
 		Payload: bytes.Clone(sample[n : n+int(h.Length)]), Cut: int(h.Cut),
 	}, nil
 }

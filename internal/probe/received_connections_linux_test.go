@@ -76,7 +76,7 @@ func TestReceivedConnections_BusyInitiatorAndAcceptor(t *testing.T) {
 			r := newRig(t, Sizes{})
 			want := []string{text(flow.TCP, remoteOf(client), 1)}
 			var got []string
-			for deadline := time.Now().Add(30 * time.Second); len(got) == 0 && time.Now().Before(deadline); got = r.flows() {
+			for deadline := time.Now().Add(patience); len(got) == 0 && time.Now().Before(deadline); got = r.flows() {
 				time.Sleep(time.Millisecond)
 			}
 			time.Sleep(50 * time.Millisecond)                                  // for the other end to send too

@@ -8,11 +8,16 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/testenv"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
+
+// patience is how long a test waits for what another process or the kernel does at once. On an emulated CPU that takes
+// seconds.
+const patience = 30 * time.Second
 
 // rig is a probe that watches the test process, and the events that it has delivered.
 type rig struct {
@@ -24,7 +29,8 @@ type rig struct {
 
 	mu      sync.Mutex
 	events  []Event
-	entered []uint64 // cgroups of Entered events
+	created []string // paths of MkdirEvents
+	entered []uint64 // cgroups of EnterEvents
 }
 
 func newRig(t *testing.T, sizes Sizes) *rig {
@@ -35,13 +41,15 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 	r.tree, err = cgroup.FindTree()
 	check(t, err)
 	r.Probe, err = Open(r.tree.Root, sizes, Handler{
-		Unrelated: func(e *CgroupEvent) bool {
-			if e.Entered {
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				r.entered = append(r.entered, e.Cgroup)
-			}
-			return false
+		Mkdir: func(e *MkdirEvent) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.created = append(r.created, e.Path)
+		},
+		Enter: func(e *EnterEvent) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.entered = append(r.entered, e.Cgroup)
 		},
 		Handle: func(events []Event) {
 			r.mu.Lock()

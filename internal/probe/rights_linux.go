@@ -21,13 +21,13 @@ type Rights struct {
 func ReadRights() (Rights, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return Rights{}, fmt.Errorf("read own rights: %w", err)
+		return Rights{}, fmt.Errorf("read own capabilities: %w", err)
 	}
 	// The initial namespace has this inode number on every kernel. Its id map would not identify it: other namespaces
 	// may have the same one.
 	namespace, err := os.Readlink("/proc/self/ns/user")
 	if err != nil {
-		return Rights{}, fmt.Errorf("read own rights: %w", err)
+		return Rights{}, fmt.Errorf("read own capabilities: %w", err)
 	}
 	r, err := parseRights(string(status))
 	r.UserNamespace = namespace != "user:[4026531837]"
@@ -39,7 +39,7 @@ func parseRights(status string) (r Rights, err error) {
 	set := func(into *uint64, value string) {
 		n, parseErr := strconv.ParseUint(value, 16, 64)
 		if parseErr != nil && err == nil {
-			err = fmt.Errorf("read own rights: %w", parseErr)
+			err = fmt.Errorf("read own capabilities: %w", parseErr)
 		}
 		*into = n
 	}
@@ -60,7 +60,7 @@ func parseRights(status string) (r Rights, err error) {
 		}
 	}
 	if err == nil && seen != 2 {
-		err = fmt.Errorf("read own rights: /proc/self/status names no capabilities")
+		err = fmt.Errorf("read own capabilities: /proc/self/status has no capability sets")
 	}
 	return r, err
 }
@@ -70,6 +70,9 @@ func parseRights(status string) (r Rights, err error) {
 func (r Rights) Confined() bool {
 	return r.UserNamespace || r.NoNewPrivileges || len(missingOf(Capabilities(), r.Bounding)) > 0
 }
+
+// Missing returns the names of the capabilities that this process lacks to record.
+func (r Rights) Missing() []string { return missingOf(Capabilities(), r.Effective) }
 
 // MayMount reports whether this process may mount a file system.
 func (r Rights) MayMount() bool { return !r.UserNamespace && r.Effective&(1<<unix.CAP_SYS_ADMIN) != 0 }

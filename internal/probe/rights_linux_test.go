@@ -65,7 +65,7 @@ func TestPermission_ExplainedByRights(t *testing.T) {
 			Rights{Effective: all &^ (1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_SYS_ADMIN), Filtered: true}, unix.EPERM,
 			"not permitted: missing CAP_NET_ADMIN"},
 		{"a user namespace comes before both", Rights{UserNamespace: true, Filtered: true}, unix.EPERM,
-			"not permitted: this process is in a user namespace, whose capabilities do not count"},
+			"not permitted: this process is in a user namespace, where capabilities do not count"},
 		{"a helper that is unknown without a capability",
 			Rights{Effective: all &^ (1<<unix.CAP_PERFMON | 1<<unix.CAP_SYS_ADMIN)}, verifier,
 			"not permitted: missing CAP_PERFMON"},

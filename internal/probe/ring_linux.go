@@ -37,12 +37,9 @@ type ring struct {
 var errFlushed = errors.New("ring buffer flushed")
 
 const (
-	ringHeader       = 8
-	ringBusy         = 1 << 31
-	ringDiscard      = 1 << 30
-	ringPollInterval = 50 * time.Microsecond // between polls
-	ringIdlePolls    = 8                     // before the reader sleeps
-	ringBusyInterval = 10 * time.Microsecond // between polls while a program writes a record
+	ringHeader  = 8
+	ringBusy    = 1 << 31
+	ringDiscard = 1 << 30
 )
 
 func newRing(events *ebpf.Map) (*ring, error) {
@@ -105,6 +102,14 @@ func (r *ring) close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// How often next polls. Events that follow each other within 8 × 50 µs cost no wakeup, an idle reader takes no CPU
+// time, and a record waits for at most 50 µs, because the process that it is about may soon end.
+const (
+	ringPollInterval = 50 * time.Microsecond
+	ringIdlePolls    = 8                     // before the reader sleeps
+	ringBusyInterval = 10 * time.Microsecond // while a program writes a record, which takes microseconds
+)
 
 // next waits for a record. The record is valid until the next call.
 func (r *ring) next() ([]byte, error) {

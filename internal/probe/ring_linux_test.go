@@ -48,7 +48,7 @@ func TestRing_EventWakesReader(t *testing.T) {
 			if got != port {
 				t.Fatalf("got port %d, want %d", got, port)
 			}
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			t.Fatalf("port %d is not reported", port)
 		}
 	}

@@ -47,7 +47,7 @@ func child(t *testing.T, to string) *exec.Cmd {
 }
 
 func TestScope_ChildProcess(t *testing.T) {
-	testenv.Recorded(t, "child processes are in scope from birth")
+	testenv.Recorded(t, "child processes are in scope from their start")
 	r := newRig(t, Sizes{})
 	to := listen(t, "tcp4", "127.0.0.1:0")
 	cmd := child(t, to.String())
@@ -63,7 +63,7 @@ func TestScope_ChildProcess(t *testing.T) {
 
 func TestExecutables_ProcessHasExited(t *testing.T) {
 	r := newRig(t, Sizes{})
-	const capability = "the executable's name, where the task is"
+	const capability = "the executable's name, after the process has exited"
 	layout, err := taskLayout()
 	check(t, err)
 	_, noBTF := os.Stat("/sys/kernel/btf/vmlinux")
@@ -82,7 +82,7 @@ func TestExecutables_ProcessHasExited(t *testing.T) {
 	if noBTF == nil {
 		testenv.Recorded(t, capability)
 	} else {
-		testenv.FallsBack(t, capability, "to /proc, after the event")
+		testenv.FallsBack(t, capability, "name from /proc, after the event")
 		name = ""
 	}
 	events := seen[*FlowEvent](r)
@@ -139,7 +139,7 @@ func TestScope_TwoProbes(t *testing.T) {
 
 func TestCheck_HooksNotFiring(t *testing.T) {
 	testenv.RequireRoot(t)
-	testenv.Recorded(t, "hooks that do not fire are found")
+	testenv.Recorded(t, "hooks that do not fire are detected")
 	tree, err := cgroup.FindTree()
 	check(t, err)
 	leaf, err := cgroup.NewLeaf(tree)

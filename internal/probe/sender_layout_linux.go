@@ -12,14 +12,11 @@ import (
 // is unknown, all offsets are zero: then a packet belongs to the task that created the socket, or was seen to use it.
 type sender struct{ bpf.RecordSenderLayout }
 
-// findSender finds the offsets in the kernel's BTF, if the verifier accepts their use.
+// findSender finds the offsets in the kernel's BTF, if the verifier accepts their use. The programs need the offsets of
+// a task's cgroup, too.
 func findSender(kernel *btf.Spec) (s sender) {
 	members := []member{
 		{&s.Pid, "task_struct", [][]string{{"pid"}}},
-		{&s.Cgroups, "task_struct", [][]string{{"cgroups"}}},
-		{&s.Cgroup, "css_set", [][]string{{"dfl_cgrp"}}},
-		{&s.Node, "cgroup", [][]string{{"kn"}}},
-		{&s.Id, "kernfs_node", [][]string{{"id"}}},
 		{&s.Level, "cgroup", [][]string{{"level"}}},
 		{&s.Socket, "sock", [][]string{{"sk_socket"}}},
 		{&s.File, "socket", [][]string{{"file"}}},

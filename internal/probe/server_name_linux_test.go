@@ -49,7 +49,7 @@ func sendPayload(t *testing.T, to netip.AddrPort, pieces ...[]byte) {
 		check(t, err)
 	}
 	check(t, c.(*net.TCPConn).CloseWrite())
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(patience))
 	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 		t.Fatalf("the server: %v", err)
 	}
@@ -93,8 +93,8 @@ func (r *rig) serverNames() []string {
 func one(b []byte) (pieces [][]byte) { return slices.Collect(slices.Chunk(b, 1)) }
 
 func TestServerNames_FirstPayload(t *testing.T) {
-	testenv.Recorded(t, "TLS server names, where DNS gave none")
-	testenv.Recorded(t, "HTTP Host headers, where DNS gave none")
+	testenv.Recorded(t, "TLS server names, if DNS returned no name")
+	testenv.Recorded(t, "HTTP Host headers, if DNS returned no name")
 	hello := clientHello(t, "api.pay.test")
 	small := handshake(serverName("api.pay.test"))
 	request := []byte("GET /v1?a=b HTTP/1.1\r\nUser-Agent: x\r\nHostile: y\r\nhOsT:  API.pay.test:8080\r\n\r\n")
@@ -181,7 +181,7 @@ func TestServerNames_FirstPayload(t *testing.T) {
 }
 
 func TestServerNames_RepeatsFold(t *testing.T) {
-	testenv.Recorded(t, "server names behind one address are told apart")
+	testenv.Recorded(t, "server names with the same address are distinguished")
 	enterNetns(t)
 	r := newRig(t, Sizes{})
 	to := drain(t, "tcp", netnsAddr4)
@@ -233,7 +233,7 @@ func TestServerNames_FastOpen(t *testing.T) {
 }
 
 func TestLoss_ServerNameTableFull(t *testing.T) {
-	testenv.Recorded(t, "server names that no table has room for are counted as lost")
+	testenv.Recorded(t, "server names are counted as lost if their table is full")
 	enterNetns(t)
 	r := newRig(t, Sizes{MaxFlows: 16})
 	to := drain(t, "tcp", netnsAddr4)
@@ -339,7 +339,7 @@ func TestServerNames_ReconnectToLoopback(t *testing.T) {
 	r.mustLoseNothing()
 }
 
-// A look-up without a connection leaves its question pending: the next connection consumes it, even for another name.
+// A lookup without a connection leaves its question pending: the next connection consumes it, even for another name.
 func TestServerNames_DifferFromQuestion(t *testing.T) {
 	enterNetns(t)
 	r, s := newRig(t, Sizes{}), newResolver(t)

@@ -97,7 +97,7 @@ func (p *Probe) Invalidate(k Key) (uint64, error) {
 		err = ErrNoFlow
 	}
 	if err != nil {
-		return 0, fmt.Errorf("forget flow: %w", err)
+		return 0, fmt.Errorf("invalidate flow: %w", err)
 	}
 	return f.Count, nil
 }

@@ -204,7 +204,7 @@ func TestSYN_RetransmissionIsOneFlow(t *testing.T) {
 	oneSYNIsAFlow(t, func(t *testing.T, to *unix.SockaddrInet4) {
 		check(t, run("iptables", "-w", "-A", "INPUT", "-p", "tcp", "--dport", fmt.Sprint(to.Port), "-j", "DROP"))
 	}, func(t *testing.T, fd int) {
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 			info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 			check(t, err)
 			if info.Total_retrans > 0 {
@@ -460,7 +460,7 @@ func connectLinks() error {
 			return fmt.Errorf("make links: %w", err)
 		}
 	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		ready := 0
 		addresses, err := netlink.AddrList(nil, netlink.FAMILY_V6)
 		if err != nil {

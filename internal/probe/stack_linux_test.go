@@ -25,7 +25,7 @@ func dialAndSend(network, address string) {
 }
 
 func TestStacks_FromSystemCallOutward(t *testing.T) {
-	testenv.Recorded(t, "the line of Go that opened a flow")
+	testenv.Recorded(t, "the Go source line that opened a flow")
 	r := newAttributionRig(t)
 	for _, network := range []string{"tcp", "udp"} {
 		r.clear()

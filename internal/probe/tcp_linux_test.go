@@ -90,7 +90,7 @@ func TestMPTCP_IsTCP(t *testing.T) {
 	const capability = "MPTCP"
 	switch err {
 	case unix.EINVAL, unix.EPROTONOSUPPORT:
-		testenv.Refused(t, capability, "the kernel has none")
+		testenv.Refused(t, capability, "the kernel does not support it")
 		return
 	case unix.ENOPROTOOPT:
 		testenv.Refused(t, capability, "it is switched off (net.mptcp.enabled)")
@@ -107,7 +107,7 @@ func TestMPTCP_IsTCP(t *testing.T) {
 }
 
 func TestBinds_Reported(t *testing.T) {
-	testenv.Recorded(t, "binds are told, with who bound")
+	testenv.Recorded(t, "binds are reported with their process")
 	r := newRig(t, Sizes{})
 	tcp := listen(t, "tcp4", "127.0.0.1:0")
 	udp := silent(t, "udp6", "[::1]:0")
@@ -170,7 +170,7 @@ func TestBinds_SuccessiveServersDoNotFold(t *testing.T) {
 }
 
 func TestInvalidate_FlowIsNewAgain(t *testing.T) {
-	testenv.Recorded(t, "repeated flows are folded and counted")
+	testenv.Recorded(t, "repeated flows are deduplicated and counted")
 	r := newRig(t, Sizes{})
 	for range 2 {
 		r.clear()

@@ -165,7 +165,7 @@ func TestUDP_ConcurrentDestinations(t *testing.T) {
 }
 
 func TestUDP_RepliesAreNoFlows(t *testing.T) {
-	testenv.Recorded(t, "UDP servers answer, clients ask")
+	testenv.Recorded(t, "UDP replies of servers are not flows")
 	r := newRig(t, Sizes{})
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		to := echo(t, "udp", address)
@@ -212,7 +212,7 @@ func TestUDP_RepliesDoNotMakeAServer(t *testing.T) {
 }
 
 func TestSockets_EarlierOnesTracked(t *testing.T) {
-	testenv.Recorded(t, "sockets from before the recording")
+	testenv.Recorded(t, "sockets opened before the recording")
 	to := silent(t, "udp4", "127.0.0.1:0")
 	other := silent(t, "udp4", "127.0.0.1:0")
 	connected, err := net.Dial("udp4", to.String())
@@ -283,7 +283,7 @@ func TestEgress_OtherProtocols(t *testing.T) {
 		t.Run(row.capability, func(t *testing.T) {
 			fd, err := unix.Socket(unix.AF_INET, row.kind|unix.SOCK_CLOEXEC, row.protocol)
 			if err == unix.EPROTONOSUPPORT {
-				testenv.Refused(t, row.capability, "the kernel has none")
+				testenv.Refused(t, row.capability, "the kernel does not support it")
 				return
 			}
 			check(t, err)

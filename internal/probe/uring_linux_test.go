@@ -83,7 +83,7 @@ func uring(setup uint32, e uringEntry) (result int32, err error) {
 	if setup&uringPolls != 0 {
 		flags |= uringWakeup
 	}
-	for deadline := time.Now().Add(30 * time.Second); atomic.LoadUint32(word(cq, p.cq.tail)) == 0; submit = 0 {
+	for deadline := time.Now().Add(patience); atomic.LoadUint32(word(cq, p.cq.tail)) == 0; submit = 0 {
 		_, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, fd, submit, 1, flags, 0, 0)
 		if errno != 0 && errno != unix.EINTR {
 			return 0, errno

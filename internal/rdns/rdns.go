@@ -18,7 +18,7 @@ import (
 
 // Limits of one call.
 const (
-	Patience = time.Second // for all addresses together
+	Patience = time.Second // for all addresses together: a failed test has printed nothing until then
 	MaxAddrs = 8
 )
 

@@ -26,46 +26,46 @@ type attachmentRecord struct {
 type waitPeriod struct{ from, until time.Duration }
 
 // Label returns the value of the label that shows other processes the recording of a container.
-func (m *Recording) Label() string { return m.id }
+func (rec *Recording) Label() string { return rec.id }
 
 func newRecordingID() string {
 	return fmt.Sprintf("%d-%s", os.Getpid(), strings.ToLower(rand.Text()[:8]))
 }
 
 // ExpectContainers starts to follow the engine, because containers will come.
-func (m *Recording) ExpectContainers() { m.recorder.containers.begin() }
+func (rec *Recording) ExpectContainers() { rec.recorder.containers.begin() }
 
 // Attach attaches a container to this recording. name may be empty.
-func (m *Recording) Attach(id, name string) {
-	m.recorder.mu.Lock()
-	defer m.recorder.mu.Unlock()
-	attached := m.recorder.containers.attachments[id]
+func (rec *Recording) Attach(id, name string) {
+	rec.recorder.mu.Lock()
+	defer rec.recorder.mu.Unlock()
+	attached := rec.recorder.containers.attachments[id]
 	if attached == nil {
 		attached = &attachmentRecord{names: make(map[*Recording]string)}
-		m.recorder.containers.attachments[id] = attached
+		rec.recorder.containers.attachments[id] = attached
 	}
-	if attached.names[m] == "" {
-		attached.names[m] = name
+	if attached.names[rec] == "" {
+		attached.names[rec] = name
 	}
 }
 
 // BeginWait records that testcontainers starts to wait for a container of this recording.
-func (m *Recording) BeginWait(id string) {
-	m.recorder.mu.Lock()
-	attached := m.recorder.containers.attachments[id]
+func (rec *Recording) BeginWait(id string) {
+	rec.recorder.mu.Lock()
+	attached := rec.recorder.containers.attachments[id]
 	if n := len(attached.waits); n == 0 || attached.waits[n-1].until != 0 {
 		attached.waits = append(attached.waits, waitPeriod{from: now()})
 	}
-	m.recorder.mu.Unlock()
-	m.recorder.watchRunning(id)
+	rec.recorder.mu.Unlock()
+	rec.recorder.watchRunning(id)
 }
 
 // RunsHere reports whether this machine has the process or the cgroup of a running container.
-func (m *Recording) RunsHere(id string, pid int) bool {
+func (rec *Recording) RunsHere(id string, pid int) bool {
 	if path, err := cgroup.OfProcess(pid); err == nil && slices.Contains(docker.IDsFromCgroup(path), id) {
 		return true
 	}
-	tree := m.recorder.session.Tree
+	tree := rec.recorder.session.Tree
 	for dir := range tree.Walk() {
 		if slices.Contains(docker.IDsFromCgroup(strings.TrimPrefix(dir, tree.Root)), id) {
 			return true
@@ -76,16 +76,16 @@ func (m *Recording) RunsHere(id string, pid int) bool {
 
 // MarkRemote records that a container runs on another kernel: in the virtual machine of Docker Desktop, or on the host
 // of a remote engine.
-func (m *Recording) MarkRemote(id string) {
-	m.recorder.mu.Lock()
-	defer m.recorder.mu.Unlock()
-	m.recorder.containers.attachments[id].remote = true
+func (rec *Recording) MarkRemote(id string) {
+	rec.recorder.mu.Lock()
+	defer rec.recorder.mu.Unlock()
+	rec.recorder.containers.attachments[id].remote = true
 }
 
 // EndWait records that testcontainers stops waiting. From now on, connections of the test process to the container are
 // its own, so the kernel must report known flows again.
-func (m *Recording) EndWait(id string) {
-	r := m.recorder
+func (rec *Recording) EndWait(id string) {
+	r := rec.recorder
 	r.newGeneration()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,11 +117,14 @@ func recordWait(id string, begins bool) {
 	r.containers.waits[id] = waits
 }
 
-// waitedForAny reports whether testcontainers waited for a container at a time. It knows every container of this process.
-func (c *containers) waitedForAny(id string, at time.Duration) bool { return waitedAt(c.waits[id], at) }
+// waitedForAny reports whether testcontainers waited for a container at a time. It knows every container of this
+// process.
+func (c *containerState) waitedForAny(id string, at time.Duration) bool {
+	return waitedAt(c.waits[id], at)
+}
 
 // waitedForAttached reports whether testcontainers waited, at a time, for a container that was attached to a recording.
-func (c *containers) waitedForAttached(id string, at time.Duration) bool {
+func (c *containerState) waitedForAttached(id string, at time.Duration) bool {
 	attached := c.attachments[id]
 	return attached != nil && waitedAt(attached.waits, at)
 }
@@ -140,7 +143,7 @@ func (r *Recorder) watchRunning(id string) {
 	found, _ := watcher.Container(id)
 	r.mu.Lock()
 	attached := r.containers.attachments[id]
-	if attached.older || found.Started == 0 || found.Started >= r.containers.started || found.Ended > found.Started {
+	if attached.older || found.Started == 0 || found.Started >= r.containers.started || found.Ended != 0 {
 		r.mu.Unlock()
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recording"
 )
 
 // maxUnattributed bounds how many unattributed flows a notice lists.
@@ -21,27 +22,37 @@ var endedByID sync.Map
 
 // markGoroutine attributes what the calling goroutine and its descendants open to this recording, even if the program
 // under test sets goroutine labels of its own.
-func (m *Recording) markGoroutine() {
-	r := m.recorder
-	if r.unseparated != "" {
+func (rec *Recording) markGoroutine() {
+	r := rec.recorder
+	if r.attribution.unseparated != "" {
 		return
 	}
-	m.unmark = goroutine.Mark(m.goroutine)
-	m.labels = goroutine.Labels()
-	err := errors.Join(r.session.Probe.AttributeGoroutine(m.goroutine), r.session.Probe.AttributeLabels(m.labels, m.goroutine))
+	rec.unmark = goroutine.Mark(rec.goroutine)
+	rec.labels = goroutine.Labels()
+	err := errors.Join(
+		r.session.Probe.AttributeGoroutine(rec.goroutine), r.session.Probe.AttributeLabels(rec.labels, rec.goroutine),
+	)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fail(err)
 }
 
 // Unmark undoes markGoroutine. Call it on the same goroutine.
-func (m *Recording) Unmark() error {
-	if m.unmark == nil {
+func (rec *Recording) Unmark() error {
+	if rec.unmark == nil {
 		return nil
 	}
-	probe := m.recorder.session.Probe
-	err := probe.AttributeLabels(m.labels, 0) // before unmark: afterwards other labels may get the same address
-	return errors.Join(err, probe.AttributeGoroutine(m.unmark()))
+	probe := rec.recorder.session.Probe
+	err := probe.AttributeLabels(rec.labels, 0) // before unmark: afterwards other labels may get the same address
+	return errors.Join(err, probe.AttributeGoroutine(rec.unmark()))
+}
+
+// attribution is the stage that decides which recordings a flow belongs to. Recorder.mu guards it.
+type attribution struct {
+	self        int    // this process
+	ownCgroup   uint64 // of this process and its children
+	unseparated string // why goroutines are not attributed to tests; empty if they are
+	recordings  []*Recording
 }
 
 // unattributed describes the initiator of a flow that was attributed to no single recording. It is zero if the flow
@@ -51,38 +62,65 @@ type unattributed struct {
 	isTest    bool // a test without a recording opened it
 }
 
-// recipients returns the recordings that a flow belongs to: the one of the goroutine that opened it, and those that
-// include it. If there is none, it returns every active recording, and the initiator.
+// recipients returns the recordings that a flow belongs to, and the initiator if it is attributed to none in
+// particular.
 func (r *Recorder) recipients(e *probe.FlowEvent) (recordings []*Recording, why unattributed) {
+	recordings, ended, why := r.attribution.recipients(e)
+	if ended != nil {
+		recordings = append(recordings, r.recordingAfter(ended, e.Recording))
+	}
+	return recordings, why
+}
+
+// recipients returns the recordings that a flow belongs to. The first case that applies to its initiator decides:
+//  1. A container, or any process if goroutines are not attributed: every active recording.
+//  2. A test with an active recording: that one, and those that include it.
+//  3. A test that has ended: the recordings that include it, and the ended test unless it was a subtest. For a
+//     connection that is older than some recordings: those and the recordings that include the test, with the
+//     initiator.
+//  4. A test that a package's recording follows: the recordings of packages, of that test and of its subtests, with the
+//     initiator.
+//  5. A test without a recording, or anything else: every active recording, with the initiator.
+func (a *attribution) recipients(
+	e *probe.FlowEvent,
+) (recordings []*Recording, ended *endedRecording, why unattributed) {
 	var active []*Recording
-	for _, m := range r.recordings {
-		if e.Generation >= m.generation {
-			active = append(active, m)
+	for _, rec := range a.recordings {
+		if e.Generation >= rec.generation {
+			active = append(active, rec)
 		}
 	}
-	if len(active) == 0 || e.Cgroup != r.session.Leaf.ID || r.unseparated != "" {
-		return active, unattributed{} // resolve finds the owner of a container
+	if len(active) == 0 || e.Cgroup != a.ownCgroup || a.unseparated != "" {
+		return active, nil, unattributed{} // resolve finds the owner of a container
 	}
-	owner := slices.IndexFunc(active, func(m *Recording) bool { return m.goroutine == e.Recording })
+	owner := slices.IndexFunc(active, func(rec *Recording) bool { return rec.goroutine == e.Recording })
 	if e.Recording != 0 && owner >= 0 && !active[owner].isPackage {
 		name := active[owner].test
-		return slices.DeleteFunc(active, func(m *Recording) bool { return m.goroutine != e.Recording && !m.includes(name) }), unattributed{}
+		return slices.DeleteFunc(active, func(rec *Recording) bool {
+			return rec.goroutine != e.Recording && !rec.includes(name)
+		}), nil, unattributed{}
 	}
 	if value, found := endedByID.Load(e.Recording); found {
 		ended := value.(*endedRecording)
 		if older := connectionUsers(e, active, ended.name); len(older) > 0 {
-			return older, unattributed{initiator: "by a goroutine or a process that " + ended.name + " started, which had ended"}
+			why.initiator = "by a goroutine or a process that " + ended.name + " started, which had ended"
+			return older, nil, why
 		}
-		return r.endedRecipients(active, ended, e.Recording), unattributed{}
+		including := slices.DeleteFunc(active, func(rec *Recording) bool { return !rec.includes(ended.name) })
+		if slices.ContainsFunc(including, func(rec *Recording) bool { return !rec.isPackage }) {
+			return including, nil, unattributed{} // the ended test was a subtest
+		}
+		return including, ended, unattributed{}
 	}
 	if test := followedTest(e.Recording); test != "" {
-		others := func(m *Recording) bool { return !m.isPackage && m.test != test && !includes(test, m.test) }
-		return slices.DeleteFunc(active, others), unattributed{initiator: "by a goroutine of " + test + ", or a process that it started"}
+		others := func(rec *Recording) bool { return !rec.isPackage && rec.test != test && !includes(test, rec.test) }
+		why.initiator = "by a goroutine of " + test + ", or a process that it started"
+		return slices.DeleteFunc(active, others), nil, why
 	}
-	if test := r.unrecordedTest(e); test != "" {
-		return active, unattributed{fmt.Sprintf("by %s, a test that was not recorded", test), true}
+	if test := a.unrecordedTest(e); test != "" {
+		return active, nil, unattributed{fmt.Sprintf("by %s, a test that was not recorded", test), true}
 	}
-	return active, unattributed{initiator: r.unattributedInitiator(e)}
+	return active, nil, unattributed{initiator: a.unattributedInitiator(e)}
 }
 
 // connectionUsers returns the recordings that get what an ended test's goroutines or processes send over a connection
@@ -90,31 +128,34 @@ func (r *Recorder) recipients(e *probe.FlowEvent) (recordings []*Recording, why 
 // is unknown, because net/http, for one, writes in goroutines of the connection itself. It returns nil if no recording
 // is younger than the connection.
 func connectionUsers(e *probe.FlowEvent, active []*Recording, ended string) []*Recording {
-	if !slices.ContainsFunc(active, func(m *Recording) bool { return m.openedBefore(e) }) {
+	if !slices.ContainsFunc(active, func(rec *Recording) bool { return rec.openedBefore(e) }) {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(active), func(m *Recording) bool { return !m.openedBefore(e) && !m.includes(ended) })
+	return slices.DeleteFunc(slices.Clone(active), func(rec *Recording) bool {
+		return !rec.openedBefore(e) && !rec.includes(ended)
+	})
 }
 
 // unrecordedTest returns the function of the test that opened a flow, if that test has no recording. It returns "" if
 // the flow's call stack does not lead to a test.
-func (r *Recorder) unrecordedTest(e *probe.FlowEvent) string {
-	if e.Recording != 0 || e.Process.PID != r.self {
+func (a *attribution) unrecordedTest(e *probe.FlowEvent) string {
+	if e.Recording != 0 || e.Process.PID != a.self {
 		return ""
 	}
 	function := testFunction(e.Process.Stack)
 	test, _, _ := strings.Cut(function, ".") // without the number of a subtest's function
-	if !strings.HasPrefix(test, "Test") || slices.ContainsFunc(r.recordings, func(m *Recording) bool { return m.test == test }) {
+	if !strings.HasPrefix(test, "Test") ||
+		slices.ContainsFunc(a.recordings, func(rec *Recording) bool { return rec.test == test }) {
 		return "" // it may be a subtest that has lost its label
 	}
 	return function
 }
 
 // unattributedInitiator describes the initiator of any other flow that belongs to no single recording.
-func (r *Recorder) unattributedInitiator(e *probe.FlowEvent) string {
-	own := e.Process.PID == r.self
+func (a *attribution) unattributedInitiator(e *probe.FlowEvent) string {
+	own := e.Process.PID == a.self
 	if e.Recording == goroutine.Unread {
-		return "by a goroutine that could not be read at that moment, or a process that such a one started"
+		return "by a goroutine that could not be read at that moment, or a process that it started"
 	}
 	if own {
 		return "by a goroutine that no recorded test started"
@@ -123,14 +164,16 @@ func (r *Recorder) unattributedInitiator(e *probe.FlowEvent) string {
 }
 
 // unattributedNotices reports flows that may belong to other tests, because their goroutine is not known.
-func (s *snapshot) unattributedNotices(all []attributedFlow) []string {
+func (s *snapshot) unattributedNotices(all []resolvedFlow) []recording.Notice {
 	others := strings.Join(slices.Sorted(maps.Keys(s.overlapping)), ", ")
 	if s.unseparated != "" && others != "" {
-		return []string{fmt.Sprintf("ran in parallel with %s: each of these recordings has the flows of all: %s", others, s.unseparated)}
+		return []recording.Notice{recording.Noticef(recording.CodeUnseparatedGoroutines,
+			"ran in parallel with %s: each of these recordings has the flows of all: %s", others, s.unseparated)}
 	}
 	texts := make(map[string]bool)
 	for _, f := range all {
-		if f.unattributed.initiator != "" && (others != "" || f.unattributed.isTest) && f.identity.Relation == endpoint.Other {
+		if f.unattributed.initiator != "" && (others != "" ||
+			f.unattributed.isTest) && f.identity.Relation == endpoint.Other {
 			texts[f.flow.Target()+" "+f.unattributed.initiator] = true
 		}
 	}
@@ -143,8 +186,10 @@ func (s *snapshot) unattributedNotices(all []attributedFlow) []string {
 	}
 	text := strings.Join(sorted, "; ")
 	if others == "" {
-		return []string{fmt.Sprintf("ran in parallel with a test without Record, whose flows are in this recording: %s", text)}
+		return []recording.Notice{recording.Noticef(recording.CodeUnrecordedTest,
+			"ran in parallel with a test without Record, whose flows are in this recording: %s", text)}
 	}
-	return []string{fmt.Sprintf("ran in parallel with %s, and what was opened by none of them in particular is in all of their recordings: %s",
-		others, text)}
+	return []recording.Notice{recording.Noticef(recording.CodeUnattributedGoroutine,
+		"ran in parallel with %s: flows that belong to none of them in particular are in all of their recordings: "+
+			"%s", others, text)}
 }

@@ -49,12 +49,13 @@ func (s *snapshot) binaryOf(p flow.Process, contained bool) string {
 }
 
 // binariesErrors returns an error text if the option Binaries is not possible here.
-func (r *resolution) binariesErrors() []string {
-	if !r.options.Binaries {
+func (s *resolution) binariesErrors() []string {
+	if !s.options.Binaries {
 		return nil
 	}
-	if why := r.executablesLimit; why != "" {
-		return []string{fmt.Sprintf("Binaries: a second program that opens what another has opened is not seen: %s: leave the option out here", why)}
+	if why := s.executablesLimit; why != "" {
+		return []string{fmt.Sprintf("Binaries: a second program that opens the same flow is not recorded: %s: leave "+
+			"out the option here", why)}
 	}
 	return nil
 }

@@ -10,40 +10,25 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// flowHints are the names that clients sent on the connections of a flow.
-type flowHints struct {
-	clientname.Hints
-	event *probe.FlowEvent // nil until it arrives
-}
-
-func (r *Recorder) hintsOf(k probe.Key) *flowHints {
-	hints := r.hints[k]
-	if hints == nil {
-		hints = &flowHints{}
-		r.hints[k] = hints
-	}
-	return hints
-}
-
 // handleName handles what a client sent first.
-func (r *Recorder) handleName(e *probe.NameEvent, batches map[*Recording]*endpoint.Batch) {
-	hints := r.hintsOf(e.Key)
+func (r *Recorder) handleName(e *probe.NameEvent, machine machineReadings) {
+	hints := r.correlation.hintsOf(e.Key)
 	name, evidence := sentName(e)
-	r.keepServerName(e.Hash, serverName{name, evidence})
+	r.correlation.keepServerName(e.Hash, serverName{name, evidence})
 	if name == "" {
 		hints.Nameless = true
 		return
 	}
-	payload, names := clientname.Payload{Hash: e.Hash, Queried: e.DNSMatch, Outer: evidence == flow.ByTLSOuter}, []string{name}
+	payload := clientname.Payload{Hash: e.Hash, Queried: e.DNSMatch, Outer: evidence == flow.ByTLSOuter}
+	names := []string{name}
 	if e.DNSMatch {
-		const ever = 1
-		known := clientname.Match(r.names.Lookup(e.Cgroup, e.Addr, 0, ever), name, payload)
+		known := clientname.Match(r.correlation.queried(e.Key), name, payload)
 		if len(known) > 0 || payload.Outer {
 			names, evidence = known, flow.ByDNS
 		}
 	}
 	for _, name := range names {
-		r.nameFlow(hints, name, hints.Add(name, evidence, payload), batches)
+		r.nameFlow(hints, name, hints.Add(name, evidence, payload), machine)
 	}
 }
 
@@ -69,38 +54,37 @@ func sentName(e *probe.NameEvent) (name string, evidence flow.Evidence) {
 
 // nameFlow gives a flow a name that clients sent, in the recordings that know only the address of another machine or a
 // name that DNS was queried for on another connection.
-func (r *Recorder) nameFlow(hints *flowHints, name string, evidence flow.Evidence, batches map[*Recording]*endpoint.Batch) {
+func (r *Recorder) nameFlow(
+	hints *flowHints, name string, evidence flow.Evidence, machine machineReadings,
+) {
 	e := hints.event
 	if e == nil || hints.IsCandidate(name) {
 		return
 	}
 	_, why := r.recipients(e)
-	for _, m := range r.allRecordings() {
-		if !m.sawRemote(e.Key, hints.Candidates) {
+	for _, rec := range r.allRecordings() {
+		if !rec.sawRemote(e.Key, hints.Candidates) {
 			continue
 		}
-		identity := r.identify(m, e, name, batches)
+		identity := r.identify(rec, e, name, machine)
 		if identity.Endpoint.Evidence == flow.ByDNS {
 			identity.Endpoint.Evidence = evidence
 		}
-		m.record(e, name, identity, why)
-		key := observationKey{e.Key, identity.Endpoint.Name}
-		o := m.observations[key]
+		o := rec.record(e, name, identity, why)
 		if !slices.Contains(o.sentNames, name) {
 			o.sentNames = append(slices.Clip(o.sentNames), name)
-			m.observations[key] = o
 		}
 	}
 }
 
-// sawRemote reports whether the recording has the flow as one to another machine that is known by its address only or by
-// DNS. A Peer that is known by its name only was identified by DNS too.
-func (m *Recording) sawRemote(k probe.Key, candidates []string) bool {
+// sawRemote reports whether the recording has the flow as one to another machine that is known by its address only or
+// by DNS. A Peer that is known by its name only was identified by DNS too.
+func (rec *Recording) sawRemote(k probe.Key, candidates []string) bool {
 	if len(candidates) == 0 {
-		o, seen := m.observations[observationKey{k, ""}]
+		o, seen := rec.observations[observationKey{k, ""}]
 		return seen && o.isOnlyAddress()
 	}
-	for key, o := range m.observations {
+	for key, o := range rec.observations {
 		if key.Key != k {
 			continue
 		}
@@ -108,7 +92,7 @@ func (m *Recording) sawRemote(k probe.Key, candidates []string) bool {
 		case flow.ByDNS:
 			return true
 		case flow.ByOption:
-			if !o.identity.Local && m.identifier.Peer(k.Addr, k.Port) == (endpoint.Peer{}) {
+			if !o.identity.Local && rec.identifier.Peer(k.Addr, k.Port) == (endpoint.Peer{}) {
 				return true
 			}
 		}

@@ -19,7 +19,10 @@ import (
 
 // sent returns the event for a name that a client sent.
 func sent(hash uint64, source probe.NameSource, text string) *probe.NameEvent {
-	return &probe.NameEvent{ServerNameKey: probe.ServerNameKey{Key: hintKey, Hash: hash}, Source: source, Text: []byte(text)}
+	return &probe.NameEvent{
+		ServerNameKey: probe.ServerNameKey{Key: hintKey, Hash: hash},
+		Source:        source, Text: []byte(text),
+	}
 }
 
 var hintKey = probe.Key{Cgroup: 1, Addr: netip.MustParseAddr("203.0.113.9"), Port: 8443, Protocol: flow.TCP}
@@ -52,13 +55,20 @@ func TestHints_WithoutQuery(t *testing.T) {
 			map[string]uint64{"a.test TLS server name": 3}},
 		{"two names", [][]probe.Event{{opened, again, b}, {b, opened, again}},
 			map[string]uint64{"a.test TLS server name": 2, "b.test TLS server name, which may be only the outer one (ECH)": 4}},
-		{"a name, and a payload without one", [][]probe.Event{{opened, b, nothing}, {nothing, opened, b}, {b, nothing, opened}},
-			map[string]uint64{"b.test TLS server name, which may be only the outer one (ECH)": 4, "203.0.113.9 none": 96}},
+		{
+			"a name, and a payload without one",
+			[][]probe.Event{{opened, b, nothing}, {nothing, opened, b}, {b, nothing, opened}},
+			map[string]uint64{"b.test TLS server name, which may be only the outer one (ECH)": 4, "203.0.113.9 none": 96},
+		},
 		{"an attempt that the kernel reported separately", [][]probe.Event{{opened, b, &later}, {&later, b, opened}},
 			map[string]uint64{"b.test TLS server name, which may be only the outer one (ECH)": 4}},
 		{"the same, with a payload", [][]probe.Event{{opened, b, &later, &laterNothing}, {&laterNothing, &later, b, opened}},
 			map[string]uint64{"b.test TLS server name, which may be only the outer one (ECH)": 4, "203.0.113.9 none": 7}},
-		{"an address is no name", [][]probe.Event{{opened, address}, {address, opened}}, map[string]uint64{"203.0.113.9 none": 100}},
+		{
+			"an address is no name",
+			[][]probe.Event{{opened, address}, {address, opened}},
+			map[string]uint64{"203.0.113.9 none": 100},
+		},
 	} {
 		for _, order := range row.events {
 			if diff := cmp.Diff(row.want, destinations(t, order, "", counts, payloads)); diff != "" {
@@ -68,8 +78,8 @@ func TestHints_WithoutQuery(t *testing.T) {
 	}
 }
 
-// A query counts for the connection that follows it. Other clients of the same address and port without a query of their
-// own are flows of their own, no matter how long the flow is known.
+// A query counts for the connection that follows it. Other clients of the same address and port without a query of
+// their own are flows of their own, no matter how long the flow is known.
 func TestHints_OtherNameThanQueried(t *testing.T) {
 	queried := &probe.FlowEvent{Key: hintKey}
 	queried.Name = dns.Hash("asked.test")
@@ -94,12 +104,21 @@ func TestHints_OtherNameThanQueried(t *testing.T) {
 			want: map[string]uint64{"asked.test DNS": 6, "other.test HTTP Host header": 4}},
 		{reason: "another name before the flow event", events: []probe.Event{send(queried, 4, "other.test"), queried},
 			want: map[string]uint64{"asked.test DNS": 6, "other.test HTTP Host header": 4}},
-		{reason: "another name only: the query was for an earlier recording", events: []probe.Event{queried, send(queried, 10, "other.test")},
-			want: map[string]uint64{"other.test HTTP Host header": 10}},
-		{reason: "another name after an answer that the kernel could not read", events: []probe.Event{unread, send(unread, 1, "virtual.test")},
-			want: map[string]uint64{"asked.test DNS": 9, "virtual.test HTTP Host header": 1}},
-		{reason: "the same on every connection: the connection of the query is unknown", events: []probe.Event{unread, send(unread, 10, "virtual.test")},
-			want: map[string]uint64{"asked.test DNS": 0, "virtual.test HTTP Host header": 10}},
+		{
+			reason: "another name only: the query was for an earlier recording",
+			events: []probe.Event{queried, send(queried, 10, "other.test")},
+			want:   map[string]uint64{"other.test HTTP Host header": 10},
+		},
+		{
+			reason: "another name after an answer that the kernel could not read",
+			events: []probe.Event{unread, send(unread, 1, "virtual.test")},
+			want:   map[string]uint64{"asked.test DNS": 9, "virtual.test HTTP Host header": 1},
+		},
+		{
+			reason: "the same on every connection: the connection of the query is unknown",
+			events: []probe.Event{unread, send(unread, 10, "virtual.test")},
+			want:   map[string]uint64{"asked.test DNS": 0, "virtual.test HTTP Host header": 10},
+		},
 	} {
 		flows, payloads := map[probe.Key]uint64{queried.Key: 10, unread.Key: 10}, make(map[probe.ServerNameKey]uint64)
 		for _, e := range row.events {
@@ -115,18 +134,26 @@ func TestHints_OtherNameThanQueried(t *testing.T) {
 
 // destinations returns the destinations of a recording with their counts, after DNS answers for the queried names, one
 // nanosecond apart, and after the events.
-func destinations(t *testing.T, events []probe.Event, queried string, flows map[probe.Key]uint64, payloads map[probe.ServerNameKey]uint64) map[string]uint64 {
+func destinations(
+	t *testing.T, events []probe.Event, queried string, flows map[probe.Key]uint64,
+	payloads map[probe.ServerNameKey]uint64,
+) map[string]uint64 {
 	t.Helper()
-	c := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}, hints: make(map[probe.Key]*flowHints)}
-	m := &Recording{recorder: c, identifier: endpoint.New(endpoint.Config{}), observations: make(map[observationKey]observation)}
-	c.containers, c.recordings = newContainers(func() {}), []*Recording{m}
-	for i, name := range strings.Fields(queried) {
-		c.names.Record(hintKey.Cgroup, dns.Answer{Question: name, Name: name, Addrs: []netip.Addr{hintKey.Addr}}, time.Duration(i+1))
+	r := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}}
+	rec := &Recording{
+		recorder: r, identifier: endpoint.New(endpoint.Config{}), observations: make(map[observationKey]*observation),
 	}
-	c.handle(events)
+	r.containers = newContainerState(func() {})
+	r.attribution = attribution{ownCgroup: 1, recordings: []*Recording{rec}}
+	for i, name := range strings.Fields(queried) {
+		r.correlation.names.Record(
+			hintKey.Cgroup, dns.Answer{Question: name, Name: name, Addrs: []netip.Addr{hintKey.Addr}}, time.Duration(i+1),
+		)
+	}
+	r.handle(events)
 	got := make(map[string]uint64)
-	for _, o := range m.observations {
-		if count, belongs := m.countOf(o, m.namedFlows(), flows, payloads); belongs {
+	for _, o := range rec.observations {
+		if count, belongs := rec.countOf(*o, rec.namedFlows(), flows, payloads); belongs {
 			d := o.flow.Destination
 			text := d.String() + " " + d.Evidence.String()
 			if o.event.Port != hintKey.Port {

@@ -3,12 +3,10 @@ package recorder
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
-	"github.com/netzero-dev/netzero/internal/recorder/clientname"
 	"github.com/netzero-dev/netzero/internal/session"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -38,19 +36,6 @@ type connection struct {
 // maxConnections bounds how many connections a recorder leaves to the next one.
 const maxConnections = 65536
 
-// serverName is the name that a client sent; empty if the payload has none that a host can have.
-type serverName struct {
-	name     string
-	evidence flow.Evidence
-}
-
-func (r *Recorder) keepServerName(hash uint64, name serverName) {
-	if r.serverNames == nil {
-		r.serverNames = make(map[uint64]serverName)
-	}
-	r.serverNames[hash] = name
-}
-
 // openConnections returns the connections that are open now, for later recorders. It leaves out connections without any
 // information: the next recording reports them if they go to another machine.
 func (r *Recorder) openConnections() connections {
@@ -68,9 +53,9 @@ func (r *Recorder) openConnections() connections {
 		key := connectionKey{o.ID, o.Addr, o.Port}
 		known, ok := r.earlierConnections[key]
 		if o.Generation != 0 {
-			known, ok = r.serverNamesOf(o.Key, o.Hint), true
-			known.recording = o.Recording
-			if hints := r.hints[o.Key]; hints != nil && hints.event != nil {
+			known, ok = connection{recording: o.Recording}, true
+			known.names, known.evidence = r.correlation.serverNamesOf(o.Key, o.Hint)
+			if hints := r.correlation.hints[o.Key]; hints != nil && hints.event != nil {
 				known.initiator = hints.event.Process
 			}
 		}
@@ -81,32 +66,13 @@ func (r *Recorder) openConnections() connections {
 	return next
 }
 
-// serverNamesOf returns the candidate names for the server of a connection of this recorder. The name that its client
-// sent counts most, then the names that DNS was queried for.
-func (r *Recorder) serverNamesOf(k probe.Key, hash uint64) connection {
-	names := r.names.Lookup(k.Cgroup, k.Addr, k.Question(), k.Since)
-	sent, ok := r.serverNames[hash]
-	if !ok || sent.name == "" || sent.evidence == flow.ByTLSOuter && len(names) > 0 {
-		return connection{names: names, evidence: flow.ByDNS}
-	}
-	const ever = 1
-	queried := r.names.Lookup(k.Cgroup, k.Addr, 0, ever)
-	if slices.Contains(queried, sent.name) {
-		return connection{names: []string{sent.name}, evidence: flow.ByDNS}
-	}
-	queried = slices.DeleteFunc(queried, func(q string) bool { return !clientname.IsFormOf(q, sent.name) })
-	if len(queried) > 0 {
-		return connection{names: queried, evidence: flow.ByDNS}
-	}
-	return connection{names: []string{sent.name}, evidence: sent.evidence}
-}
-
 // handleConnection adds the flow of a connection from before the generation to its recordings, under each candidate
 // name.
-func (r *Recorder) handleConnection(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
+func (r *Recorder) handleConnection(e *probe.FlowEvent, machine machineReadings) {
 	known, ok := r.earlierConnections[connectionKey{e.Connection(), e.Addr, e.Port}]
 	if e.Opened != 0 {
-		known, ok = r.serverNamesOf(e.Key, e.Hint), true
+		known, ok = connection{}, true
+		known.names, known.evidence = r.correlation.serverNamesOf(e.Key, e.Hint)
 	}
 	if e.Stack == nil && known.initiator.PID != 0 && known.initiator.PID == e.Process.PID { // else the sender decides
 		e.Process = known.initiator
@@ -117,29 +83,25 @@ func (r *Recorder) handleConnection(e *probe.FlowEvent, batches map[*Recording]*
 	}
 	sender := *e // a copy, because the event's recording is part of the kernel's key
 	// For this process the kernel reports the sender.
-	if sender.Recording == 0 && known.initiator.PID != r.self {
+	if sender.Recording == 0 && known.initiator.PID != r.attribution.self {
 		sender.Recording = known.recording
 	}
 	recordings, why := r.recipients(&sender)
-	for _, m := range recordings {
+	for _, rec := range recordings {
 		for _, name := range names {
-			identity := r.identify(m, e, name, batches)
+			identity := r.identify(rec, e, name, machine)
 			if identity.Endpoint.Evidence == flow.ByDNS {
 				identity.Endpoint.Evidence = known.evidence
 			}
-			m.record(e, name, identity, why)
-			key := observationKey{e.Key, identity.Endpoint.Name}
-			o := m.observations[key]
-			o.isUnnamed = !ok
-			m.observations[key] = o
+			rec.record(e, name, identity, why).isUnnamed = !ok
 		}
 	}
 }
 
 // openedBefore reports whether a flow is a connection from before this recording. It may only be from before another
 // one that started later.
-func (m *Recording) openedBefore(e *probe.FlowEvent) bool {
-	return e.Connection() != 0 && e.Opened < m.generation
+func (rec *Recording) openedBefore(e *probe.FlowEvent) bool {
+	return e.Connection() != 0 && e.Opened < rec.generation
 }
 
 // countOfConnection is countOf for a connection from before the generation. A connection that was opened during the
@@ -153,21 +115,24 @@ func countOfConnection(o observation, flows map[probe.Key]uint64) uint64 {
 
 // unnamedConnection returns an error text for a connection to another machine with an unknown name, because the name
 // was looked up before anything was recorded. The address alone may change with the next run.
-func (r *resolution) unnamedConnection(f attributedFlow) []string {
+func (s *resolution) unnamedConnection(f resolvedFlow) []string {
 	to := f.flow.Destination
-	if f.identity.Relation != endpoint.Other || to.Kind != flow.Address || to.Addr == flow.MetadataService || r.options.Ignored.Has(f.flow) {
+	if f.identity.Relation != endpoint.Other || to.Kind != flow.Address || to.Addr == flow.MetadataService ||
+		s.options.Ignored.Has(f.flow) {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s was opened outside this recording and used in it, and which name was looked up for it is not known: "+
-		"let the recording begin before the connection is opened (RecordPackage in TestMain records all that the package does; "+
-		"Record, before the client is made, what one test does), or say what it is: Peer(%q, %q)",
+	return []string{fmt.Sprintf("%s was opened outside this recording and used in it, and the name that was looked up "+
+		"for it is not known: start the recording before the connection is opened (RecordPackage in TestMain records "+
+		"everything that the package does; Record, before the client is made, records one test), or name it: Peer(%q, "+
+		"%q)",
 		f.flow.Target(), netip.AddrPortFrom(to.Addr, f.flow.Port), "name"+endpoint.ExamplePort)}
 }
 
 // trackConnections records the connections that a container opened before it was watched.
 func trackConnections(session *session.Session, container, dir string, cgroup uint64) error {
 	if err := session.TrackConnections(dir, cgroup); err != nil {
-		return fmt.Errorf("connections that container %s opened before it was recorded cannot be told: %w: start it after Record, or run the tests as root",
+		return fmt.Errorf("connections that container %s opened before it was recorded are not known: %w: start it "+
+			"after Record, or run the tests as root",
 			container[:min(len(container), 12)], err)
 	}
 	return nil
@@ -175,13 +140,14 @@ func trackConnections(session *session.Session, container, dir string, cgroup ui
 
 // announceSharedConnections reports on the terminal that parallel tests share connections, if it is not known which
 // test used them.
-func (r *resolution) announceSharedConnections(all []attributedFlow) {
-	if len(r.overlapping) == 0 {
+func (s *resolution) announceSharedConnections(all []resolvedFlow) {
+	if len(s.overlapping) == 0 {
 		return
 	}
 	for _, f := range all {
 		if f.flow.Before && f.unattributed.initiator != "" && f.identity.Relation == endpoint.Other {
-			r.options.Announce("tests that run in parallel share connections that were opened before them, and the policy of each has what any of them sends: " +
+			s.options.Announce("tests that run in parallel share connections that were opened before them, " +
+				"and the policy of each has what any of them sends: " +
 				"RecordPackage in TestMain records them as a whole")
 			return
 		}

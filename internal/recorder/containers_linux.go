@@ -11,12 +11,14 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recorder/containers"
 )
 
-// containers is what a recorder knows about containers: from the engine, from new cgroups, and from the test.
+// containerState is what a recorder knows about containers: from the engine, from new cgroups, and from the test.
 // Recorder.mu guards its maps.
-type containers struct {
+type containerState struct {
 	started time.Duration // CLOCK_MONOTONIC
 	begin   func()        // starts to follow the engine, once: most tests have no containers and must not wait for it
 	begun   atomic.Bool
@@ -27,7 +29,7 @@ type containers struct {
 
 	startEvents startEvents
 	older       olderContainers
-	runs        []engineRun
+	runs        containers.Runs
 
 	cgroups     map[uint64]containerCgroup
 	attachments map[string]*attachmentRecord // by container ID
@@ -40,13 +42,14 @@ type containerCgroup struct {
 	ids  []string // of the containers that it is in, outermost first
 }
 
-// newContainers returns a containers that follows an engine once begin is called. It calls moved when an address gets a
-// new owner.
-func newContainers(moved func()) *containers {
+// newContainerState returns a containerState that follows an engine once begin is called. It calls moved when an
+// address gets a new owner.
+func newContainerState(moved func()) *containerState {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &containers{
+	c := &containerState{
 		started: now(), cancel: cancel, done: make(chan struct{}),
-		cgroups: make(map[uint64]containerCgroup), attachments: make(map[string]*attachmentRecord), waits: make(map[string][]waitPeriod),
+		cgroups: make(map[uint64]containerCgroup), attachments: make(map[string]*attachmentRecord),
+		waits: make(map[string][]waitPeriod),
 		older: olderContainers{byCgroup: make(map[uint64]string), recorded: make(map[string]error)},
 	}
 	c.begin = sync.OnceFunc(func() {
@@ -60,7 +63,7 @@ func newContainers(moved func()) *containers {
 }
 
 // close stops following the engine.
-func (c *containers) close() error {
+func (c *containerState) close() error {
 	c.cancel()
 	if !c.begun.Load() {
 		return nil
@@ -72,7 +75,7 @@ func (c *containers) close() error {
 }
 
 // engine returns the engine, after it has reported everything that happened until now.
-func (c *containers) engine() (Engine, error) {
+func (c *containerState) engine() (containers.Engine, error) {
 	c.begin()
 	<-c.done
 	err := c.err
@@ -147,8 +150,12 @@ func isUnrelatedCgroup(cgroups map[uint64]containerCgroup, cgroup uint64) bool {
 	return known && c.path != "" && len(c.ids) == 0
 }
 
-// containersOf returns the IDs of the containers that a process runs in, outermost first.
-func (r *Recorder) containersOf(pid int) []string {
+// containersOf returns the IDs of the containers that the listener at a destination runs in, outermost first.
+func (r *Recorder) containersOf(to endpoint.Identity) []string {
+	if to.Hidden {
+		return r.containersOfCgroup(to.ListenerCgroup)
+	}
+	pid := to.Listener.PID
 	if pid <= 0 || pid == os.Getpid() {
 		return nil
 	}
@@ -156,4 +163,26 @@ func (r *Recorder) containersOf(pid int) []string {
 		return docker.IDsFromCgroup(path)
 	}
 	return r.containers.cgroups[r.listeners.cgroupOf(pid)].ids
+}
+
+// containersOfCgroup returns the IDs of the containers that a cgroup is in, outermost first.
+func (r *Recorder) containersOfCgroup(id uint64) []string {
+	if c, known := r.containers.cgroups[id]; known || id == 0 {
+		return c.ids
+	}
+	dir, err := r.session.Tree.Path(id)
+	if err != nil {
+		return nil
+	}
+	return docker.IDsFromCgroup(strings.TrimPrefix(dir, r.session.Tree.Root))
+}
+
+// handleClient records that a client of an engine starts or ends.
+func (c *containerState) handleClient(e *probe.ClientEvent) {
+	switch {
+	case e.Ended:
+		c.runs.End(e.PID, e.Time)
+	case c.runs.Begin(e.PID, e.Time, e.Recording, e.Command, e.Cut):
+		c.begin()
+	}
 }

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/netzero-dev/netzero/internal/probe"
@@ -14,15 +15,34 @@ func counterOf(k probe.Key, names map[probe.ServerNameKey]uint64) clientname.Cou
 	}
 }
 
-// countOf returns how many connections an observation stands for. It returns false if all of them belong to names, which
-// are observations of their own. An attempt on which nothing was sent is no other flow: it belongs to the names, also if
-// the kernel reported it separately because another recording had started.
-func (m *Recording) countOf(o observation, named map[probe.Key]bool, flows map[probe.Key]uint64, names map[probe.ServerNameKey]uint64) (count uint64, belongs bool) {
+// countedObservations returns the observations of a recording, with those of the infrastructure, and with the number of
+// their connections. The caller holds Recorder.mu.
+func (rec *Recording) countedObservations(
+	flows map[probe.Key]uint64, names map[probe.ServerNameKey]uint64,
+) []observation {
+	named := rec.namedFlows()
+	var all []observation
+	for _, kept := range rec.observations {
+		o := *kept
+		if count, belongs := rec.countOf(o, named, flows, names); belongs {
+			o.flow.Count += count
+			all = append(all, o)
+		}
+	}
+	return slices.AppendSeq(all, maps.Values(rec.infrastructure))
+}
+
+// countOf returns how many connections an observation stands for. It returns false if every connection belongs to a
+// named observation. A connection without payload counts for the named observations too, even if another recording made
+// the kernel report it separately.
+func (rec *Recording) countOf(
+	o observation, named map[probe.Key]bool, flows map[probe.Key]uint64, names map[probe.ServerNameKey]uint64,
+) (count uint64, belongs bool) {
 	key := o.event.Key
 	if key.Connection() != 0 {
 		return countOfConnection(o, flows), true
 	}
-	hints := m.recorder.hints[key]
+	hints := rec.recorder.correlation.hints[key]
 	if hints == nil {
 		hints = &flowHints{}
 	}
@@ -36,24 +56,14 @@ func (m *Recording) countOf(o observation, named map[probe.Key]bool, flows map[p
 		Names: o.lookedUpNames, Evidence: o.flow.Destination.Evidence, OnlyAddr: o.isOnlyAddress(),
 		Ambiguous: key.Since != 0, NoQuestion: key.Question() == 0 && key.Since == 0,
 		Connections: flows[key], Earlier: o.flow.Count,
-		NamedElsewhere: func() bool { return m.recorder.isNamedByClient(key, o.lookedUpNames) },
+		NamedElsewhere: func() bool { return rec.recorder.correlation.isNamedByClient(key, o.lookedUpNames) },
 	}, counterOf(key, names))
 }
 
-// isNamedByClient reports whether a client of any flow to an address sent one of the DNS names as the server's.
-func (r *Recorder) isNamedByClient(k probe.Key, names []string) bool {
-	for at, hints := range r.hints {
-		if at.Cgroup == k.Cgroup && at.Addr == k.Addr && hints.NamesOneOf(names) {
-			return true
-		}
-	}
-	return false
-}
-
 // namedFlows returns to which peers this recording has flows under names that clients sent.
-func (m *Recording) namedFlows() map[probe.Key]bool {
+func (rec *Recording) namedFlows() map[probe.Key]bool {
 	named := make(map[probe.Key]bool)
-	for _, o := range m.observations {
+	for _, o := range rec.observations {
 		if len(o.sentNames) > 0 {
 			named[initiatorAndPeer(o.event.Key)] = true
 		}

@@ -19,27 +19,27 @@ type pendingQuestion struct {
 
 // questionsIn adds a segment that was sent to a resolver, and returns the questions that it completes. It skips
 // everything that is not a question, because clients may send anything.
-func (r *Recorder) questionsIn(e *probe.DNSEvent) (questions []dns.Question) {
-	messages, _ := r.questionStreams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
+func (c *correlation) questionsIn(e *probe.DNSEvent) (questions []dns.Question) {
+	messages, _ := c.questionStreams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
 	for _, m := range messages {
 		q, err := dns.ParseQuestion(m)
 		if err != nil {
 			continue
 		}
-		if r.pendingQuestions == nil || len(r.pendingQuestions) >= maxPendingQuestions {
+		if c.pendingQuestions == nil || len(c.pendingQuestions) >= maxPendingQuestions {
 			// Answers to the dropped questions do not count any more: their flows are known by address.
-			r.pendingQuestions = make(map[pendingQuestion]bool)
+			c.pendingQuestions = make(map[pendingQuestion]bool)
 		}
-		r.pendingQuestions[pendingQuestion{e.Cookie, q.ID, q.Name}] = true
+		c.pendingQuestions[pendingQuestion{e.Cookie, q.ID, q.Name}] = true
 		questions = append(questions, q)
 	}
 	return questions
 }
 
 // isAnswer reports whether a message over TCP answers a question that was sent on the same connection.
-func (r *Recorder) isAnswer(e *probe.DNSEvent, message []byte, question string) bool {
+func (c *correlation) isAnswer(e *probe.DNSEvent, message []byte, question string) bool {
 	q := pendingQuestion{e.Cookie, binary.BigEndian.Uint16(message), question}
-	asked := r.pendingQuestions[q]
-	delete(r.pendingQuestions, q)
+	asked := c.pendingQuestions[q]
+	delete(c.pendingQuestions, q)
 	return asked
 }

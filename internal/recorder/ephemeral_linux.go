@@ -12,12 +12,14 @@ import (
 )
 
 // ephemeralPeers returns an error text for each Peer that would bring a port of this run into the golden file.
-func ephemeralPeers(options Options, all []attributedFlow) []string {
+func ephemeralPeers(options Options, all []resolvedFlow) []string {
 	var texts []string
 	for _, f := range ephemeralFlows(options, all) {
 		if peer := f.identity.Peer; peer != (endpoint.Peer{}) {
-			texts = append(texts, fmt.Sprintf("Peer(%q, %q): port %d is ephemeral and changes with every run: say at which port the real %s serves: Peer(…, %q)",
-				peer, peer.Name, f.flow.Port, peer.Name, peer.Name+portOf(f.flow.Destination)))
+			texts = append(texts,
+				fmt.Sprintf("Peer(%q, %q): port %d is ephemeral and changes with every run: say at which port the real %s "+
+					"serves: Peer(…, %q)",
+					peer, peer.Name, f.flow.Port, peer.Name, peer.Name+portOf(f.flow.Destination)))
 		}
 	}
 	return texts
@@ -32,10 +34,11 @@ func portOf(e flow.Endpoint) string {
 }
 
 // ephemeralFlows returns the flows with a port of this run, without those that the user ignores or fixes the port of.
-func ephemeralFlows(options Options, all []attributedFlow) []attributedFlow {
-	var found []attributedFlow
+func ephemeralFlows(options Options, all []resolvedFlow) []resolvedFlow {
+	var found []resolvedFlow
 	for _, f := range all {
-		if f.identity.Ephemeral && f.identity.Relation == endpoint.Other && !options.FixedPort(f.flow) && !options.Ignored.Has(f.flow) {
+		if f.identity.Ephemeral && f.identity.Relation == endpoint.Other && !options.FixedPort(f.flow) &&
+			!options.Ignored.Has(f.flow) {
 			found = append(found, f)
 		}
 	}
@@ -43,7 +46,7 @@ func ephemeralFlows(options Options, all []attributedFlow) []attributedFlow {
 }
 
 // ephemeralPorts returns the flows to ports that change with every run. ephemeralPeers reports those of a Peer instead.
-func ephemeralPorts(options Options, all []attributedFlow) []recording.EphemeralPort {
+func ephemeralPorts(options Options, all []resolvedFlow) []recording.EphemeralPort {
 	var found []recording.EphemeralPort
 	for _, f := range ephemeralFlows(options, all) {
 		if f.identity.Peer != (endpoint.Peer{}) {
@@ -59,27 +62,6 @@ func ephemeralPorts(options Options, all []attributedFlow) []recording.Ephemeral
 	}
 	slices.SortStableFunc(found, func(a, b recording.EphemeralPort) int { return a.Flow.Compare(b.Flow) })
 	return found
-}
-
-// isEphemeral reports whether the kernel may have chosen the port at which a container serves: the port is in the local
-// port range of its network namespace, and no container in that namespace exposes it.
-func (r *resolution) isEphemeral(c docker.Container, f flow.Flow) bool {
-	if !f.Protocol.HasPorts() {
-		return false
-	}
-	pod := networkOwner(r.engine, c)
-	switch {
-	case r.engine.OnHostNetwork(c.ID):
-		if !r.identifier.Ephemeral(f.Port) {
-			return false
-		}
-	case !endpoint.EphemeralIn(pod.LocalPorts, f.Port):
-		return false
-	}
-	return !slices.ContainsFunc(r.engine.Containers(), func(other docker.Container) bool {
-		together := other.ID == c.ID || other.NetworkMode != "host" && networkOwner(r.engine, other).ID == pod.ID
-		return together && other.Exposes(f.Port, f.Protocol)
-	})
 }
 
 // describeServer returns the name and image of a container, for messages.

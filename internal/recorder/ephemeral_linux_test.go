@@ -35,8 +35,10 @@ func TestEphemeralPorts(t *testing.T) {
 	stable := peer("127.0.0.1:43121", "search:8080", v4, 8080)
 	stable.Ephemeral = false
 	const (
-		searchErr = `Peer("127.0.0.1:43121", "search"): port 43121 is ephemeral and changes with every run: say at which port the real search serves: Peer(…, "search:8080")`
-		mailErr   = `Peer("localhost:43122", "mail"): port 43122 is ephemeral and changes with every run: say at which port the real mail serves: Peer(…, "mail:8080")`
+		searchErr = `Peer("127.0.0.1:43121", "search"): port 43121 is ephemeral and changes with every run: ` +
+			`say at which port the real search serves: Peer(…, "search:8080")`
+		mailErr = `Peer("localhost:43122", "mail"): port 43122 is ephemeral and changes with every run: ` +
+			`say at which port the real mail serves: Peer(…, "mail:8080")`
 	)
 	for _, tt := range []struct {
 		reason     string
@@ -48,7 +50,11 @@ func TestEphemeralPorts(t *testing.T) {
 	}{
 		{reason: "nothing"},
 		{reason: "a peer with a port", identities: []endpoint.Identity{stable}},
-		{reason: "a peer without a port", identities: []endpoint.Identity{peer("127.0.0.1:43121", "search", v4, 43121)}, err: searchErr},
+		{
+			reason:     "a peer without a port",
+			identities: []endpoint.Identity{peer("127.0.0.1:43121", "search", v4, 43121)},
+			err:        searchErr,
+		},
 		{reason: "two peers, one of them over IPv4 and IPv6",
 			identities: []endpoint.Identity{
 				peer("localhost:43122", "mail", v6, 43122), peer("localhost:43122", "mail", v4, 43122),
@@ -61,11 +67,21 @@ func TestEphemeralPorts(t *testing.T) {
 			fixed: "search"},
 		{reason: "a child, and an unknown listener", identities: []endpoint.Identity{server("python3", v4, 43121), unknown},
 			changing: []string{"python3:43121/TCP", "[::1]:43121/TCP"}},
-		{reason: "two clients of one port", identities: []endpoint.Identity{server("python3", v4, 43121), server("python3", v6, 43121)},
-			changing: []string{"python3:43121/TCP"}},
-		{reason: "a child with a fixed port", identities: []endpoint.Identity{server("python3", v4, 43121), server("ruby", v4, 43121)},
-			fixed: "python3", changing: []string{"ruby:43121/TCP"}},
-		{reason: "a child that is ignored", identities: []endpoint.Identity{server("python3", v4, 43121)}, ignored: "localhost:43121"},
+		{
+			reason:     "two clients of one port",
+			identities: []endpoint.Identity{server("python3", v4, 43121), server("python3", v6, 43121)},
+			changing:   []string{"python3:43121/TCP"},
+		},
+		{
+			reason:     "a child with a fixed port",
+			identities: []endpoint.Identity{server("python3", v4, 43121), server("ruby", v4, 43121)},
+			fixed:      "python3", changing: []string{"ruby:43121/TCP"},
+		},
+		{
+			reason:     "a child that is ignored",
+			identities: []endpoint.Identity{server("python3", v4, 43121)},
+			ignored:    "localhost:43121",
+		},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			options := Options{FixedPort: func(f flow.Flow) bool { return tt.fixed != "" && f.Destination.Name == tt.fixed }}
@@ -76,11 +92,14 @@ func TestEphemeralPorts(t *testing.T) {
 				}
 				options.Ignored.Destinations = append(options.Ignored.Destinations, ignored)
 			}
-			m := &Recording{recorder: &Recorder{containers: &containers{}, session: &session.Session{Leaf: &cgroup.Leaf{}}}, options: options}
-			s := &resolution{snapshot: m.snapshot()}
+			recorder := &Recorder{containers: &containerState{}, session: &session.Session{Leaf: &cgroup.Leaf{}}}
+			rec := &Recording{recorder: recorder, options: options}
+			s := &resolution{snapshot: rec.snapshot()}
 			for _, identity := range tt.identities {
 				f := flow.Flow{Destination: identity.Endpoint, Protocol: flow.TCP, Port: identity.Port}
-				s.observations = append(s.observations, attributedFlow{observation: observation{event: &probe.FlowEvent{}, flow: f, identity: identity}})
+				s.flows = append(s.flows, resolvedFlow{
+					observation: observation{event: &probe.FlowEvent{}, flow: f, identity: identity},
+				})
 			}
 			attributed, err := s.result()
 			got := ""

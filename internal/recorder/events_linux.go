@@ -2,9 +2,7 @@ package recorder
 
 import (
 	"fmt"
-	"time"
 
-	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -30,11 +28,15 @@ func (r *Recorder) handleEvents(events []probe.Event) {
 			r.handleCgroup(e)
 		}
 	}
-	batches := make(map[*Recording]*endpoint.Batch) // each reads the state of this machine once for all flows
+	machine := make(machineReadings)
 	for _, e := range events {
 		switch e := e.(type) {
 		case *probe.DNSEvent:
-			r.handleAnswer(e, batches)
+			if e.Sent {
+				r.handleTCPQuestion(e)
+			} else {
+				r.handleAnswer(e, machine)
+			}
 		case *probe.QuestionEvent:
 			if !r.isUnrelated(e.Cgroup) {
 				r.handleQuestion(e)
@@ -48,56 +50,40 @@ func (r *Recorder) handleEvents(events []probe.Event) {
 				continue
 			}
 			if e.Connection() != 0 {
-				r.handleConnection(e, batches)
+				r.handleConnection(e, machine)
 				continue
 			}
-			r.handleFlow(e, batches)
+			r.handleFlow(e, machine)
 			if e.Since != 0 {
-				r.ambiguous = append(r.ambiguous, e)
+				r.correlation.ambiguous = append(r.correlation.ambiguous, e)
 			}
 		case *probe.NameEvent:
 			if !r.isUnrelated(e.Cgroup) {
-				r.handleName(e, batches)
+				r.handleName(e, machine)
 			}
 		}
 	}
 }
 
-// handleAnswer records a DNS answer, or a question over TCP. It skips everything else, because anything may be sent to
-// the port of DNS.
-func (r *Recorder) handleAnswer(e *probe.DNSEvent, batches map[*Recording]*endpoint.Batch) {
-	messages := [][]byte{e.Payload}
-	if e.Sent {
-		r.handleTCPQuestion(e)
-		return
-	}
+// handleAnswer records a DNS answer.
+func (r *Recorder) handleAnswer(e *probe.DNSEvent, machine machineReadings) {
 	const response = 0x80
 	if e.Cut > 0 && len(e.Payload) > 2 && e.Payload[2]&response != 0 {
-		r.fail(fmt.Errorf("read a DNS answer: it has %d bytes, of which at most %d are read", len(e.Payload)+e.Cut, len(e.Payload)))
+		r.fail(fmt.Errorf("read a DNS answer: it has %d bytes, of which at most %d are read",
+			len(e.Payload)+e.Cut, len(e.Payload)))
 		return
 	}
-	if e.Protocol == flow.TCP {
-		messages, _ = r.answerStreams.Segment(e.Cookie, e.Sequence, e.SYN, e.FIN, e.RST, e.Payload)
-	}
-	for _, m := range messages {
-		answer, err := dns.Parse(m)
-		if err != nil || e.Protocol == flow.TCP && !r.isAnswer(e, m, answer.Question) {
-			continue
-		}
-		r.names.Record(e.Cgroup, answer, e.Time)
+	for _, answer := range r.correlation.answersIn(e) {
 		r.recordAnswered(e, answer)
-		// Events from two CPUs may be reordered: re-evaluate flows that arrived before their DNS answer.
-		for _, ambiguous := range r.ambiguous {
-			if ambiguous.Cgroup == e.Cgroup && ambiguous.Since <= e.Time && e.Time <= time.Duration(ambiguous.Name) && answer.Has(ambiguous.Addr) {
-				r.handleFlow(ambiguous, batches)
-			}
+		for _, f := range r.correlation.reordered(e, answer) {
+			r.handleFlow(f, machine)
 		}
 	}
 }
 
 // handleFlow adds a new flow to its recordings, under each candidate name.
-func (r *Recorder) handleFlow(e *probe.FlowEvent, batches map[*Recording]*endpoint.Batch) {
-	queried := r.names.Lookup(e.Cgroup, e.Addr, e.Question(), e.Since)
+func (r *Recorder) handleFlow(e *probe.FlowEvent, machine machineReadings) {
+	queried := r.correlation.candidates(e.Key)
 	names := queried
 	if len(names) == 0 {
 		names = []string{""}
@@ -105,25 +91,25 @@ func (r *Recorder) handleFlow(e *probe.FlowEvent, batches map[*Recording]*endpoi
 	var forgotten uint64
 	if by := r.infrastructureOf(e); by != "" {
 		ambiguous := false
-		if ambiguous, forgotten = r.handleInfrastructure(e, by, names, batches); !ambiguous {
+		if ambiguous, forgotten = r.handleInfrastructure(e, by, names, machine); !ambiguous {
 			return
 		}
 	}
 	unserved := false
 	recordings, why := r.recipients(e)
-	for _, m := range recordings {
+	for _, rec := range recordings {
 		for _, name := range names {
-			identity := r.identify(m, e, name, batches)
+			identity := r.identify(rec, e, name, machine)
 			unserved = unserved || identity.Relation == endpoint.NoListener
-			m.record(e, name, identity, why)
+			rec.record(e, name, identity, why)
 		}
-		m.addCount(e.Key, forgotten)
+		rec.addCount(e.Key, forgotten)
 	}
 	if e.Protocol == flow.TCP {
-		hints := r.hintsOf(e.Key)
+		hints := r.correlation.hintsOf(e.Key)
 		hints.event, hints.Candidates = e, queried
 		for name, hint := range hints.Names {
-			r.nameFlow(hints, name, hint.Evidence, batches)
+			r.nameFlow(hints, name, hint.Evidence, machine)
 		}
 	}
 	if unserved {
@@ -138,12 +124,7 @@ func (r *Recorder) invalidate(k probe.Key) {
 	if err != nil {
 		return // nothing is lost: the observation stays as it is
 	}
-	for _, m := range r.allRecordings() {
-		for key, o := range m.observations {
-			if key.Key == k {
-				o.flow.Count += count
-				m.observations[key] = o
-			}
-		}
+	for _, rec := range r.allRecordings() {
+		rec.addCount(k, count)
 	}
 }

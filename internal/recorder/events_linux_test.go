@@ -19,20 +19,20 @@ func TestAnswers_Truncated(t *testing.T) {
 		{"not an answer", probe.DNSEvent{Protocol: flow.UDP, Payload: question, Cut: 1}, false},
 		{"nothing", probe.DNSEvent{Protocol: flow.UDP, Cut: 1}, false},
 	} {
-		c := &Recorder{}
-		c.handleAnswer(&row.event, nil)
-		if (c.failure != nil) != row.fails {
-			t.Errorf("%s: the recording's failure is %v", row.reason, c.failure)
+		r := &Recorder{}
+		r.handleAnswer(&row.event, nil)
+		if (r.failure != nil) != row.fails {
+			t.Errorf("%s: the recording's failure is %v", row.reason, r.failure)
 		}
 	}
 }
 
 // Events may arrive before the session is open, also those of unrelated cgroups.
 func TestEvents_BeforeSession(t *testing.T) {
-	c := &Recorder{containers: newContainers(func() {})}
+	r := &Recorder{containers: newContainerState(func() {})}
 	created := &probe.CgroupEvent{Cgroup: 1 << 60, Names: []string{"build", "ci"}}
-	c.handle([]probe.Event{created})
-	if len(c.early) != 1 || c.early[0] != created {
-		t.Errorf("kept %v", c.early)
+	r.handle([]probe.Event{created})
+	if len(r.early) != 1 || r.early[0] != created {
+		t.Errorf("kept %v", r.early)
 	}
 }

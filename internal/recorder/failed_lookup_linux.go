@@ -9,6 +9,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/recorder/clientname"
+	"github.com/netzero-dev/netzero/internal/recorder/containers"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -25,7 +26,7 @@ type lookupKey struct {
 type lookup struct {
 	event        *probe.FlowEvent // the first query; nil if it was not observed
 	search       endpoint.Search  // the search domains of the client's resolver
-	guessed      bool             // search is that of this process, because the client's container has ended
+	searchIsOurs bool             // search is that of this process, because the client's container has ended
 	unattributed unattributed
 	answered     bool // with an address
 }
@@ -37,12 +38,12 @@ func (r *Recorder) recordLookup(e *probe.FlowEvent, question string) {
 		return
 	}
 	recordings, why := r.recipients(e)
-	for _, m := range recordings {
-		l := m.lookupOf(lookupKey{e.Cgroup, name})
+	for _, rec := range recordings {
+		l := rec.lookupOf(lookupKey{e.Cgroup, name})
 		if l.event == nil {
-			search, known := r.searchDomainsOf(m, e)
+			search, known := r.searchDomainsOf(rec, e)
 			l.event, l.unattributed, l.search = e, why, search
-			l.guessed = !known && e.Cgroup != r.session.Leaf.ID
+			l.searchIsOurs = !known && e.Cgroup != r.session.Leaf.ID
 		}
 	}
 }
@@ -50,25 +51,22 @@ func (r *Recorder) recordLookup(e *probe.FlowEvent, question string) {
 // searchDomainsOf returns the search domains of a client's resolver. If the client has ended, it uses another process
 // of the same cgroup, or what was known of the cgroup before. If there is none, it returns false and the domains of
 // this process. The caller holds mu.
-func (r *Recorder) searchDomainsOf(m *Recording, e *probe.FlowEvent) (endpoint.Search, bool) {
-	search, known := m.identifier.Search(e.Process.PID)
-	if earlier, found := r.searchDomains[e.Cgroup]; !known && found {
+func (r *Recorder) searchDomainsOf(rec *Recording, e *probe.FlowEvent) (endpoint.Search, bool) {
+	search, known := rec.identifier.Search(e.Process.PID)
+	if earlier, found := r.correlation.searchDomains[e.Cgroup]; !known && found {
 		return earlier, true
 	}
 	if !known && e.Cgroup != r.session.Leaf.ID {
 		pids, _ := r.session.Tree.Members(e.Cgroup) // an error means that there is no other process
 		for _, pid := range pids {
-			if other, found := m.identifier.Search(pid); found {
+			if other, found := rec.identifier.Search(pid); found {
 				search, known = other, true
 				break
 			}
 		}
 	}
 	if known {
-		if r.searchDomains == nil {
-			r.searchDomains = make(map[uint64]endpoint.Search)
-		}
-		r.searchDomains[e.Cgroup] = search
+		r.correlation.keepSearchDomains(e.Cgroup, search)
 	}
 	return search, known
 }
@@ -77,14 +75,17 @@ func (r *Recorder) searchDomainsOf(m *Recording, e *probe.FlowEvent) (endpoint.S
 func (r *Recorder) handleQuestion(e *probe.QuestionEvent) {
 	if name, ok := dns.WireName(e.Name); ok {
 		r.recordLookup(&probe.FlowEvent{
-			Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Netns: e.Netns, Recording: e.Recording, Generation: e.Generation}, Initiator: e.Initiator,
+			Time: e.Time,
+			Key: probe.Key{
+				Cgroup: e.Cgroup, Netns: e.Netns, Recording: e.Recording, Generation: e.Generation,
+			}, Initiator: e.Initiator,
 		}, name)
 	}
 }
 
 // handleTCPQuestion records the questions that a segment to a resolver completes.
 func (r *Recorder) handleTCPQuestion(e *probe.DNSEvent) {
-	for _, q := range r.questionsIn(e) {
+	for _, q := range r.correlation.questionsIn(e) {
 		if dns.IsLookup(q.Type) {
 			r.recordLookup(clientOf(e), q.Name)
 		}
@@ -98,33 +99,42 @@ func (r *Recorder) recordAnswered(e *probe.DNSEvent, a dns.Answer) {
 		return
 	}
 	recordings, _ := r.recipients(clientOf(e))
-	for _, m := range recordings {
-		m.lookupOf(lookupKey{e.Cgroup, name}).answered = true
+	for _, rec := range recordings {
+		rec.lookupOf(lookupKey{e.Cgroup, name}).answered = true
 	}
 }
 
 // clientOf returns the client that sent a question, or that gets this answer.
 func clientOf(e *probe.DNSEvent) *probe.FlowEvent {
-	return &probe.FlowEvent{Time: e.Time, Key: probe.Key{Cgroup: e.Cgroup, Recording: e.Recording, Generation: e.Generation}}
+	return &probe.FlowEvent{
+		Time: e.Time,
+		Key:  probe.Key{Cgroup: e.Cgroup, Recording: e.Recording, Generation: e.Generation},
+	}
 }
 
-func (m *Recording) lookupOf(k lookupKey) *lookup {
-	l := m.lookups[k]
+func (rec *Recording) lookupOf(k lookupKey) *lookup {
+	l := rec.lookups[k]
 	if l == nil {
 		l = &lookup{}
-		if len(m.lookups) >= maxLookups {
-			m.recorder.droppedLookups++
+		if len(rec.lookups) >= maxLookups {
+			rec.recorder.droppedLookups++
 			return l
 		}
-		m.lookups[k] = l
+		rec.lookups[k] = l
 	}
 	return l
 }
 
+// isLookedUp reports whether a cgroup looked a name up.
+func (s *snapshot) isLookedUp(cgroup uint64, name string) bool {
+	_, known := s.lookups[lookupKey{cgroup, name}]
+	return known
+}
+
 // writtenName returns the name that a program looked up, without the search domain that the resolver appended. A
 // resolver queries all forms of a name without an address, unless it gives up early.
-func (s *snapshot) writtenName(k lookupKey, l *lookup) string {
-	if l.guessed {
+func (s *snapshot) writtenName(k lookupKey, l lookup) string {
+	if l.searchIsOurs {
 		return s.shortestPrefix(k)
 	}
 	search := l.search
@@ -132,11 +142,11 @@ func (s *snapshot) writtenName(k lookupKey, l *lookup) string {
 	if !ok {
 		return k.name
 	}
-	if s.lookups[lookupKey{k.cgroup, written}] != nil {
+	if s.isLookedUp(k.cgroup, written) {
 		return written
 	}
 	for _, domain := range search.Domains {
-		if s.lookups[lookupKey{k.cgroup, k.name + "." + domain}] != nil {
+		if s.isLookedUp(k.cgroup, k.name+"."+domain) {
 			return k.name // the resolver completed this name itself
 		}
 	}
@@ -150,7 +160,7 @@ func (s *snapshot) writtenName(k lookupKey, l *lookup) string {
 // it.
 func (s *snapshot) shortestPrefix(k lookupKey) string {
 	for i := range k.name {
-		if k.name[i] == '.' && s.lookups[lookupKey{k.cgroup, k.name[:i]}] != nil {
+		if k.name[i] == '.' && s.isLookedUp(k.cgroup, k.name[:i]) {
 			return k.name[:i]
 		}
 	}
@@ -172,24 +182,25 @@ func areForms(a, b string) bool {
 }
 
 // isAnswered reports whether any form of a name has an address.
-func (s *snapshot) isAnswered(k lookupKey, first *lookup) bool {
-	if first.guessed {
+func (s *snapshot) isAnswered(k lookupKey, first lookup) bool {
+	if first.searchIsOurs {
 		for other, l := range s.lookups {
-			if l.answered && other.cgroup == k.cgroup && (clientname.IsFormOf(other.name, k.name) || areForms(k.name, other.name)) {
+			if l.answered && other.cgroup == k.cgroup && (clientname.IsFormOf(other.name, k.name) ||
+				areForms(k.name, other.name)) {
 				return true
 			}
 		}
 		return false
 	}
 	search := first.search
-	has := func(name string) bool {
-		l := s.lookups[lookupKey{k.cgroup, name}]
-		return l != nil && l.answered
-	}
-	return has(k.name) || slices.ContainsFunc(search.Domains, func(domain string) bool { return has(k.name + "." + domain) })
+	has := func(name string) bool { return s.lookups[lookupKey{k.cgroup, name}].answered }
+	return has(k.name) || slices.ContainsFunc(search.Domains, func(domain string) bool {
+		return has(k.name + "." + domain)
+	})
 }
 
-// isReservedName reports whether a name never stands for a host: reserved names (RFC 6761), and names of reverse lookups.
+// isReservedName reports whether a name never stands for a host: reserved names (RFC 6761), and names of reverse
+// lookups.
 func isReservedName(name string) bool {
 	return slices.ContainsFunc([]string{"invalid", "localhost", "in-addr.arpa", "ip6.arpa"}, func(zone string) bool {
 		return name == zone || strings.HasSuffix(name, "."+zone)
@@ -197,37 +208,43 @@ func isReservedName(name string) bool {
 }
 
 // failedLookups returns the names that were looked up and have no address, as attempts with an unknown port.
-func (r *resolution) failedLookups() []attributedFlow {
-	for k, l := range r.lookups {
-		if search, known := r.searchDomains[k.cgroup]; known && l.guessed {
-			l.search, l.guessed = search, false
+func (s *resolution) failedLookups() []resolvedFlow {
+	first := make(map[lookupKey]lookup)
+	for k, l := range s.lookups {
+		if search, known := s.searchDomains[k.cgroup]; known && l.searchIsOurs {
+			l.search, l.searchIsOurs = search, false
 		}
-	}
-	first := make(map[lookupKey]*lookup)
-	for k, l := range r.lookups {
-		if l.event == nil || l.answered || isUnrelatedCgroup(r.cgroups, k.cgroup) {
+		if l.event == nil || l.answered || isUnrelatedCgroup(s.cgroups, k.cgroup) {
 			continue
 		}
-		written := lookupKey{k.cgroup, r.writtenName(k, l)}
-		if isReservedName(written.name) || r.isAnswered(written, l) {
+		written := lookupKey{k.cgroup, s.writtenName(k, l)}
+		if isReservedName(written.name) || s.isAnswered(written, l) {
 			continue
 		}
-		if earlier := first[written]; earlier == nil || cmp.Or(cmp.Compare(l.event.Time, earlier.event.Time), cmp.Compare(l.event.PID, earlier.event.PID)) < 0 {
+		earlier, known := first[written]
+		if !known || cmp.Or(
+			cmp.Compare(l.event.Time, earlier.event.Time), cmp.Compare(l.event.PID, earlier.event.PID),
+		) < 0 {
 			first[written] = l
 		}
 	}
-	var all []attributedFlow
+	var all []resolvedFlow
 	for k, l := range first {
-		identity := r.identifier.Named(k.name)
-		attributed := attributedFlow{observation: observation{event: l.event, name: k.name, identity: identity, unattributed: l.unattributed, flow: flow.Flow{
-			Source: r.source, Destination: identity.Endpoint, Lookup: true, Count: 1,
-			First: max(l.event.Time-r.started, 0), Process: l.event.Process,
-		}}}
-		if k.cgroup != r.ownCgroup {
-			attributed.from = r.container(r.cgroups[k.cgroup].ids)
-			attributed.missing = attributed.from == nil
+		identity := s.identifier.Named(k.name)
+		f := resolvedFlow{
+			observation: observation{
+				event: l.event, name: k.name, identity: identity, unattributed: l.unattributed,
+				flow: flow.Flow{
+					Source: s.source, Destination: identity.Endpoint, Lookup: true, Count: 1,
+					First: max(l.event.Time-s.started, 0), Process: l.event.Process,
+				},
+			},
 		}
-		all = append(all, attributed)
+		if k.cgroup != s.ownCgroup {
+			f.from = containers.Innermost(s.engine, s.cgroups[k.cgroup].ids)
+			f.missing = f.from == nil
+		}
+		all = append(all, f)
 	}
 	return all
 }

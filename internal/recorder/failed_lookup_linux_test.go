@@ -18,7 +18,6 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/session"
-	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
 // A resolver queries all forms of a name without an address, in an order that depends on the dots in the name.
@@ -40,19 +39,26 @@ func TestFailedLookup_WrittenName(t *testing.T) {
 		{"a complete name with as many dots", "a.b.c.cluster.test", "a.b.c.cluster.test:*"},
 		{"two names", "db.svc.cluster.test db.cluster.test db web.svc.cluster.test web.cluster.test web!", "db:*"},
 		{"a name that only begins alike has an address", "vendor.test vendor.test.example.test!", "vendor.test:*"},
-		{"names that never mean a host", "invalid a.invalid localhost b.localhost localhost.svc.cluster.test 1.2.0.192.in-addr.arpa 1.ip6.arpa", ""},
+		{
+			"names that never mean a host",
+			"invalid a.invalid localhost b.localhost localhost.svc.cluster.test 1.2.0.192.in-addr.arpa 1.ip6.arpa",
+			"",
+		},
 		{"names that only end alike", "notinvalid.test xinvalid mylocalhost", "mylocalhost:* notinvalid.test:* xinvalid:*"},
 	} {
-		c := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}}
-		c.containers = newContainers(func() {})
-		m := &Recording{recorder: c, identifier: endpoint.New(endpoint.Config{}), lookups: make(map[lookupKey]*lookup)}
+		r := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}}
+		r.containers = newContainerState(func() {})
+		rec := &Recording{recorder: r, identifier: endpoint.New(endpoint.Config{}), lookups: make(map[lookupKey]*lookup)}
 		for i, word := range strings.Fields(row.queries) {
 			name, answered := strings.CutSuffix(word, "!")
-			m.lookups[lookupKey{1, name}] = &lookup{event: &probe.FlowEvent{Time: time.Duration(i)}, search: search, answered: answered}
-			m.lookups[lookupKey{2, name}] = &lookup{answered: true} // another cgroup makes no difference
+			rec.lookups[lookupKey{1, name}] = &lookup{
+				event:  &probe.FlowEvent{Time: time.Duration(i)},
+				search: search, answered: answered,
+			}
+			rec.lookups[lookupKey{2, name}] = &lookup{answered: true} // another cgroup makes no difference
 		}
 		var got []string
-		for _, l := range (&resolution{snapshot: m.snapshot()}).failedLookups() {
+		for _, l := range (&resolution{snapshot: rec.snapshot()}).failedLookups() {
 			got = append(got, l.flow.Target())
 		}
 		slices.Sort(got)
@@ -69,17 +75,8 @@ func TestFailedLookup_SearchDomainsOfEndedProcess(t *testing.T) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return
 	}
-	testenv.RequireRoot(t)
-	c, err := newRecorder(probe.Sizes{}, func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := c.close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	dir := filepath.Join(filepath.Dir(c.session.Leaf.Path), fmt.Sprintf("netzerotest-%d", os.Getpid()))
+	r := startRecorder(t)
+	dir := filepath.Join(filepath.Dir(r.session.Leaf.Path), fmt.Sprintf("netzerotest-%d", os.Getpid()))
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -88,11 +85,11 @@ func TestFailedLookup_SearchDomainsOfEndedProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &Recording{identifier: endpoint.New(endpoint.Config{})}
+	rec := &Recording{identifier: endpoint.New(endpoint.Config{})}
 	search := func() (endpoint.Search, bool) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.searchDomainsOf(m, &probe.FlowEvent{Key: probe.Key{Cgroup: id}})
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.searchDomainsOf(rec, &probe.FlowEvent{Key: probe.Key{Cgroup: id}})
 	}
 	if search, known := search(); known {
 		t.Errorf("an empty cgroup has %+v", search)
@@ -112,7 +109,7 @@ func TestFailedLookup_SearchDomainsOfEndedProcess(t *testing.T) {
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
-	want, _ := m.identifier.Search(other.Process.Pid)
+	want, _ := rec.identifier.Search(other.Process.Pid)
 	for _, when := range []string{"while another process runs", "when all have ended"} {
 		got, known := search()
 		if diff := cmp.Diff(want, got); diff != "" || !known {
@@ -124,14 +121,14 @@ func TestFailedLookup_SearchDomainsOfEndedProcess(t *testing.T) {
 }
 
 func TestFailedLookup_TableFull(t *testing.T) {
-	m := &Recording{recorder: &Recorder{}, lookups: make(map[lookupKey]*lookup)}
+	rec := &Recording{recorder: &Recorder{}, lookups: make(map[lookupKey]*lookup)}
 	const over = 3
 	for i := range maxLookups + over {
-		m.lookupOf(lookupKey{uint64(i), "a.test"})
+		rec.lookupOf(lookupKey{uint64(i), "a.test"})
 	}
-	m.lookupOf(lookupKey{0, "a.test"})
-	if len(m.lookups) != maxLookups || m.recorder.droppedLookups != over {
-		t.Errorf("%d kept, %d dropped", len(m.lookups), m.recorder.droppedLookups)
+	rec.lookupOf(lookupKey{0, "a.test"})
+	if len(rec.lookups) != maxLookups || rec.recorder.droppedLookups != over {
+		t.Errorf("%d kept, %d dropped", len(rec.lookups), rec.recorder.droppedLookups)
 	}
 }
 

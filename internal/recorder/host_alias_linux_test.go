@@ -31,7 +31,10 @@ func TestContainerName_AliasWithDots(t *testing.T) {
 		{"As with the full name of a Service", "db", "orders-db.shop.svc", "orders-db", "shop", ""},
 		{"no dots", "orders-db", "", "orders-db", "web", ""},
 	} {
-		c := docker.Container{ID: "4f66", NetworkMode: "net", Networks: []docker.Attachment{{Network: "net", Aliases: []string{tt.alias}}}}
+		c := docker.Container{
+			ID: "4f66", NetworkMode: "net",
+			Networks: []docker.Attachment{{Network: "net", Aliases: []string{tt.alias}}},
+		}
 		s := snapshot{options: options, attachments: map[string]attachment{c.ID: {own: true, name: tt.attachedAs}}}
 		got := s.endpointOf(new(docker.Watcher), c)
 		want := flow.Endpoint{Kind: flow.Workload, Name: tt.name, Namespace: tt.namespace, Evidence: flow.ByContainer}

@@ -9,53 +9,72 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// identify returns what the destination of a flow is to a recording, if the client meant name.
-func (r *Recorder) identify(m *Recording, e *probe.FlowEvent, name string, batches map[*Recording]*endpoint.Batch) endpoint.Identity {
-	if batches[m] == nil {
-		batches[m] = m.identifier.Batch()
+// machineReadings are what the recordings have read of this machine: its sockets, interfaces and processes. Each
+// recording reads them once for all events that are handled together.
+type machineReadings map[*Recording]*endpoint.Batch
+
+// of returns the reading of a recording.
+func (m machineReadings) of(rec *Recording) *endpoint.Batch {
+	if m[rec] == nil {
+		m[rec] = rec.identifier.Batch()
 	}
+	return m[rec]
+}
+
+// identify identifies the destination of a flow for a recording, assuming the client connected to name. A port that a
+// container publishes has the engine's proxy as listener, or none: the resolution replaces it by the container.
+func (r *Recorder) identify(
+	rec *Recording, e *probe.FlowEvent, name string, machine machineReadings,
+) endpoint.Identity {
 	contained := e.Cgroup != r.session.Leaf.ID
-	b := batches[m]
+	b := machine.of(rec)
 	identity := b.Identify(endpoint.Query{
 		PID: e.Process.PID, Protocol: e.Protocol, Addr: e.Addr, Port: e.Port, Name: name, Bound: r.listeners.at(e.Key),
 		Container: contained, OwnNetwork: contained && e.Netns != r.session.Self.Netns,
-		OtherNetwork: !contained && e.Netns != 0 && e.Netns != r.session.Self.Netns, MaybeOtherNetwork: !contained && e.Netns == 0,
+		OtherNetwork:      !contained && e.Netns != 0 && e.Netns != r.session.Self.Netns,
+		MaybeOtherNetwork: !contained && e.Netns == 0,
 	})
 	if err := b.Err(); err != nil && r.failure == nil {
-		r.fail(fmt.Errorf("look at this machine: %w", err))
+		r.fail(fmt.Errorf("inspect this machine: %w", err))
 	}
 	return identity
 }
 
 // observe returns an observation of a flow.
-func (m *Recording) observe(e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed) observation {
+func (rec *Recording) observe(
+	e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed,
+) observation {
 	o := observation{
 		event: e,
 		name:  name,
 		flow: flow.Flow{
-			Source: m.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port, ICMPType: e.ICMPType,
-			First: max(e.Time-m.started, 0), Process: e.Process, Before: m.openedBefore(e),
+			Source: rec.source, Destination: identity.Endpoint, Protocol: e.Protocol, Port: identity.Port, ICMPType: e.ICMPType,
+			First: max(e.Time-rec.started, 0), Process: e.Process, Before: rec.openedBefore(e),
 		},
 		identity:           identity,
 		unattributed:       why,
-		listenerContainers: m.recorder.containersOf(identity.Listener.PID),
+		listenerContainers: rec.recorder.containersOf(identity),
 	}
-	if m.isPackage {
-		o.flow.Process.Test = m.recorder.testOf(e)
+	if rec.isPackage {
+		o.flow.Process.Test = rec.recorder.attribution.testOf(e)
 	}
 	return o
 }
 
-// record keeps an observation of a flow. If the kernel has forgotten the flow meanwhile, it is still the same
-// observation.
-func (m *Recording) record(e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed) {
-	o := m.observe(e, name, identity, why)
+// record keeps an observation of a flow, and returns it. If the kernel has forgotten the flow meanwhile, it is still
+// the same observation.
+func (rec *Recording) record(
+	e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed,
+) *observation {
+	o := rec.observe(e, name, identity, why)
 	key := observationKey{e.Key, identity.Endpoint.Name}
-	if earlier, known := m.observations[key]; known {
-		o.flow.Count, o.flow.First, o.sentNames, o.lookedUpNames = earlier.flow.Count, earlier.flow.First, earlier.sentNames, earlier.lookedUpNames
+	if earlier, known := rec.observations[key]; known {
+		o.flow.Count, o.flow.First = earlier.flow.Count, earlier.flow.First
+		o.sentNames, o.lookedUpNames = earlier.sentNames, earlier.lookedUpNames
 	}
 	if !slices.Contains(o.lookedUpNames, name) {
 		o.lookedUpNames = append(slices.Clip(o.lookedUpNames), name)
 	}
-	m.observations[key] = o
+	rec.observations[key] = &o
+	return &o
 }

@@ -3,15 +3,13 @@ package recorder
 import (
 	"bytes"
 	"errors"
-	"iter"
-	"path"
 	"runtime/pprof"
 	"slices"
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/docker"
-	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recorder/containers"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -22,7 +20,8 @@ import (
 //
 // The kernel folds repeated flows to one destination, and a health check may open the same destination as its
 // container. So the recorder makes the kernel forget each flow of the infrastructure, and the next one to the same
-// destination is reported as new.
+// destination is reported as new. The flow of a wait strategy is forgotten as soon as its event is read, before the
+// wait ends and the test opens a flow to the same destination.
 
 // The parts of the infrastructure, as notices name them.
 const (
@@ -43,7 +42,7 @@ func (r *Recorder) infrastructureOf(e *probe.FlowEvent) string {
 	case e.Connection() != 0: // older than the recording
 		return ""
 	case e.Cgroup == r.session.Leaf.ID:
-		if isWaitStrategy(e.Process.Stack) {
+		if r.isOpenedByWaitStrategy(e) {
 			return waitStrategies
 		}
 	case r.isHealthCheck(e):
@@ -52,6 +51,11 @@ func (r *Recorder) infrastructureOf(e *probe.FlowEvent) string {
 		return waitStrategies
 	}
 	return ""
+}
+
+// isOpenedByWaitStrategy reports whether a wait strategy opened a flow from this process.
+func (r *Recorder) isOpenedByWaitStrategy(e *probe.FlowEvent) bool {
+	return e.Connection() == 0 && isWaitStrategy(e.Process.Stack)
 }
 
 // isWaitStrategy reports whether a wait.Strategy opened a flow: one of testcontainers or the user's own.
@@ -72,7 +76,7 @@ func (r *Recorder) isHealthCheck(e *probe.FlowEvent) bool {
 		return false
 	}
 	container, known := r.containers.now(ids[len(ids)-1])
-	return known && opensHealthCheck(container, e.Process)
+	return known && containers.OpensHealthCheck(container, e.Process)
 }
 
 // isWaitCommand reports whether a command of wait.ForExec opened a flow, in a container that testcontainers waits for.
@@ -84,12 +88,13 @@ func (r *Recorder) isWaitCommand(e *probe.FlowEvent) bool {
 	}
 	id := ids[len(ids)-1]
 	container, _ := r.containers.now(id)
-	awaited := r.containers.waitedForAttached(id, e.Time) || r.containers.waitedForAny(id, e.Time) || container.Labels[labelProject] != ""
+	awaited := r.containers.waitedForAttached(id, e.Time) || r.containers.waitedForAny(id, e.Time) ||
+		container.Labels[containers.LabelProject] != ""
 	return awaited && inCall("wait.(*ExecStrategy)"+waitMethod)
 }
 
 // now returns what the engine has reported about a container so far. It does not wait for the engine.
-func (c *containers) now(id string) (docker.Container, bool) {
+func (c *containerState) now(id string) (docker.Container, bool) {
 	if !c.begun.Load() {
 		return docker.Container{}, false
 	}
@@ -103,69 +108,49 @@ func (c *containers) now(id string) (docker.Container, bool) {
 	return docker.Container{}, false
 }
 
-// opensHealthCheck reports whether a process of a container descends from the engine's health check command. The shell
-// of the command may have exec'd its program. If the process had ended before it was read, only the name of its program
-// is known.
-func opensHealthCheck(c docker.Container, p flow.Process) bool {
-	if c.HealthCheck == "" {
-		return false
-	}
-	words := strings.FieldsFunc(c.HealthCheck, func(r rune) bool { return strings.ContainsRune(" \t\n'\";()|&", r) })
-	names := func(program string) bool {
-		return program != "" && slices.ContainsFunc(words, func(word string) bool { return path.Base(word) == program })
-	}
-	if p.Exec == "" { // the process may have ended before it was read
-		main, _, _ := strings.Cut(c.Command, " ")
-		return p.Command == "" && len(p.Parents) == 0 && names(p.Name) && path.Base(main) != p.Name
-	}
-	for command := range c.Execs {
-		if command != c.HealthCheck && (p.Exec == command || strings.HasSuffix(command, " "+p.Exec)) {
-			return false // another exec runs the same program
-		}
-	}
-	program, _, _ := strings.Cut(p.Exec, " ")
-	return p.Exec == c.HealthCheck || names(path.Base(program))
-}
-
 // handleInfrastructure is handleFlow for a flow that the infrastructure opened. If the test or the container may have
 // opened it too, ambiguous is true: the caller handles the flow like any other, and forgotten is how many connections
 // the kernel had counted.
 func (r *Recorder) handleInfrastructure(
-	e *probe.FlowEvent, by string, names []string, batches map[*Recording]*endpoint.Batch,
+	e *probe.FlowEvent, by string, names []string, machine machineReadings,
 ) (ambiguous bool, forgotten uint64) {
-	count, err := r.session.Probe.Invalidate(e.Key)
-	if !errors.Is(err, probe.ErrNoFlow) {
-		r.fail(err) // the next flow to the destination would be missed
+	count := e.Forgotten
+	if count == 0 {
+		var err error
+		count, err = r.session.Probe.Invalidate(e.Key)
+		if !errors.Is(err, probe.ErrNoFlow) {
+			r.fail(err) // the next flow to the destination would be missed
+		}
 	}
 	if count > 1 && (by == healthChecks || !inCall(waitMethod)) {
 		return true, count // the test or the container may have opened it too
 	}
 	recordings, why := r.recipients(e)
-	for _, m := range recordings {
+	for _, rec := range recordings {
 		for _, name := range names {
-			o := m.observe(e, name, r.identify(m, e, name, batches), why)
+			o := rec.observe(e, name, r.identify(rec, e, name, machine), why)
 			o.flow.Count, o.infrastructure = max(count, 1), by
 			key := infrastructureKey{observationKey{e.Key, o.identity.Endpoint.Name}, by}
-			if earlier, again := m.infrastructure[key]; again {
+			if earlier, again := rec.infrastructure[key]; again {
 				o.flow.Count, o.flow.First = o.flow.Count+earlier.flow.Count, earlier.flow.First
 			}
-			m.infrastructure[key] = o
+			rec.infrastructure[key] = o
 		}
 	}
 	return false, 0
 }
 
 // addCount adds to the observations of a flow the connections that the kernel counted before it forgot the flow.
-func (m *Recording) addCount(k probe.Key, count uint64) {
-	for key, o := range m.observations {
+func (rec *Recording) addCount(k probe.Key, count uint64) {
+	for key, o := range rec.observations {
 		if key.Key == k {
 			o.flow.Count += count
-			m.observations[key] = o
 		}
 	}
 }
 
-// inCall reports whether the stack of any goroutine of this process contains function.
+// inCall reports whether the stack of any goroutine of this process contains function. It searches a dump of all
+// stacks, so that function may be a part of a name.
 func inCall(function string) bool {
 	var profile bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
@@ -174,36 +159,20 @@ func inCall(function string) bool {
 	return strings.Contains(profile.String(), function)
 }
 
-// allObservations returns all observations of a recording, with those of the infrastructure.
-func (m *Recording) allObservations() iter.Seq[observation] {
-	return func(yield func(observation) bool) {
-		for _, o := range m.observations {
-			if !yield(o) {
-				return
-			}
-		}
-		for _, o := range m.infrastructure {
-			if !yield(o) {
-				return
-			}
-		}
-	}
-}
-
 // infrastructureOf returns the part of the test's infrastructure that opened a flow, or "" if the test or a container
 // did.
-func (r *resolution) infrastructureOf(f attributedFlow) string {
+func (s *resolution) infrastructureOf(f resolvedFlow) string {
 	switch {
-	case f.infrastructure == healthChecks && f.from != nil && !opensHealthCheck(*f.from, f.event.Process):
+	case f.infrastructure == healthChecks && f.from != nil && !containers.OpensHealthCheck(*f.from, f.event.Process):
 		return "" // the engine has reported the real health check since
 	case f.infrastructure != "":
 		return f.infrastructure
-	case f.from == nil && f.to != nil && waitedAt(r.attachments[f.to.ID].waits, f.event.Time):
+	case f.from == nil && f.to != nil && waitedAt(s.attachments[f.to.ID].waits, f.event.Time):
 		return waitStrategies
 	case f.from == nil && f.to != nil && !leadsToCaller(f.event.Process.Stack) &&
-		waitedAt(r.waits[f.to.ID], f.event.Time):
+		waitedAt(s.waits[f.to.ID], f.event.Time):
 		return waitStrategies
-	case f.from != nil && f.flow.Count <= 1 && opensHealthCheck(*f.from, f.event.Process):
+	case f.from != nil && f.flow.Count <= 1 && containers.OpensHealthCheck(*f.from, f.event.Process):
 		return healthChecks // the engine reported the health check later, and nothing else opened the flow
 	}
 	return ""

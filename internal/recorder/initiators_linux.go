@@ -12,36 +12,18 @@ import (
 	"sync"
 	"time"
 
-	"github.com/testcontainers/testcontainers-go"
-
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recorder/containers"
+	"github.com/netzero-dev/netzero/internal/recording"
 )
 
-// An engine does not report which client asked it to start a container or to run a command in one. But the client waits
-// for the answer while the engine creates the container's cgroup, or moves the command into it. So the clients that are
-// connected at that moment are the candidates.
-
-// startEvent is a moment at which an engine created the cgroup of a container or moved a command into it, with the
-// clients of the engine at that moment.
+// startEvent is a start whose clients are found in the background.
 type startEvent struct {
-	at      time.Duration
-	command bool          // a command in a container that is older than the recording
-	done    chan struct{} // closed when the clients are known
-	tree    []engineClient
-	others  []engineClient // all other processes
-}
-
-// engineClient is a client of an engine.
-type engineClient struct {
-	pid       int          // 0 if it is not visible
-	command   string       // empty if it is not visible
-	recording goroutine.ID // that the process belongs to; 0 if it is none in particular
-	calls     engineCalls  // only of this process, which is one client for each recording that makes calls
-	cut       bool         // the command line is incomplete
-	sibling   bool         // it has the same parent as this process, as the tests of other packages do
+	containers.Start
+	done chan struct{} // closed when the clients are known
 }
 
 // startEvents are the start events by container ID: one for each start of a new container, and one for each command in
@@ -54,6 +36,8 @@ type startEvents struct {
 }
 
 // sameStart is how long an engine may take to create the cgroups of one container: one in the tree of each controller.
+// It creates them one after the other, so a second is long, also on a busy machine. A container that starts again has
+// run and been stopped in between, which usually takes longer.
 const sameStart = time.Second
 
 // started returns a new start event that the caller must complete, or nil if the start is known already. If fresh is
@@ -61,17 +45,18 @@ const sameStart = time.Second
 func (s *startEvents) started(id string, at time.Duration, fresh bool) *startEvent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.ContainsFunc(s.byID[id], func(st *startEvent) bool { return !st.command && (!fresh || at-st.at < sameStart) }) {
+	same := func(st *startEvent) bool { return !st.Command && (!fresh || at-st.At < sameStart) }
+	if slices.ContainsFunc(s.byID[id], same) {
 		return nil
 	}
-	return s.add(id, &startEvent{at: at})
+	return s.add(id, &startEvent{Start: containers.Start{At: at}})
 }
 
 // commandRun returns a new start event for a command in an older container. The caller must complete it.
 func (s *startEvents) commandRun(id string, at time.Duration) *startEvent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.add(id, &startEvent{at: at, command: true})
+	return s.add(id, &startEvent{Start: containers.Start{At: at, Command: true}})
 }
 
 // The caller holds mu.
@@ -85,39 +70,58 @@ func (s *startEvents) add(id string, st *startEvent) *startEvent {
 }
 
 // all returns all start events, and waits until they are complete.
-func (s *startEvents) all() map[string][]*startEvent {
+func (s *startEvents) all() map[string][]*containers.Start {
 	s.mu.Lock()
-	all := make(map[string][]*startEvent)
-	for id, events := range s.byID {
-		all[id] = slices.Clone(events)
+	events := make(map[string][]*startEvent)
+	for id, of := range s.byID {
+		events[id] = slices.Clone(of)
 	}
 	s.mu.Unlock()
-	for _, events := range all {
-		for _, st := range events {
+	all := make(map[string][]*containers.Start)
+	for id, of := range events {
+		for _, st := range of {
 			<-st.done
+			all[id] = append(all[id], &st.Start)
 		}
 	}
 	return all
 }
 
-// trackCgroup handles new cgroups and commands that enter older containers. For a cgroup that has opened a flow, it
-// reports whether the cgroup is unrelated to any container.
-func (r *Recorder) trackCgroup(e *probe.CgroupEvent) bool {
-	if e.Entered {
-		if id := r.containers.older.container(e.Cgroup); id != "" {
-			r.findStartEvent(r.containers.startEvents.commandRun(id, e.Time))
-		}
-		return false
+// findStartClients finds the clients of a container that starts, while its cgroup is being created.
+func (r *Recorder) findStartClients(e *probe.MkdirEvent) {
+	// An older container may start again, in a new cgroup; one that goes on may create cgroups nested in its own.
+	if id, isOuter := containerAt(e.Path); id != "" && (isOuter || !r.containers.older.has(id)) {
+		r.findStartEvent(r.containers.startEvents.started(id, e.Time, isOuter))
 	}
-	if ids := docker.IDsFromCgroup(pathOf(e)); len(ids) > 0 {
-		id := ids[len(ids)-1]
-		isOuter := len(docker.IDsFromCgroup(e.Names[0])) > 0 // else it is nested in the cgroup of the container
-		// The first flow of an older container starts the search for its initiator.
-		if isOuter && r.containers.older.container(e.Cgroup) == "" || !r.containers.older.has(id) {
-			r.findStartEvent(r.containers.startEvents.started(id, e.Time, e.Created && isOuter))
-		}
+}
+
+// findCommandClients finds the clients of a command that is run in an older container, when it enters the container's
+// cgroup.
+func (r *Recorder) findCommandClients(e *probe.EnterEvent) {
+	if id := r.containers.older.container(e.Cgroup); id != "" {
+		r.findStartEvent(r.containers.startEvents.commandRun(id, e.Time))
 	}
-	return !e.Created && isOutsideContainers(e)
+}
+
+// checkNewCgroup reports whether a new cgroup is in no container. If it is in one whose start was not reported, because
+// the kernel reports no [probe.MkdirEvent], it finds the clients that the engine has now.
+func (r *Recorder) checkNewCgroup(e *probe.CgroupEvent) (unrelated bool) {
+	older := &r.containers.older
+	id, isOuter := containerAt(pathOf(e))
+	if id != "" && (isOuter && older.container(e.Cgroup) == "" || !older.has(id)) {
+		r.findStartEvent(r.containers.startEvents.started(id, e.Time, false))
+	}
+	return isOutsideContainers(e)
+}
+
+// containerAt returns the ID of the innermost container in a cgroup path, or "", and whether the path ends at the
+// container's own cgroup instead of one nested in it.
+func containerAt(cgroup string) (id string, isOuter bool) {
+	ids := docker.IDsFromCgroup(cgroup)
+	if len(ids) == 0 {
+		return "", false
+	}
+	return ids[len(ids)-1], len(docker.IDsFromCgroup(path.Base(cgroup))) > 0
 }
 
 // failSearch records an error that makes the recordings incomplete.
@@ -127,7 +131,7 @@ func (r *Recorder) failSearch(err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.fail(fmt.Errorf("look for who started a container: %w", err))
+	r.fail(fmt.Errorf("find the client that started a container: %w", err))
 }
 
 // findStartEvent completes a start event in the background. The event may be nil.
@@ -162,7 +166,7 @@ func (r *Recorder) findClients(st *startEvent) {
 	session := r.session
 	r.mu.Unlock()
 	searching := docker.IsSearching()
-	calls := callsOfEngine()
+	calls := containers.CallsOfEngine()
 	self := os.Getpid()
 	tree := map[int]goroutine.ID{self: 0}
 	if session != nil {
@@ -180,19 +184,19 @@ func (r *Recorder) findClients(st *startEvent) {
 		if err != nil && pid != 0 {
 			return // it has ended, so it does not wait for an answer
 		}
-		client := engineClient{pid: pid, command: p.Command}
+		client := containers.Client{PID: pid, Command: p.Command}
 		if recording, ours := tree[pid]; ours {
-			client.recording = recording
-			st.tree = append(st.tree, client)
+			client.Recording = recording
+			st.Tree = append(st.Tree, client)
 			return
 		}
-		client.sibling = pid == 0 || endpoint.Descends(pid, os.Getppid())
-		st.others = append(st.others, client)
+		client.Sibling = pid == 0 || endpoint.Descends(pid, os.Getppid())
+		st.Others = append(st.Others, client)
 	}
 	addCommands := func(pids iter.Seq[int]) {
 		for pid := range pids {
 			// The connection may be in another network namespace, or go through another socket.
-			if p, err := endpoint.ReadProcess(pid); err == nil && slices.Contains(engineCommands, p.Name) {
+			if p, err := endpoint.ReadProcess(pid); err == nil && containers.IsEngineCommand(p.Name) {
 				add(pid)
 			}
 		}
@@ -221,29 +225,39 @@ func (r *Recorder) findClients(st *startEvent) {
 			add(client.PID)
 		}
 	}
+	if slices.ContainsFunc(clients, func(client endpoint.Client) bool { return client.PID == 0 }) {
+		// A client is another user's. Its command line may be read, if it is known which process it is.
+		others, err := endpoint.Descendants(1)
+		r.failSearch(err)
+		addCommands(slices.Values(others))
+	}
 	if searching || docker.IsSearching() { // the connection may belong to the search for an engine
-		calls = callsByClients(calls)
+		maps.DeleteFunc(calls, func(_ string, c containers.Calls) bool { return !c.ByClient })
 	}
 	if added[self] { // its connection may be idle
-		st.tree = slices.DeleteFunc(st.tree, func(client engineClient) bool { return client.pid == self })
-		st.tree = append(st.tree, r.callers(calls)...)
+		st.Tree = slices.DeleteFunc(st.Tree, func(client containers.Client) bool { return client.PID == self })
+		st.Tree = append(st.Tree, r.callers(calls)...)
 	}
-	if len(st.tree) > 0 {
+	if len(st.Tree) > 0 {
 		r.containers.begin()
 	}
 }
 
-// callers returns this process as one client for each recording that makes calls to an engine.
-func (r *Recorder) callers(calls map[string]engineCalls) (all []engineClient) {
+// callers returns this process as one client for each recording that makes calls to an engine. The calls are by
+// goroutine label.
+func (r *Recorder) callers(calls map[string]containers.Calls) (all []containers.Client) {
 	byLabel := make(map[string]goroutine.ID)
 	r.mu.Lock()
-	for _, m := range r.recordings {
-		byLabel[m.goroutine.String()] = m.goroutine
+	for _, rec := range r.attribution.recordings {
+		byLabel[rec.goroutine.String()] = rec.goroutine
 	}
 	r.mu.Unlock()
-	p, _ := endpoint.ReadProcess(r.self)
+	p, _ := endpoint.ReadProcess(r.attribution.self)
 	for label, made := range calls {
-		all = append(all, engineClient{pid: r.self, command: p.Command, recording: byLabel[label], calls: made})
+		all = append(all, containers.Client{
+			PID: r.attribution.self, Command: p.Command, Recording: byLabel[label],
+			OnlyTestcontainers: made.OnlyTestcontainers,
+		})
 	}
 	return all
 }
@@ -256,134 +270,56 @@ func isEngineSocket(at string) bool {
 
 var engineSocket = regexp.MustCompile(`^(docker|podman).*\.sock$`)
 
-// startedBy reports whether this recording's test started a container or ran a command in an older one. If it is not
-// certain, perhaps reports whether it is possible.
-func (r *resolution) startedBy(c docker.Container) (certain, perhaps bool) {
-	for _, st := range r.startEvents[c.ID] {
-		is, may := r.startedThis(st, c)
-		certain, perhaps = certain || is, perhaps || may
-	}
-	return certain, perhaps
-}
-
-func (r *resolution) startedThis(st *startEvent, c docker.Container) (certain, perhaps bool) {
-	if st.at < r.started {
-		return false, false
-	}
-	if recording, created := createdHere(c.ID); created && !st.command {
-		return r.includes(recording) && (recording != 0 || r.alone), r.includes(recording)
-	}
-	// Only processes with the same parent are in one session of testcontainers.
-	sameSession := c.Session == testcontainers.SessionID()
-	started := c.Labels[labelTestcontainers] == "true" && !st.command
-	ours, others := impossible, impossible // how well the command lines of clients match the container
-	unknown := false                       // a goroutine of this process, of an unknown test
-	for _, client := range st.others {
-		if sameSession && !client.sibling {
-			continue
-		}
-		others = max(others, likelihood(client, c, st.command))
-	}
-	for _, client := range r.clientsAt(st) {
-		n := likelihood(client, c, st.command)
-		self := client.pid == r.self
-		switch {
-		case self && started && (!sameSession || inSession(c)):
-			// testcontainers of another process created it
-		case self && st.command && c.OnlyHealthChecks(r.started):
-			// the engine ran its own health check
-		case !r.includes(client.recording):
-			others = max(others, n)
-		default:
-			ours = max(ours, n)
-			unknown = unknown || self && client.recording == 0
-		}
-	}
-	switch {
-	case ours == impossible, others > ours:
-		return false, false
-	case isImageID(c.Image):
-		return false, true // a build step
-	case ours == others:
-		return false, true
-	case ours == possible && unknown && !r.alone:
-		return false, true
-	}
-	return true, true
-}
-
-// inSession reports whether testcontainers-go created a container in the session that this process belongs to: this
-// process did if createdHere says so, otherwise the test of another package. compose itself creates the containers of
-// its projects.
-func inSession(c docker.Container) bool {
-	return c.Labels[labelTestcontainers] == "true" && c.Session == testcontainers.SessionID() && c.Labels[labelProject] == ""
-}
-
-// ranCommand reports whether this test may have run a command in a container that is older than the recording.
-func (r *resolution) ranCommand(id string) bool {
-	return slices.ContainsFunc(r.startEvents[id], func(st *startEvent) bool {
-		return st.command && st.at >= r.started && len(r.clientsAt(st)) > 0
-	})
-}
-
-// includesID reports whether this recording includes the flows of another: its own, those of a subtest, or unattributed
-// ones.
-func (m *Recording) includesID(recording goroutine.ID) bool {
-	for _, other := range m.recorder.recordings {
-		if other.goroutine == recording {
-			return other == m || m.includes(other.test)
-		}
-	}
-	return true
-}
-
-var imageID = regexp.MustCompile(`^(sha256:[0-9a-f]+|[0-9a-f]{12}|[0-9a-f]{64})$`)
-
-func isImageID(image string) bool { return imageID.MatchString(image) }
-
 // unrecordedContainers reports containers that opened flows and are not recorded, although this test may have started
-// them or run a command in them: errs if their purpose is unknown, lines if they are build steps of an image.
-func (r *resolution) unrecordedContainers() (errs, lines []string) {
-	if r.engine == nil {
+// them or run a command in them: errs if their purpose is unknown, notices if they are build steps of an image.
+func (s *resolution) unrecordedContainers() (errs []string, notices []recording.Notice) {
+	if s.engine == nil {
 		return nil, nil
 	}
-	for _, c := range r.engine.Containers() {
-		if r.owned[c.ID] || r.isAttached(c.ID) || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" || !r.hasOpened(c.ID) {
+	ownership := s.ownership()
+	for _, c := range s.engine.Containers() {
+		if s.owned[c.ID] || s.isAttached(c.ID) || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" ||
+			!s.hasOpened(c.ID) {
 			continue
 		}
-		_, perhaps := r.startedBy(c)
+		_, perhaps := ownership.StartedBy(c)
 		text := fmt.Sprintf("container %s (%s) may have been started by this test, and is not recorded", c.Name, c.Image)
 		switch {
 		case !perhaps:
-		case isImageID(c.Image):
-			lines = append(lines, fmt.Sprintf("%s: %s: it is a step of the build of an image", r.options.Test, text))
-		case c.Started < r.started:
-			errs = append(errs, fmt.Sprintf("a command may have been run by this test in container %s (%s), which is not recorded: if it is this test's, "+
-				"pass the recording to the container, or run it while no other program asks the engine for such", c.Name, c.Image))
+		case containers.IsImageID(c.Image):
+			notices = append(notices, recording.Noticef(recording.CodeImageBuild,
+				"%s: it is a step of an image build", text))
+		case c.Started < s.started:
+			errs = append(errs, fmt.Sprintf("this test may have run a command in container %s (%s), which is not "+
+				"recorded: if the command is this test's, pass the recording to the container, or run the command "+
+				"while no other program uses the engine", c.Name, c.Image))
 		default:
-			errs = append(errs, text+": if it is this test's, pass the recording to it, or run it while no other program asks the engine for containers")
+			errs = append(errs, text+": if it is this test's, pass the recording to it, or start it while no other "+
+				"program starts containers")
 		}
 	}
-	return errs, lines
+	return errs, notices
 }
 
 // hasOpened reports whether a container opened any flow.
-func (r *resolution) hasOpened(id string) bool {
-	return slices.ContainsFunc(r.observations, func(f attributedFlow) bool {
-		return f.event.Cgroup != r.ownCgroup && slices.Contains(r.cgroups[f.event.Cgroup].ids, id)
+func (s *resolution) hasOpened(id string) bool {
+	return slices.ContainsFunc(s.flows, func(f resolvedFlow) bool {
+		return f.event.Cgroup != s.ownCgroup && slices.Contains(s.cgroups[f.event.Cgroup].ids, id)
 	})
 }
 
 // goneContainers returns an error text for each container of this test that was removed before the engine could
 // describe it.
-func (r *resolution) goneContainers() (errs []string) {
-	for _, f := range r.observations {
+func (s *resolution) goneContainers() (errs []string) {
+	ownership := s.ownership()
+	for _, f := range s.flows {
 		if !f.missing {
 			continue
 		}
-		for _, id := range r.cgroups[f.event.Cgroup].ids {
-			if certain, _ := r.startedBy(docker.Container{ID: id}); certain {
-				errs = append(errs, fmt.Sprintf("container %s of this test had gone before the engine could be asked what it was: pass the recording to it, or let it live for longer",
+		for _, id := range s.cgroups[f.event.Cgroup].ids {
+			if certain, _ := ownership.StartedBy(docker.Container{ID: id}); certain {
+				errs = append(errs, fmt.Sprintf("container %s of this test was removed before the engine could "+
+					"describe it: pass the recording to it, or let it run for longer",
 					id[:min(12, len(id))]))
 			}
 		}

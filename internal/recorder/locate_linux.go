@@ -3,17 +3,16 @@ package recorder
 import (
 	"cmp"
 	"net/netip"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/recorder/containers"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// attributedFlow is an observation with the containers at its ends.
-type attributedFlow struct {
+// resolvedFlow is an observation with the containers at its ends. outcomeOf then replaces the ends by those that a
+// policy names.
+type resolvedFlow struct {
 	observation
 	from, to  *docker.Container // nil for an end that is not a container
 	port      uint16            // of the container, if to is one
@@ -22,95 +21,47 @@ type attributedFlow struct {
 	container string            // name and image of to, for messages
 }
 
-// isProxy reports whether an executable is one that serves published ports for Docker.
-func isProxy(name string) bool { return name == "docker-proxy" || name == "rootlesskit" }
-
-// container returns the innermost of some nested containers that the engine knows.
-func (r *resolution) container(ids []string) *docker.Container {
-	if r.engine == nil {
-		return nil
-	}
-	for _, id := range slices.Backward(ids) {
-		if c, known := r.engine.Container(id); known {
-			return &c
-		}
-	}
-	return nil
-}
-
 // resolveEnds finds the containers at the ends of an observation.
-func (r *resolution) resolveEnds(o observation) attributedFlow {
+func (s *resolution) resolveEnds(o observation) resolvedFlow {
 	e := o.event
-	f := attributedFlow{observation: o, port: e.Port}
-	if e.Cgroup != r.ownCgroup {
-		f.from = r.container(r.cgroups[e.Cgroup].ids)
+	f := resolvedFlow{observation: o, port: e.Port}
+	if e.Cgroup != s.ownCgroup {
+		f.from = containers.Innermost(s.engine, s.cgroups[e.Cgroup].ids)
 		f.missing = f.from == nil
 	}
-	if r.engine == nil || f.missing {
+	if s.engine == nil || f.missing {
 		return f
 	}
-	addr := e.Addr.Unmap()
-	if f.from != nil && e.Port == resolverPort && isResolverOf(*f.from, addr) {
+	if f.from != nil && containers.IsResolver(*f.from, e.Addr, e.Port) {
 		f.identity.Endpoint, f.identity.Relation = flow.ClusterResolver, endpoint.Other
-		f.identity.Endpoint.Addr, f.identity.Endpoint.Evidence = addr, flow.ByResolvConf
+		f.identity.Endpoint.Addr, f.identity.Endpoint.Evidence = e.Addr.Unmap(), flow.ByResolvConf
 		f.flow.Destination = f.identity.Endpoint
+	}
+	if f.from != nil && f.identity.Endpoint.Kind != flow.APIServer && f.identity.Endpoint.Kind != flow.Resolver &&
+		f.identity.UseEnvironment(f.from.APIServer, e.Protocol, e.Addr, e.Port) {
+		f.flow.Destination, f.flow.Port = f.identity.Endpoint, f.identity.Port
 	}
 	if f.identity.Endpoint.Kind == flow.Resolver {
 		return f // even if it is a container
 	}
-	var networks []string
-	if f.from != nil {
-		h := networkOwner(r.engine, *f.from)
-		for _, n := range h.Networks {
-			networks = append(networks, n.NetworkID)
-		}
-	}
-	if o.identity.Local {
-		at := netip.AddrPortFrom(addr, e.Port)
-		if c, port, ok := r.engine.AtPublished(at, e.Protocol, e.Time); ok {
-			f.to, f.port, f.published = &c, port, true
-		} else if c := r.container(o.listenerContainers); c != nil {
-			f.to = c // in the network of this machine
-		} else if c, port, ok := r.engine.AroundPublished(at, e.Protocol, e.Time); ok && o.identity.Listener == (endpoint.Owner{}) {
-			f.to, f.port, f.published = &c, port, true // an attempt before the container was up, or after it ended
-		}
-		return f
-	}
-	if c, ok := r.engine.AtAddress(addr, networks, e.Time); ok {
-		f.to = &c
-	} else if c, ok := r.engine.AroundAddress(addr, networks, e.Time); ok {
-		f.to = &c
-	}
+	at := containers.Locate(s.engine, containers.Attempt{
+		Addr: e.Addr, Port: e.Port, Protocol: e.Protocol, Time: e.Time, From: f.from,
+		Local: o.identity.Local, HasServer: o.identity.Hidden || o.identity.Listener != (endpoint.Owner{}),
+		Servers: o.listenerContainers,
+	})
+	f.to, f.port, f.published = at.Container, at.Port, at.Published
 	return f
 }
 
-// resolverPort is the port of DNS.
-const resolverPort = 53
-
-// isResolverOf reports whether an address is that of a container's resolver, according to Docker. The process that sent
-// the query may have ended before its resolv.conf was read.
-func isResolverOf(c docker.Container, addr netip.Addr) bool {
-	if len(c.Resolvers) > 0 {
-		return slices.Contains(c.Resolvers, addr)
-	}
-	return slices.Contains(endpoint.OfContainers(), addr)
-}
-
-// isEngine reports whether a flow goes to the TCP endpoint of the engine itself.
-func (r *resolution) isEngine(f attributedFlow) bool {
-	at := r.engine.Endpoint()
-	host, port, _ := strings.Cut(at.Address, ":")
-	if engine, err := netip.ParseAddrPort(at.Address); err == nil {
-		return at.Network == "tcp" && engine.Port() == f.event.Port && engine.Addr().Unmap() == f.event.Addr.Unmap()
-	}
-	return at.Network == "tcp" && port == strconv.Itoa(int(f.event.Port)) &&
-		(strings.EqualFold(host, f.name) || host == "localhost" && f.event.Addr.IsLoopback())
+// isEngine reports whether a flow goes to the engine itself.
+func (s *resolution) isEngine(f resolvedFlow) bool {
+	return containers.IsEngine(s.engine, netip.AddrPortFrom(f.event.Addr, f.event.Port), f.name)
 }
 
 // endpointOf returns the endpoint of a container in a policy. Its name comes from a recording or from its labels.
 // Containers that share a network are one pod, which is named after the network owner.
-func (s *snapshot) endpointOf(engine Engine, c docker.Container) flow.Endpoint {
-	c = networkOwner(engine, c)
+func (s *snapshot) endpointOf(engine containers.Engine, c docker.Container) flow.Endpoint {
+	c = containers.NetworkOwner(engine, c)
 	name := s.attachments[c.ID].name
 	if name == "" {
 		if e, inCluster := s.options.ClusterName(docker.DNSName(c)); inCluster {
@@ -123,12 +74,4 @@ func (s *snapshot) endpointOf(engine Engine, c docker.Container) flow.Endpoint {
 	return flow.Endpoint{
 		Kind: flow.Workload, Name: workload, Namespace: cmp.Or(namespace, s.options.Namespace), Evidence: flow.ByContainer,
 	}
-}
-
-// networkOwner returns the container whose network a container uses. Usually that is the container itself.
-func networkOwner(engine Engine, c docker.Container) docker.Container {
-	if owner, known := engine.Container(engine.NetworkOwner(c.ID)); known {
-		return owner
-	}
-	return c
 }

@@ -14,10 +14,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/recorder/containers"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/session"
 )
 
-// Containers that are older than the recorder. New containers are recorded from their first packet. An older container is recorded
+// Containers that are older than the recorder. New containers are recorded from their first packet. An older container
+// is recorded
 //   - from the start of the recording if it has a process that is younger than the test process: TestMain or an earlier
 //     test may have started it;
 //   - otherwise from the first command that is run in it, which is a new process in its cgroup.
@@ -50,25 +53,24 @@ func (o *olderContainers) has(id string) bool {
 	return false
 }
 
-// isRecorded reports whether this test process may have started an older container, so that it is recorded. err says why
-// its connections are not known.
-func (o *olderContainers) isRecorded(id string) (recorded bool, err error) {
+// all returns the older containers that are recorded, because this test process may have started them, with the reason
+// why their connections are not known.
+func (o *olderContainers) all() map[string]error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err, recorded = o.recorded[id]
-	return recorded, err
+	return maps.Clone(o.recorded)
 }
 
 // watchOlderContainers finds the older containers and watches those that this test process may have started.
 func (r *Recorder) watchOlderContainers(session *session.Session) error {
 	path, err := cgroup.OfProcess(os.Getpid())
 	if err != nil {
-		return fmt.Errorf("look for containers from before: %w", err)
+		return fmt.Errorf("find older containers: %w", err)
 	}
 	around := docker.IDsFromCgroup(path) // this process runs in them
 	started, err := endpoint.Started(os.Getpid())
 	if err != nil {
-		return fmt.Errorf("look for containers from before: %w", err)
+		return fmt.Errorf("find older containers: %w", err)
 	}
 	o := &r.containers.older
 	for dir, id := range session.Tree.Walk() {
@@ -86,10 +88,11 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 			return err
 		}
 		pids, err := cgroup.Members(dir)
-		if err != nil {
-			return fmt.Errorf("look for containers from before: %w", err)
+		isHidden := errors.Is(err, os.ErrPermission) // then any process may be in it
+		if err != nil && !isHidden {
+			return fmt.Errorf("find older containers: %w", err)
 		}
-		if !slices.ContainsFunc(pids, func(pid int) bool {
+		if !isHidden && !slices.ContainsFunc(pids, func(pid int) bool {
 			at, err := endpoint.Started(pid)
 			return err == nil && at >= started
 		}) {
@@ -110,53 +113,58 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 }
 
 // olderContainerFlows reports flows that are in no policy, because their containers were started by this test process
-// before the recording: errs if the container is related to this test, lines if that is not known.
-func (r *resolution) olderContainerFlows() (errs, lines []string) {
-	if r.engine == nil {
+// before the recording: errs if the container is related to this test, notices if that is not known.
+func (s *resolution) olderContainerFlows() (errs []string, notices []recording.Notice) {
+	if s.engine == nil {
 		return nil, nil
 	}
 	opened := make(map[string][]string) // targets by ID of the container
-	for _, f := range r.observations {
-		if f.from == nil || r.owned[f.from.ID] {
+	for _, f := range s.flows {
+		if f.from == nil || s.owned[f.from.ID] || !s.isRecordedOlder(f.from.ID) {
 			continue
 		}
-		if recorded, _ := r.olderContainers.isRecorded(f.from.ID); !recorded {
-			continue
-		}
-		if target := r.targetOf(f); target != "" && !slices.Contains(opened[f.from.ID], target) {
+		if target := s.targetOf(f); target != "" && !slices.Contains(opened[f.from.ID], target) {
 			opened[f.from.ID] = append(opened[f.from.ID], target)
 		}
 	}
 	if len(opened) == 0 {
 		return nil, nil
 	}
-	related, mayStart := r.relatedContainers(), mayStartContainers()
+	ownership, mayStart := s.ownership(), mayStartContainers()
+	related := ownership.Related(s.owned, s.isRecordedOlder)
 	for id, targets := range opened {
-		c, known := r.engine.Container(id)
-		if r.isAttached(id) || !known || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" {
+		c, known := s.engine.Container(id)
+		if s.isAttached(id) || !known || c.Labels[docker.LabelRecording] != "" || docker.Infrastructure(c) != "" {
 			continue
 		}
 		slices.Sort(targets)
-		const remedy = "let the recording begin before it is started (RecordPackage at the begin of TestMain), or pass the recording to it"
+		const remedy = "start the recording before it (RecordPackage at the beginning of TestMain), or pass the " +
+			"recording to it"
 		what := fmt.Sprintf("container %s (%s) was started before the recording", c.Name, c.Image)
 		_, here := createdHere(id)
 		switch {
-		case inSession(c) && !here:
+		case ownership.InSession(c) && !here:
 			// the test of another package started it
 		case related[id], here:
-			errs = append(errs, fmt.Sprintf("%s, belongs to this test and is not recorded, and opened %s: %s", what, strings.Join(targets, ", "), remedy))
-			if _, err := r.olderContainers.isRecorded(id); err != nil {
+			errs = append(
+				errs,
+				fmt.Sprintf("%s, belongs to this test and is not recorded, and opened %s: %s",
+					what, strings.Join(targets, ", "), remedy),
+			)
+			if err := s.olderContainers[id]; err != nil {
 				errs = append(errs, err.Error())
 			}
-		case c.Labels[labelTestcontainers] == "true", !mayStart:
+		case c.Labels[containers.LabelTestcontainers] == "true", !mayStart:
 			// unrelated: hooks of testcontainers-go report the containers of this process
 		default:
-			lines = append(lines, fmt.Sprintf("%s: %s while this test process ran, and opened %s: if it is this test's, %s", r.options.Test, what, strings.Join(targets, ", "), remedy))
+			notices = append(notices, recording.Noticef(recording.CodeStartedTooEarly,
+				"%s while this test process ran, and opened %s: if it is this test's, "+
+					"%s", what, strings.Join(targets, ", "), remedy))
 		}
 	}
 	slices.Sort(errs)
-	slices.Sort(lines)
-	return errs, lines
+	slices.SortFunc(notices, recording.Notice.Compare)
+	return errs, notices
 }
 
 // mayStartContainers reports whether this process can have started containers in other ways than testcontainers-go,
@@ -176,61 +184,14 @@ func mayStartContainers() bool {
 	})
 }
 
-// targetOf returns the target of a flow that is in no policy, or "" if no policy has to allow it.
-func (r *resolution) targetOf(attributed attributedFlow) string {
-	r.owned[attributed.from.ID] = true
-	defer delete(r.owned, attributed.from.ID)
-	errs, notices := r.errs, r.notices
-	defer func() { r.errs, r.notices = errs, notices }()
-	f, ok := r.finish(attributed)
-	if !ok || f.identity.Relation != endpoint.Other || r.options.Ignored.Has(f.flow) {
+// targetOf returns the target of a flow of another container, or "" if no policy would have to allow it.
+func (s *resolution) targetOf(f resolvedFlow) string {
+	if f.to != nil && f.to.ID == f.from.ID {
+		return "" // to itself
+	}
+	o := s.outcomeOf(f)
+	if !o.inPolicy || o.identity.Relation != endpoint.Other || s.options.Ignored.Has(o.flow) {
 		return ""
 	}
-	return f.flow.Target()
-}
-
-// relatedContainers returns the IDs of this recording's containers, and of older ones that are related to them or to
-// the test process: they exchange traffic, are in one compose project or pod, or share a network of their own.
-func (r *resolution) relatedContainers() map[string]bool {
-	free := make(map[string]docker.Container)
-	for _, c := range r.engine.Containers() {
-		if recorded, _ := r.olderContainers.isRecorded(c.ID); recorded && !r.owned[c.ID] && c.Labels[docker.LabelRecording] == "" {
-			free[c.ID] = c
-		}
-	}
-	before := r.owned
-	defer func() { r.owned = before }()
-	r.owned = maps.Clone(before)
-	for again := true; again; {
-		again = false
-		for id, c := range free {
-			if r.isRelated(c) || r.sharesNetwork(c) {
-				r.owned[id], again = true, true
-				delete(free, id)
-			}
-		}
-	}
-	return r.owned
-}
-
-// sharesNetwork reports whether a container is in a user-defined network of one of this recording's containers.
-func (r *resolution) sharesNetwork(c docker.Container) bool { return r.sharedNetwork(c) != "" }
-
-// sharedNetwork returns the user-defined network, the first by name, in which a container meets one of this recording's
-// containers, or "".
-func (r *resolution) sharedNetwork(c docker.Container) string {
-	var shared []string
-	for id := range r.owned {
-		ours, _ := r.engine.Container(id)
-		for _, a := range ours.Networks {
-			if a.Network != "bridge" && a.Network != "host" && a.Network != "none" &&
-				slices.ContainsFunc(c.Networks, func(b docker.Attachment) bool { return b.NetworkID == a.NetworkID }) {
-				shared = append(shared, a.Network)
-			}
-		}
-	}
-	if len(shared) == 0 {
-		return ""
-	}
-	return slices.Min(shared)
+	return o.flow.Target()
 }

@@ -1,16 +1,23 @@
 package recorder
 
 import (
+	"maps"
+	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recorder/containers"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A process that never had a child and is not a client of an engine cannot have started a container. So it does not report
-// containers of other packages.
+// A process that never had a child and is not a client of an engine cannot have started a container. So it does not
+// report containers of other packages.
 func TestOlderContainers_MayStartContainers(t *testing.T) {
 	const variable = "NETZERO_TEST_CHILDREN"
 	if children := os.Getenv(variable); children != "" {
@@ -39,38 +46,76 @@ func TestOlderContainers_MayStartContainers(t *testing.T) {
 	}
 }
 
-type anyEngine = Engine // an embedded field of another name than the method Engine
+type anyEngine = containers.Engine // an embedded field of another name than the method Engine
 
-// knownContainers is an engine that answers nothing but Container.
-type knownContainers struct {
+// fakeEngine is an engine with containers that do not change. Each has one address.
+type fakeEngine struct {
 	anyEngine
-	containers map[string]docker.Container
+	all map[netip.Addr]docker.Container
 }
 
-func (e knownContainers) Container(id string) (docker.Container, bool) {
-	c, known := e.containers[id]
+func (e fakeEngine) Engine() docker.Engine      { return docker.Engine{} }
+func (e fakeEngine) Endpoint() docker.Endpoint  { return docker.Endpoint{} }
+func (e fakeEngine) NetworkOwner(string) string { return "" }
+func (e fakeEngine) OnHostNetwork(string) bool  { return false }
+
+func (e fakeEngine) Containers() []docker.Container {
+	return slices.Collect(maps.Values(e.all))
+}
+
+func (e fakeEngine) Container(id string) (docker.Container, bool) {
+	for _, c := range e.all {
+		if c.ID == id {
+			return c, true
+		}
+	}
+	return docker.Container{}, false
+}
+
+func (e fakeEngine) OwnerAt(addr netip.Addr, _ []string, _ time.Duration) (docker.Container, bool) {
+	c, known := e.all[addr]
 	return c, known
 }
 
-// A notice names the network, so it must not depend on the order of a map.
-func TestOlderContainers_SharedNetworkIsFirstByName(t *testing.T) {
-	in := func(networks ...string) docker.Container {
-		var c docker.Container
-		for _, n := range networks {
-			c.Networks = append(c.Networks, docker.Attachment{Network: n, NetworkID: "id of " + n})
+func (e fakeEngine) OwnerNear(addr netip.Addr, _ []string, _ time.Duration) (docker.Container, bool) {
+	return e.OwnerAt(addr, nil, 0)
+}
+
+// An earlier test may have started an older container, so this test examines its flows. If the container is unrelated,
+// its flows must not reach the notices.
+func TestOlderContainers_FlowsOfUnrelatedContainer(t *testing.T) {
+	const self, older = 1, 2
+	engine := fakeEngine{all: map[netip.Addr]docker.Container{
+		netip.MustParseAddr("172.17.0.2"): {ID: "older", Name: "older", Image: "example.test/older", Started: 1},
+		netip.MustParseAddr("172.17.0.3"): {
+			ID: "ryuk", Name: "ryuk", Labels: map[string]string{"org.testcontainers.ryuk": "true"}, Started: 1,
+		},
+	}}
+	for _, row := range []struct {
+		reason   string
+		addr     string
+		protocol flow.Protocol
+		port     uint16
+	}{
+		{reason: "multicast stays on the link", addr: "224.0.0.251", protocol: flow.UDP, port: 5353},
+		{reason: "testcontainers' Ryuk", addr: "172.17.0.3", protocol: flow.TCP, port: 8080},
+	} {
+		s, err := NewSimulation(Options{
+			Test: "TestShop", Workload: "shop",
+			ClusterName: func(string) (flow.Endpoint, bool) { return flow.Endpoint{}, false },
+		}, self, nil, nil, false)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return c
-	}
-	r := &resolution{
-		engine: knownContainers{containers: map[string]docker.Container{"db": in("front", "bridge"), "cache": in("back")}},
-		owned:  map[string]bool{"db": true, "cache": true},
-	}
-	for range 100 {
-		if got := r.sharedNetwork(in("bridge", "front", "back")); got != "back" {
-			t.Fatalf("shared network %q, want back", got)
+		s.recording.started = now()
+		s.recorder.containers.cgroups[older] = containerCgroup{"/docker/older", []string{"older"}}
+		s.recorder.containers.older.recorded["older"] = nil
+		s.Open(&probe.FlowEvent{Key: probe.Key{
+			Cgroup: older, Addr: netip.MustParseAddr(row.addr), Protocol: row.protocol, Port: row.port,
+		}}, "")
+		got, err := s.resolve(engine)
+		if err != nil || len(got.Flows) > 0 || len(got.Notices) > 0 {
+			t.Errorf("%s: %v, flows %v, notices %v", row.reason, err, got.Flows, got.Notices)
 		}
-	}
-	if got := r.sharedNetwork(in("bridge", "other")); got != "" {
-		t.Errorf("shared network %q of containers that share only the default one", got)
 	}
 }

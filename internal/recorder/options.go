@@ -3,15 +3,15 @@
 // The process has one [Recorder], with one set of attached programs, and each running test has a [Recording] in it. An
 // event passes these stages in this order:
 //
-//   - decode (events_linux.go): an event of package probe becomes an answer, a question, a client hint or a flow;
-//   - attribute (attribute_linux.go): a flow belongs to the recording of the goroutine or child process that opened it;
-//   - identify (identify_linux.go, package endpoint): the destination, before the processes at the other end have ended;
-//   - correlate (client_hint_linux.go, disambiguate_linux.go, failed_lookup_linux.go): the names of DNS, TLS and HTTP;
-//   - resolve (resolve_linux.go, locate_linux.go, owner_linux.go, destination_linux.go): after the test, the containers at
-//     both ends, their tests, and what is infrastructure.
+//   - dispatch (events_linux.go): each event of package probe goes to the stages below;
+//   - attribute (attribute_linux.go): a flow belongs to the recording of the goroutine or process that opened it;
+//   - identify (identify_linux.go, package endpoint): the destination, before the processes at the other end end;
+//   - correlate (correlation_linux.go): the names of the destination, from DNS, TLS and HTTP;
+//   - resolve (resolve_linux.go, destination_linux.go, package containers): after the test, the containers at both
+//     ends, their tests, and what is infrastructure.
 //
-// The result is a [recording.Recording]. The package does not know policies or golden files, and never fails a test itself.
-// It does not guess: what it cannot attribute is an error or a notice.
+// The result is a [recording.Recording]. The package does not know policies or golden files, and never fails a test
+// itself. It does not guess: what it cannot attribute is an error or a notice.
 package recorder
 
 import (

@@ -7,99 +7,66 @@ import (
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/docker"
+	"github.com/netzero-dev/netzero/internal/recorder/containers"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
+	"github.com/testcontainers/testcontainers-go"
 )
 
-// findOwned finds the containers of this recording: those that were attached to it, and of those without a recording
-// each that its processes started, that exchanged traffic with it, or that belongs together with its containers.
-func (r *resolution) findOwned() {
-	if r.engine == nil {
-		return
-	}
-	free := make(map[string]docker.Container)
-	for _, c := range r.engine.Containers() {
-		attached, isAttached := r.attachments[c.ID]
-		switch label := c.Labels[docker.LabelRecording]; {
-		case isAttached:
-			if attached.own {
-				r.owned[c.ID] = true
-			}
-		case label == r.id:
-			r.owned[c.ID] = true
-		case label == "" && (c.Started >= r.started || r.ranCommand(c.ID)) && docker.Infrastructure(c) == "":
-			free[c.ID] = c
-		}
-	}
-	perhaps := make(map[string]bool)
-	for id, c := range free {
-		certain, may := r.startedBy(c)
-		if perhaps[id] = may; certain {
-			r.owned[id] = true
-			delete(free, id)
-		}
-	}
-	for again := true; again; {
-		again = false
-		for id, c := range free {
-			if (c.Started >= r.started || perhaps[id]) && r.isRelated(c) {
-				r.owned[id], again = true, true
-				delete(free, id)
-			}
-		}
+// findOwned finds the containers of this recording: those attached to it, and unattached ones that its processes
+// started, that exchanged traffic with it, or that share a compose project or network with one of its containers.
+func (s *resolution) findOwned() {
+	if s.engine != nil {
+		s.owned = s.ownership().Owned()
 	}
 }
 
-// isRelated reports whether anything relates a container to this recording.
-func (r *resolution) isRelated(c docker.Container) bool {
-	for _, f := range r.observations {
+// ownership returns what decides which containers belong to this recording.
+func (s *resolution) ownership() *containers.Ownership {
+	attached := make(map[string]bool)
+	for id, a := range s.attachments {
+		attached[id] = a.own
+	}
+	var exchanges []containers.Exchange
+	for _, f := range s.flows {
 		if f.missing || f.to == nil || f.identity.Peer.Exact() {
 			continue
 		}
-		ours := f.from == nil || r.owned[f.from.ID] // the test process, or one of its containers
-		if ours && f.to.ID == c.ID || r.owned[f.to.ID] && f.from != nil && f.from.ID == c.ID {
-			return true
+		x := containers.Exchange{To: f.to.ID}
+		if f.from != nil {
+			x.From = f.from.ID
 		}
+		exchanges = append(exchanges, x)
 	}
-	for _, other := range r.engine.Containers() {
-		if !r.owned[other.ID] {
-			continue
-		}
-		if project := c.Labels[labelProject]; project != "" && other.Labels[labelProject] == project {
-			return true
-		}
-		if networkOwner(r.engine, c).ID == networkOwner(r.engine, other).ID {
-			return true
-		}
+	return &containers.Ownership{
+		Engine: s.engine, Label: s.id, Started: s.started, Attached: attached, Exchanges: exchanges,
+		Starts: s.startEvents, Clients: s.runs.Clients, Self: s.self, Session: testcontainers.SessionID(),
+		Includes: s.includes, OnlyRecording: s.onlyRecording, Created: createdHere,
 	}
-	return false
 }
-
-// Labels of other tools.
-const (
-	labelProject        = "com.docker.compose.project" // the compose project of the container
-	labelTestcontainers = "org.testcontainers"         // "true": testcontainers created it
-)
 
 // workloads returns the workloads that get a policy: the test process, unless it is a driver, and this recording's
 // containers.
-func (r *resolution) workloads() []recording.Workload {
+func (s *resolution) workloads() []recording.Workload {
 	var workloads []recording.Workload
-	if !r.options.Driver {
-		workloads = append(workloads, recording.Workload{Name: r.options.Workload, Namespace: r.options.Namespace, Labels: r.options.Labels})
+	if !s.options.Driver {
+		workloads = append(workloads, recording.Workload{
+			Name: s.options.Workload, Namespace: s.options.Namespace, Labels: s.options.Labels,
+		})
 	}
 	seen := make(map[flow.Endpoint]bool)
-	for id := range r.owned {
-		c, known := r.engine.Container(id)
-		if !known || docker.Infrastructure(c) != "" || c.Started == 0 || r.isPeer(c) {
+	for id := range s.owned {
+		c, known := s.engine.Container(id)
+		if !known || docker.Infrastructure(c) != "" || c.Started == 0 || s.isPeer(c) {
 			continue
 		}
-		if host := r.hostOf(c); host != "" {
-			r.notices = append(r.notices, fmt.Sprintf("container %s stands for the host %s, which its alias names: no policy is written for it; "+
-				"As names a workload", c.Name, host))
+		if host := s.hostOf(c); host != "" {
+			s.notices = append(s.notices, recording.Noticef(recording.CodeContainerAsHost,
+				"container %s stands for the host %s, after its alias: no policy is written for it; to make it a "+
+					"workload, use As", c.Name, host))
 			continue
 		}
-		if e := r.endpointOf(r.engine, c); !seen[e] {
+		if e := s.endpointOf(s.engine, c); !seen[e] {
 			seen[e] = true
 			workloads = append(workloads, recording.Workload{Name: e.Name, Namespace: e.Namespace, AllTraffic: true})
 		}
@@ -111,15 +78,17 @@ func (r *resolution) workloads() []recording.Workload {
 }
 
 // nameConflicts returns an error text for each container with the name of the test process: they cannot share a policy.
-func (r *resolution) nameConflicts() []string {
-	if r.options.Driver {
+func (s *resolution) nameConflicts() []string {
+	if s.options.Driver {
 		return nil
 	}
 	var texts []string
-	for id := range r.owned {
-		c, _ := r.engine.Container(id)
-		if e := r.endpointOf(r.engine, c); c.Started != 0 && docker.Infrastructure(c) == "" && e.Name == r.source.Name && e.Namespace == r.source.Namespace {
-			texts = append(texts, fmt.Sprintf("the test process and container %s are both called %s: with Driver the test process is no workload; Workload and As give other names",
+	for id := range s.owned {
+		c, _ := s.engine.Container(id)
+		e := s.endpointOf(s.engine, c)
+		if c.Started != 0 && docker.Infrastructure(c) == "" && e.Name == s.source.Name && e.Namespace == s.source.Namespace {
+			texts = append(texts, fmt.Sprintf("the test process and container %s have the same name, %s: rename one "+
+				"with Workload or As, or use Driver if the test process is no workload",
 				c.Name, e.Name))
 		}
 	}
@@ -128,35 +97,39 @@ func (r *resolution) nameConflicts() []string {
 
 // silentContainers returns an error text for containers of this recording that sent no events, so that flows may be
 // missing.
-func (r *resolution) silentContainers() []string {
+func (s *resolution) silentContainers() []string {
 	silent := make(map[string]bool) // containers without events
-	for id := range r.owned {
+	for id := range s.owned {
 		silent[id] = true
 	}
 	unknown := 0
-	for id, c := range r.cgroups {
+	for id, c := range s.cgroups {
 		for _, container := range c.ids {
 			delete(silent, container)
 		}
-		if c.path == "" && slices.ContainsFunc(r.observations, func(f attributedFlow) bool { return f.event.Cgroup == id }) {
+		if c.path == "" && slices.ContainsFunc(s.flows, func(f resolvedFlow) bool { return f.event.Cgroup == id }) {
 			unknown++
 		}
 	}
 	var texts []string
 	for id := range silent {
-		c, _ := r.engine.Container(id)
+		c, _ := s.engine.Container(id)
 		switch {
-		case r.engine.Engine().CgroupDriver == "none":
-			texts = append(texts, fmt.Sprintf("container %s is not recorded: its engine, %s, gives containers no cgroup of their own: "+
-				"run it with a systemd user session (rootless), or as root", c.Name, r.engine.Kind()))
-		case r.attachments[id].remote:
-			texts = append(texts, fmt.Sprintf("container %s is not recorded: it does not run on this machine's kernel, but in a virtual machine or on another host (%s): "+
-				"use an engine of this machine", c.Name, r.engine.Engine().Host))
+		case s.engine.Engine().CgroupDriver == "none":
+			texts = append(texts,
+				fmt.Sprintf("container %s is not recorded: its engine, %s, gives containers no cgroup of their own: "+
+					"run it with a systemd user session (rootless), or as root", c.Name, s.engine.Kind()))
+		case s.attachments[id].remote:
+			texts = append(texts,
+				fmt.Sprintf("container %s is not recorded: it does not run on this machine's kernel, "+
+					"but in a virtual machine or on another host (%s): "+
+					"use an engine of this machine", c.Name, s.engine.Engine().Host))
 		}
 	}
 	if unknown > 0 && len(silent) > 0 {
-		texts = append(texts, fmt.Sprintf("the recording is incomplete: %d cgroups were gone before they could be told from others, and %d containers of this test were not heard of: "+
-			"on a kernel with BTF they are known in time", unknown, len(silent)))
+		texts = append(texts, fmt.Sprintf("the recording is incomplete: %d cgroups were removed before they could be "+
+			"identified, and %d containers of this test sent no events: a kernel with BTF identifies them in "+
+			"time", unknown, len(silent)))
 	}
 	return texts
 }

@@ -48,9 +48,9 @@ func followedTest(id goroutine.ID) string {
 
 // EnterTest labels the calling goroutine, and all goroutines that it starts, with a test that this recording names.
 // Call leave on the same goroutine to undo that.
-func (m *Recording) EnterTest(test string) (leave func()) {
-	r := m.recorder
-	if r.unseparated != "" {
+func (rec *Recording) EnterTest(test string) (leave func()) {
+	r := rec.recorder
+	if r.attribution.unseparated != "" {
 		return func() {}
 	}
 	fail := func(err error) {
@@ -70,17 +70,17 @@ func (m *Recording) EnterTest(test string) (leave func()) {
 
 // testOf returns the test that opened a flow, or a reason in brackets if the test is unknown. It returns "" for flows
 // of containers.
-func (r *Recorder) testOf(e *probe.FlowEvent) string {
-	if e.Cgroup != r.session.Leaf.ID {
+func (a *attribution) testOf(e *probe.FlowEvent) string {
+	if e.Cgroup != a.ownCgroup {
 		return ""
 	}
-	own := e.Process.PID == r.self
+	own := e.Process.PID == a.self
 	if test := followedTest(e.Recording); test != "" {
 		return test
 	}
-	for _, m := range r.recordings {
-		if m.goroutine == e.Recording && !m.isPackage {
-			return m.test
+	for _, rec := range a.recordings {
+		if rec.goroutine == e.Recording && !rec.isPackage {
+			return rec.test
 		}
 	}
 	if test, over := endedByID.Load(e.Recording); over {
@@ -91,12 +91,14 @@ func (r *Recorder) testOf(e *probe.FlowEvent) string {
 		return test
 	}
 	switch {
-	case slices.ContainsFunc(r.recordings, func(m *Recording) bool { return m.isPackage && m.goroutine == e.Recording }):
+	case slices.ContainsFunc(a.recordings, func(rec *Recording) bool {
+		return rec.isPackage && rec.goroutine == e.Recording
+	}):
 		return "TestMain"
 	case e.Process.PID == 0:
 		return "(not known: the kernel tells no process)"
-	case r.unseparated != "":
-		return "(not known: " + r.unseparated + ")"
+	case a.unseparated != "":
+		return "(not known: " + a.unseparated + ")"
 	case e.Recording == goroutine.Unread:
 		return "(not known: the goroutine could not be read at that moment)"
 	case own:
@@ -138,8 +140,8 @@ var (
 	runners = []string{"testing.tRunner", "testing.fRunner", "testing.(*B).runN", "testing.runExample"}
 	isTest  = regexp.MustCompile(`^(Test|Benchmark|Fuzz|Example)`)
 
-	// the frames of Run between package testing and a test
-	runFrames = "github.com/netzero-dev/netzero/netzerotest.(*PackageRecording)."
+	// the functions of netzerotest between package testing and a test
+	runFrames = "github.com/netzero-dev/netzero/netzerotest.beforeEach."
 )
 
 // IsRecordedChild reports whether a recorded process of the same program is an ancestor of this process. The ancestor

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
-	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/session"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -22,31 +22,20 @@ import (
 // Recorder is the state that all recordings of this process share: one set of attached programs and one cgroup of its
 // own. The first recording creates it and the last one closes it.
 type Recorder struct {
-	mu               sync.Mutex
-	session          *session.Session // nil until it is open
-	self             int              // this process
-	unseparated      string           // why goroutines are not attributed to tests; empty if they are
-	early            []probe.Event    // events that arrived before the session was open
-	limits           []string         // notices: what is recorded less well on this machine
-	recordings       []*Recording
-	endedRecordings  map[goroutine.ID]*Recording // what tests opened after they had ended
-	names            dns.Names
-	containers       *containers
-	failure          error // makes the recordings incomplete
-	answerStreams    dns.Streams
-	questionStreams  dns.Streams              // over TCP
-	pendingQuestions map[pendingQuestion]bool // over TCP, without an answer so far
-	droppedLookups   uint64                   // because the table was full
-	listeners        listeners
-	// flows with several candidate names
-	ambiguous []*probe.FlowEvent
-	// names that clients sent, by flow
-	hints         map[probe.Key]*flowHints
-	searchDomains map[uint64]endpoint.Search // of the resolvers, by cgroup
-	// names that clients sent, by ServerNameKey.Hash
-	serverNames map[uint64]serverName
-	// connections that earlier recorders left open
-	earlierConnections connections
+	mu      sync.Mutex
+	session *session.Session   // nil until it is open
+	early   []probe.Event      // events that arrived before the session was open
+	limits  []recording.Notice // what is recorded less well on this machine
+	failure error              // makes the recordings incomplete
+
+	attribution attribution
+	correlation correlation
+	containers  *containerState
+	listeners   listeners
+
+	endedRecordings    map[goroutine.ID]*Recording // what tests opened after they had ended
+	earlierConnections connections                 // that earlier recorders left open
+	droppedLookups     uint64                      // because a recording kept too many
 }
 
 // Recording is one recording in the recorder: a test's, or a package's.
@@ -66,7 +55,7 @@ type Recording struct {
 	lostBefore lossCount
 	options    Options
 
-	observations map[observationKey]observation // guarded by Recorder.mu
+	observations map[observationKey]*observation // guarded by Recorder.mu
 	// opened by the test's infrastructure; guarded by Recorder.mu
 	infrastructure map[infrastructureKey]observation
 	lookups        map[lookupKey]*lookup // guarded by Recorder.mu
@@ -116,16 +105,16 @@ func Join(sizes probe.Sizes, options Options) (*Recording, error) {
 			return nil, err
 		}
 	}
-	m := newRecording(r, options, peers)
-	if err := r.add(m); err != nil {
+	rec := newRecording(r, options, peers)
+	if err := r.add(rec); err != nil {
 		if shared.recorder == nil {
 			err = errors.Join(err, r.close())
 		}
 		return nil, err
 	}
 	shared.recorder = r
-	m.markGoroutine()
-	return m, nil
+	rec.markGoroutine()
+	return rec, nil
 }
 
 func newRecording(r *Recorder, options Options, peers endpoint.Peers) *Recording {
@@ -138,10 +127,12 @@ func newRecording(r *Recorder, options Options, peers endpoint.Peers) *Recording
 		identifier: endpoint.New(endpoint.Config{
 			Self: os.Getpid(), Peers: peers, Workload: options.Workload, ClusterDomains: options.ClusterDomains,
 		}),
-		source:         flow.Endpoint{Kind: flow.Workload, Name: options.Workload, Namespace: options.Namespace, Evidence: flow.ByOption},
+		source: flow.Endpoint{
+			Kind: flow.Workload, Name: options.Workload, Namespace: options.Namespace, Evidence: flow.ByOption,
+		},
 		started:        now(),
 		options:        options,
-		observations:   make(map[observationKey]observation),
+		observations:   make(map[observationKey]*observation),
 		lookups:        make(map[lookupKey]*lookup),
 		overlapping:    make(map[string]bool),
 		infrastructure: make(map[infrastructureKey]observation),
@@ -149,9 +140,12 @@ func newRecording(r *Recorder, options Options, peers endpoint.Peers) *Recording
 }
 
 func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
-	r := &Recorder{self: os.Getpid(), hints: make(map[probe.Key]*flowHints), earlierConnections: shared.connections}
-	r.containers = newContainers(r.newGeneration)
-	s, err := session.Open(sizes, r.handle, nil, r.trackCgroup)
+	r := &Recorder{attribution: attribution{self: os.Getpid()}, earlierConnections: shared.connections}
+	r.containers = newContainerState(r.newGeneration)
+	s, err := session.Open(sizes, probe.Handler{
+		Forget: r.isOpenedByWaitStrategy, Unrelated: r.checkNewCgroup, Mkdir: r.findStartClients, Enter: r.findCommandClients,
+		Handle: r.handle,
+	}, nil)
 	if err != nil {
 		return nil, errors.Join(err, r.containers.close())
 	}
@@ -161,16 +155,19 @@ func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.session = s
+	r.attribution.ownCgroup = s.Leaf.ID
 	if who, why := s.Executables(); why != "" {
-		r.limits = []string{fmt.Sprintf("executables are named by %s, which does not know those that have ended: %s", who, why)}
+		r.limits = []recording.Notice{recording.Noticef(recording.CodeExecutableNames,
+			"executables are named by %s, which does not know those that have ended: %s", who, why)}
 	}
 	var children string
-	if r.unseparated, children = s.AttributionGaps(); children != "" {
-		r.limits = append(r.limits, "child processes of tests that run in parallel are not told apart: "+children)
+	if r.attribution.unseparated, children = s.AttributionGaps(); children != "" {
+		r.limits = append(r.limits, recording.Noticef(recording.CodeChildProcesses,
+			"child processes of tests that run in parallel cannot be distinguished: %s", children))
 	}
 	for _, p := range s.Unclear {
-		announce(fmt.Sprintf("process %d (%s) may have been started by this test before it was recorded, and is not recorded: "+
-			"start it after Record, or leave it the test's environment", p.PID, p.Name))
+		announce(fmt.Sprintf("process %d (%s) may have been started by this test before it was recorded, and is not "+
+			"recorded: start it after Record, or keep the test's environment in it", p.PID, p.Name))
 	}
 	r.handleEvents(r.early)
 	r.early = nil
@@ -178,52 +175,54 @@ func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
 }
 
 // add starts a recording: it gets the flows that are opened from now on.
-func (r *Recorder) add(m *Recording) (err error) {
-	if m.lostBefore, err = r.lossCount(); err != nil {
+func (r *Recorder) add(rec *Recording) (err error) {
+	if rec.lostBefore, err = r.lossCount(); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m.generation, err = r.session.Probe.NextGeneration(); err != nil {
+	if rec.generation, err = r.session.Probe.NextGeneration(); err != nil {
 		return err
 	}
-	if err := r.session.Probe.SetConcurrent(len(r.recordings) > 0); err != nil {
+	if err := r.session.Probe.SetConcurrent(len(r.attribution.recordings) > 0); err != nil {
 		return err
 	}
-	for _, other := range r.recordings {
-		if !m.includes(other.test) && !other.includes(m.test) {
-			m.overlapping[other.test], other.overlapping[m.test] = true, true
+	for _, other := range r.attribution.recordings {
+		if !rec.includes(other.test) && !other.includes(rec.test) {
+			rec.overlapping[other.test], other.overlapping[rec.test] = true, true
 		}
 	}
-	r.recordings = append(r.recordings, m)
+	r.attribution.recordings = append(r.attribution.recordings, rec)
 	return nil
 }
 
 // includes reports whether this recording also gets the flows of a test.
-func (m *Recording) includes(test string) bool { return m.isPackage || includes(m.test, test) }
+func (rec *Recording) includes(test string) bool { return rec.isPackage || includes(rec.test, test) }
 
 // newGeneration makes the kernel report every flow again, because an address has a new meaning.
 func (r *Recorder) newGeneration() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.session != nil && len(r.recordings) > 0 {
+	if r.session != nil && len(r.attribution.recordings) > 0 {
 		_, err := r.session.Probe.NextGeneration()
 		r.fail(err)
 	}
 }
 
 // Close ends a recording. The last one closes the recorder.
-func (m *Recording) Close() error {
+func (rec *Recording) Close() error {
 	shared.Lock()
 	defer shared.Unlock()
-	r := m.recorder
+	r := rec.recorder
 	r.mu.Lock()
-	if !m.isPackage {
-		endedByID.Store(m.goroutine, m.end())
+	if !rec.isPackage {
+		endedByID.Store(rec.goroutine, rec.end())
 	}
-	r.recordings = slices.DeleteFunc(r.recordings, func(other *Recording) bool { return other == m })
-	last := len(r.recordings) == 0
-	r.fail(r.session.Probe.SetConcurrent(len(r.recordings) > 1))
+	r.attribution.recordings = slices.DeleteFunc(r.attribution.recordings, func(other *Recording) bool {
+		return other == rec
+	})
+	last := len(r.attribution.recordings) == 0
+	r.fail(r.session.Probe.SetConcurrent(len(r.attribution.recordings) > 1))
 	r.mu.Unlock()
 	if !last {
 		return nil
@@ -248,20 +247,20 @@ func (r *Recorder) close() error {
 	return errors.Join(r.session.Close(), r.containers.close())
 }
 
-// Check returns an error if no golden file may be written from the recording: a *probe.LossError if the kernel lost
-// something since the recording started, and an error if anything else makes it incomplete.
-func (m *Recording) Check() error {
-	m.recorder.mu.Lock()
-	failure := m.recorder.failure
-	m.recorder.mu.Unlock()
-	if err := errors.Join(failure, m.recorder.session.Leaf.Check()); err != nil {
+// Check returns an error if no golden file may be written from the recording: a [*recording.LossError] if events were
+// lost since the recording started, and an error if anything else makes it incomplete.
+func (rec *Recording) Check() error {
+	rec.recorder.mu.Lock()
+	failure := rec.recorder.failure
+	rec.recorder.mu.Unlock()
+	if err := errors.Join(failure, rec.recorder.session.Leaf.Check()); err != nil {
 		return fmt.Errorf("the recording is incomplete: %w", err)
 	}
-	after, err := m.recorder.lossCount()
+	after, err := rec.recorder.lossCount()
 	if err != nil {
 		return err
 	}
-	return after.since(m.lostBefore)
+	return after.since(rec.lostBefore)
 }
 
 // fail records an error that makes the recordings incomplete. The caller holds mu.
@@ -281,4 +280,4 @@ func now() time.Duration {
 }
 
 // ID identifies the recording in this process.
-func (m *Recording) ID() goroutine.ID { return m.goroutine }
+func (rec *Recording) ID() goroutine.ID { return rec.goroutine }

@@ -3,6 +3,10 @@
 package recorder
 
 import (
+	"context"
+
+	"github.com/testcontainers/testcontainers-go"
+
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/recording"
@@ -13,7 +17,7 @@ import (
 type Recording struct{}
 
 func Join(sizes probe.Sizes, _ Options) (*Recording, error) {
-	_, err := session.Open(sizes, nil, nil, nil)
+	_, err := session.Open(sizes, probe.Handler{}, nil)
 	return nil, err
 }
 
@@ -28,13 +32,5 @@ func (*Recording) Close() error                          { return nil }
 func (*Recording) Leftovers() []Ended                    { return nil }
 func (*Recording) EnterTest(string) func()               { return func() {} }
 
-func (*Recording) ExpectContainers()         {}
-func (*Recording) Label() string             { return "" }
-func (*Recording) Attach(string, string)     {}
-func (*Recording) AttachPeer(string, string) {}
-func (*Recording) AttachRunning(string)      {}
-func (*Recording) AttachedAs(string) string  { return "" }
-func (*Recording) BeginWait(string)          {}
-func (*Recording) EndWait(string)            {}
-func (*Recording) RunsHere(string, int) bool { return false }
-func (*Recording) MarkRemote(string)         {}
+func (*Recording) Customize(*testcontainers.GenericContainerRequest, Role) error { return nil }
+func (*Recording) Adopt(context.Context, testcontainers.Container, string) error { return nil }

@@ -7,144 +7,220 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/recorder/containers"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// resolution turns a snapshot into a recording.Recording. The caller holds Recorder.mu, because the snapshot shares
-// maps with the recorder.
+// resolution turns a snapshot into a recording.Recording.
 type resolution struct {
 	snapshot
-	engine        Engine   // nil if there is no engine, and thus no container
-	notices       []string // that the resolution itself adds
-	engineNotices []string // about an engine that was needed and is absent
+	engine        containers.Engine  // nil if there is no engine, and thus no container
+	notices       []recording.Notice // that the resolution itself adds
+	engineNotices []recording.Notice // about an engine that was needed and is absent
 
-	startEvents    map[string][]*startEvent // by ID of the container
-	owned          map[string]bool          // IDs of the containers of this recording
-	observations   []attributedFlow
+	owned          map[string]bool // IDs of the containers of this recording
+	flows          []resolvedFlow
 	infrastructure map[string]flow.Set // flows that are in no policy, by their part of the infrastructure
 	onLink         flow.Set            // flows to multicast groups, which no cluster routes
 	errs           []string
 	stores         map[uint16]bool // ports of the databases of API servers that the test runs
 }
 
-// Resolve returns what was recorded so far.
-func (m *Recording) Resolve() (recording.Recording, error) {
-	rec := m.recorder
-	if err := rec.session.Probe.Sync(); err != nil {
+// Resolve returns what was recorded so far. It does not change the recording.
+func (rec *Recording) Resolve() (recording.Recording, error) {
+	s, err := rec.takeSnapshot()
+	if err != nil {
 		return recording.Recording{}, err
 	}
-	calls, err := rec.session.Probe.NameCounts() // before the flows: a connection that opens meanwhile has sent nothing
+	engine, notices, err := rec.recorder.containers.engineIfNeeded(s.needsEngine())
 	if err != nil {
-		return recording.Recording{}, fmt.Errorf("the recording is incomplete: %w", err)
+		return recording.Recording{}, err
 	}
-	counts, err := rec.session.Probe.Counts()
-	if err != nil {
-		return recording.Recording{}, fmt.Errorf("the recording is incomplete: %w", err)
-	}
-	starters := rec.containers.startEvents.all()
-	rec.mu.Lock()
-	useful, unknown, required := m.needsEngine()
-	for _, events := range starters {
-		for _, st := range events {
-			unknown = unknown || st.at >= m.started && len(rec.containers.candidates(st)) > 0
-		}
-	}
-	rec.mu.Unlock()
-	var engine Engine
-	var notices []string
-	if useful || unknown || required {
-		engine, err = rec.containers.engine()
-		var other *docker.UnsupportedError
-		absent := errors.Is(err, docker.ErrNoEngine) || errors.As(err, &other)
-		switch {
-		case err != nil && (required || unknown && !absent):
-			return recording.Recording{}, fmt.Errorf("the test has containers, and what they were cannot be told: %w", err)
-		case err != nil && unknown:
-			notices = []string{fmt.Sprintf("containers were started meanwhile, which are not recorded: %v", err)}
-		}
-	}
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
-	r := &resolution{snapshot: m.snapshot(), engine: engine, engineNotices: notices, startEvents: starters, owned: make(map[string]bool), infrastructure: make(map[string]flow.Set)}
-	named := m.namedFlows()
-	for _, o := range m.observations {
-		count, belongs := m.countOf(o, named, counts, calls)
-		if !belongs {
-			continue
-		}
-		o.flow.Count += count
-		r.observations = append(r.observations, r.resolveEnds(o))
-	}
-	for _, o := range m.infrastructure {
-		r.observations = append(r.observations, r.resolveEnds(o))
-	}
-	r.observations = append(r.observations, r.failedLookups()...)
-	r.findOwned()
-	return r.result()
+	return s.resolve(engine, notices)
 }
 
-// needsEngine reports whether an engine may explain an observation, whether there were containers of unknown tests, and
-// whether the recording cannot be resolved without an engine.
-func (m *Recording) needsEngine() (useful, unknown, required bool) {
-	required = len(m.recorder.containers.attachments) > 0
-	for o := range m.allObservations() {
+// takeSnapshot returns the complete state of a recording.
+func (rec *Recording) takeSnapshot() (snapshot, error) {
+	r := rec.recorder
+	if err := r.session.Probe.Sync(); err != nil {
+		return snapshot{}, err
+	}
+	// Before the flows: a connection that opens meanwhile has sent nothing.
+	names, err := r.session.Probe.NameCounts()
+	if err != nil {
+		return snapshot{}, fmt.Errorf("the recording is incomplete: %w", err)
+	}
+	flows, err := r.session.Probe.Counts()
+	if err != nil {
+		return snapshot{}, fmt.Errorf("the recording is incomplete: %w", err)
+	}
+	starts := r.containers.startEvents.all()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := rec.snapshot()
+	s.startEvents = starts
+	s.observed = rec.countedObservations(flows, names)
+	return s, nil
+}
+
+// resolve resolves a snapshot. The engine is nil if there is none; notices say why.
+func (s snapshot) resolve(engine containers.Engine, notices []recording.Notice) (recording.Recording, error) {
+	resolution := &resolution{
+		snapshot: s, engine: engine, engineNotices: notices,
+		owned: make(map[string]bool), infrastructure: make(map[string]flow.Set),
+	}
+	for _, o := range s.observed {
+		resolution.flows = append(resolution.flows, resolution.resolveEnds(o))
+	}
+	resolution.flows = append(resolution.flows, resolution.failedLookups()...)
+	resolution.findOwned()
+	return resolution.result()
+}
+
+// engineNeed is how much the resolution of a recording depends on an engine.
+type engineNeed int
+
+const (
+	engineUnneeded engineNeed = iota
+	engineHelpful             // an engine may explain an observation
+	engineExpected            // there were containers, whose tests are unknown
+	engineRequired            // the recording cannot be resolved without an engine
+)
+
+// needsEngine returns how much the resolution depends on an engine.
+func (s *snapshot) needsEngine() engineNeed {
+	need := engineUnneeded
+	if len(s.attachments) > 0 {
+		need = engineRequired
+	}
+	for _, o := range s.observed {
 		switch {
-		case o.event.Cgroup != m.recorder.session.Leaf.ID:
-			unknown = unknown || len(m.recorder.containers.cgroups[o.event.Cgroup].ids) > 0
-		case o.identity.Local:
-			required = required || isProxy(o.identity.Listener.Name)
-			// The engine may publish a port without a process.
-			useful = useful || o.identity.Relation == endpoint.NoListener
-		case o.identity.Relation == endpoint.Other:
-			useful = useful || !flow.Public(o.event.Addr) && o.identity.Peer == (endpoint.Peer{})
+		case o.event.Cgroup != s.ownCgroup:
+			if len(s.cgroups[o.event.Cgroup].ids) > 0 {
+				need = max(need, engineExpected)
+			}
+		case o.identity.Local && containers.IsProxy(o.identity.Listener.Name):
+			need = engineRequired
+		case o.identity.Local && o.identity.Relation == endpoint.NoListener:
+			need = max(need, engineHelpful) // the engine may publish a port without a process
+		case o.identity.Hidden, len(o.listenerContainers) > 0:
+			need = max(need, engineHelpful) // the engine's process may serve a published port, or a container the host's
+		case !o.identity.Local && o.identity.Relation == endpoint.Other && !flow.Public(o.event.Addr) &&
+			o.identity.Peer == (endpoint.Peer{}):
+			need = max(need, engineHelpful)
 		}
 	}
-	return useful, unknown, required
+	for _, events := range s.startEvents {
+		for _, st := range events {
+			if st.At >= s.started && len(s.runs.Clients(st)) > 0 {
+				need = max(need, engineExpected)
+			}
+		}
+	}
+	return need
+}
+
+// engineIfNeeded returns the engine if a resolution needs one. Without an engine that was only expected, it returns
+// notices.
+func (c *containerState) engineIfNeeded(need engineNeed) (containers.Engine, []recording.Notice, error) {
+	if need == engineUnneeded {
+		return nil, nil, nil
+	}
+	engine, err := c.engine()
+	var other *docker.UnsupportedError
+	absent := errors.Is(err, docker.ErrNoEngine) || errors.As(err, &other)
+	switch {
+	case err == nil:
+		return engine, nil, nil
+	case need == engineRequired, need == engineExpected && !absent:
+		return nil, nil, fmt.Errorf("the test has containers, and the engine cannot describe them: %w", err)
+	case need == engineExpected:
+		return nil, []recording.Notice{recording.Noticef(recording.CodeNoEngine,
+			"containers were started during the recording and are not recorded: %v", err)}, nil
+	}
+	return nil, nil, nil
+}
+
+// isOwn reports whether the initiator of a flow belongs to this recording.
+func (s *resolution) isOwn(f resolvedFlow) bool {
+	return !f.missing && (f.from == nil || s.owned[f.from.ID])
+}
+
+// apply adds what an outcome reports to the result.
+func (s *resolution) apply(o outcome) {
+	s.errs = append(s.errs, o.errs...)
+	if o.notice != nil {
+		s.notices = append(s.notices, *o.notice)
+	}
+	if o.part != "" {
+		set := s.infrastructure[o.part]
+		set.Add(o.flow)
+		s.infrastructure[o.part] = set
+	}
+	if o.onLink {
+		s.onLink.Add(o.flow)
+	}
 }
 
 // result builds the recording.Recording.
-func (r *resolution) result() (recording.Recording, error) {
-	out := recording.Recording{Workloads: r.workloads()}
-	var all []attributedFlow
+func (s *resolution) result() (recording.Recording, error) {
+	out := recording.Recording{Workloads: s.workloads()}
+	var all []resolvedFlow
 	var set flow.Set
-	r.findStores()
-	for _, attributed := range r.observations {
-		f, ok := r.finish(attributed)
-		if !ok {
+	s.findStores()
+	for _, f := range s.flows {
+		if !s.isOwn(f) {
+			continue // another test's, or unrelated
+		}
+		o := s.outcomeOf(f)
+		s.apply(o)
+		if !o.inPolicy {
 			continue
 		}
+		f = o.resolvedFlow
 		all = append(all, f)
 		if f.identity.Relation == endpoint.Other {
-			f.namePeer()
+			f.describePeer()
 			set.Add(f.flow)
-			out.AddInitiator(f.flow)
+			addInitiator(&out, f.flow)
 		}
 	}
-	r.announceSharedConnections(all)
+	s.announceSharedConnections(all)
 	out.Flows = set.Sorted()
-	out.EphemeralPorts = ephemeralPorts(r.options, all)
-	out.Unserved = unservedAttempts(r.options, r.identifier.Ephemeral, all)
-	errs, lines := r.unrecordedContainers()
-	r.errs, out.Announced = append(r.errs, errs...), lines
-	errs, lines = r.olderContainerFlows()
-	r.errs, out.Announced = append(r.errs, errs...), append(out.Announced, lines...)
-	slices.Sort(r.notices)
-	out.Notices = slices.Concat(r.limits, r.engineNotices, r.unattributedNotices(all),
-		r.containerNotices(), slices.Compact(r.notices), r.infrastructureNotices(), r.tunnelNotices(all),
-		lookupNotices(out.Flows), linkNotices(r.onLink.Sorted()), r.runningNotices(len(out.Workloads) > 0))
-	for _, line := range r.forwarderLines(all) {
-		out.Notices, out.Announced = append(out.Notices, line), append(out.Announced, r.options.Test+": "+line)
-	}
-	r.errs = append(r.errs, r.silentContainers()...)
-	r.errs = append(r.errs, r.goneContainers()...)
-	r.errs = append(r.errs, r.nameConflicts()...)
-	r.errs = append(r.errs, r.binariesErrors()...)
-	r.errs = append(r.errs, r.runningErrors(len(out.Workloads) > 0)...)
-	r.errs = append(r.errs, ephemeralPeers(r.options, all)...)
-	if len(r.errs) > 0 {
-		slices.Sort(r.errs)
-		return out, &recording.OptionError{Texts: slices.Compact(r.errs)}
+	out.EphemeralPorts = ephemeralPorts(s.options, all)
+	errs, unrecorded := s.unrecordedContainers()
+	s.errs = append(s.errs, errs...)
+	errs, early := s.olderContainerFlows()
+	s.errs = append(s.errs, errs...)
+	slices.SortFunc(s.notices, recording.Notice.Compare)
+	out.Notices = slices.Concat(s.limits, s.engineNotices, s.unattributedNotices(all),
+		s.containerNotices(), slices.Compact(s.notices), s.infrastructureNotices(), s.tunnelNotices(all),
+		lookupNotices(out.Flows), linkNotices(s.onLink.Sorted()), s.runningNotices(len(out.Workloads) > 0),
+		unrecorded, early, s.forwarderNotices(all), hiddenNotices(s.options, all),
+		unservedAttempts(s.options, s.identifier.Ephemeral, all))
+	s.errs = append(s.errs, s.silentContainers()...)
+	s.errs = append(s.errs, s.goneContainers()...)
+	s.errs = append(s.errs, s.nameConflicts()...)
+	s.errs = append(s.errs, s.binariesErrors()...)
+	s.errs = append(s.errs, s.runningErrors(len(out.Workloads) > 0)...)
+	s.errs = append(s.errs, ephemeralPeers(s.options, all)...)
+	if len(s.errs) > 0 {
+		slices.Sort(s.errs)
+		return out, &recording.OptionError{Texts: slices.Compact(s.errs)}
 	}
 	return out, nil
+}
+
+// addInitiator records the process that opened a flow, unless another one of its program was earlier.
+func addInitiator(r *recording.Recording, f flow.Flow) {
+	if r.Initiators == nil && len(f.Binaries) > 0 {
+		r.Initiators = make(map[recording.Program]recording.Initiator)
+	}
+	for _, binary := range f.Binaries {
+		key := recording.Program{Workload: f.Source.Identity(), Binary: binary}
+		if before, known := r.Initiators[key]; !known || f.First < before.First {
+			r.Initiators[key] = recording.Initiator{Process: f.Process, First: f.First}
+		}
+	}
 }

@@ -1,12 +1,12 @@
 package recorder
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -29,12 +29,14 @@ var onLink = []netip.Prefix{
 // rule for the group would be useless.
 func staysOnLink(to endpoint.Identity, addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
-	return to.Peer == (endpoint.Peer{}) && slices.ContainsFunc(onLink, func(p netip.Prefix) bool { return p.Contains(addr) })
+	return to.Peer == (endpoint.Peer{}) && slices.ContainsFunc(onLink, func(p netip.Prefix) bool {
+		return p.Contains(addr)
+	})
 }
 
 // linkNotices reports flows that stay on the link.
-func linkNotices(flows []flow.Flow) []string {
-	var notices []string
+func linkNotices(flows []flow.Flow) []recording.Notice {
+	var notices []recording.Notice
 	for _, f := range flows {
 		what := "link-local multicast"
 		switch {
@@ -43,17 +45,20 @@ func linkNotices(flows []flow.Flow) []string {
 		case f.Protocol == flow.UDP && f.Port == llmnrPort:
 			what = "LLMNR"
 		}
-		notices = append(notices, fmt.Sprintf("%s is %s, which reaches nobody in a cluster: not in the policy", f.Target(), what))
+		notices = append(notices, recording.Noticef(recording.CodeLinkLocal,
+			"%s is %s, which reaches no other pod in a cluster: not in the policy", f.Target(), what))
 	}
 	return notices
 }
 
 // lookupNotices reports resolvers with encrypted queries: names that were looked up there are unknown.
-func lookupNotices(flows []flow.Flow) []string {
-	var notices []string
+func lookupNotices(flows []flow.Flow) []recording.Notice {
+	var notices []recording.Notice
 	for _, f := range flows {
 		if way := encryptedLookup(f); way != "" {
-			notice := fmt.Sprintf("names may come from %s: %s, whose questions cannot be read: what was looked up there is known by another name or by its address", way, f.Target())
+			notice := recording.Noticef(recording.CodeEncryptedDNS,
+				"names may come from %s: %s, whose queries cannot be read: a host that was looked up there appears "+
+					"under another name or as its address", way, f.Target())
 			if !slices.Contains(notices, notice) { // the same from another source
 				notices = append(notices, notice)
 			}
@@ -80,7 +85,9 @@ func encryptedLookup(f flow.Flow) string {
 func servesHTTPS(e flow.Endpoint) bool {
 	switch e.Kind {
 	case flow.External:
-		return slices.ContainsFunc(httpsResolvers, func(name string) bool { return e.Name == name || strings.HasSuffix(e.Name, "."+name) })
+		return slices.ContainsFunc(httpsResolvers, func(name string) bool {
+			return e.Name == name || strings.HasSuffix(e.Name, "."+name)
+		})
 	case flow.Address:
 		return slices.Contains(httpsResolverAddrs, e.Addr)
 	}

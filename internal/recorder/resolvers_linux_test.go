@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -70,18 +71,24 @@ func TestResolvers_EncryptedLookup(t *testing.T) {
 
 func TestResolvers_Notices(t *testing.T) {
 	to := func(addr string, protocol flow.Protocol, port uint16) flow.Flow {
-		return flow.Flow{Destination: flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr(addr)}, Protocol: protocol, Port: port}
+		return flow.Flow{
+			Destination: flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr(addr)},
+			Protocol:    protocol, Port: port,
+		}
 	}
 	tls := to("203.0.113.53", flow.TCP, 853)
 	got := append(lookupNotices([]flow.Flow{tls, tls, to("203.0.113.53", flow.TCP, 443)}),
-		linkNotices([]flow.Flow{to("224.0.0.251", flow.UDP, 5353), to("ff02::1:3", flow.UDP, 5355), to("224.0.0.1", flow.ICMP, 0)})...)
+		linkNotices([]flow.Flow{
+			to("224.0.0.251", flow.UDP, 5353), to("ff02::1:3", flow.UDP, 5355), to("224.0.0.1", flow.ICMP, 0),
+		})...)
 	want := []string{
-		"names may come from DNS over TLS: 203.0.113.53:853/TCP, whose questions cannot be read: what was looked up there is known by another name or by its address",
-		"224.0.0.251:5353/UDP is multicast DNS, which reaches nobody in a cluster: not in the policy",
-		"[ff02::1:3]:5355/UDP is LLMNR, which reaches nobody in a cluster: not in the policy",
-		"224.0.0.1/ICMP is link-local multicast, which reaches nobody in a cluster: not in the policy",
+		"names may come from DNS over TLS: 203.0.113.53:853/TCP, whose queries cannot be read: a host that was looked " +
+			"up there appears under another name or as its address",
+		"224.0.0.251:5353/UDP is multicast DNS, which reaches no other pod in a cluster: not in the policy",
+		"[ff02::1:3]:5355/UDP is LLMNR, which reaches no other pod in a cluster: not in the policy",
+		"224.0.0.1/ICMP is link-local multicast, which reaches no other pod in a cluster: not in the policy",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, recording.Texts(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

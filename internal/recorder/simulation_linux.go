@@ -1,15 +1,17 @@
 package recorder
 
 import (
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/probe"
+	"github.com/netzero-dev/netzero/internal/recorder/containers"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/session"
-	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Simulation is a recording of synthetic events. Tests use it to describe destinations; every stage after the kernel is
@@ -28,19 +30,23 @@ type SimulatedContainer struct {
 	Awaited  bool // testcontainers waits for it
 }
 
-// NewSimulation returns a recording of events from ownCgroup, the cgroup of the test process, and of the containers of an
-// engine, which is nil if there are none. If older is set, the containers ran before the recording.
-func NewSimulation(options Options, ownCgroup uint64, engine *docker.Watcher, containers []SimulatedContainer, older bool) (*Simulation, error) {
+// NewSimulation returns a recording of events from ownCgroup, the cgroup of the test process, and of the containers of
+// an engine, which is nil if there are none. If older is set, the containers ran before the recording.
+func NewSimulation(
+	options Options, ownCgroup uint64, engine *docker.Watcher, simulated []SimulatedContainer, older bool,
+) (*Simulation, error) {
 	peers, err := endpoint.NewPeers(options.Peers...)
 	if err != nil {
 		return nil, err
 	}
 	r := &Recorder{
-		self: os.Getpid(), session: &session.Session{Leaf: &cgroup.Leaf{ID: ownCgroup}}, containers: newContainers(func() {}),
+		attribution: attribution{self: os.Getpid(), ownCgroup: ownCgroup},
+		session:     &session.Session{Leaf: &cgroup.Leaf{ID: ownCgroup}},
+		containers:  newContainerState(func() {}),
 	}
-	m := newRecording(r, options, peers)
-	m.id, m.started = "simulation", 0
-	r.recordings = []*Recording{m}
+	rec := newRecording(r, options, peers)
+	rec.id, rec.started = "simulation", 0
+	r.attribution.recordings = []*Recording{rec}
 	r.containers.begin = func() {} // the caller has the engine
 	if engine != nil {
 		r.containers.begun.Store(true)
@@ -48,20 +54,20 @@ func NewSimulation(options Options, ownCgroup uint64, engine *docker.Watcher, co
 		close(r.containers.done)
 	}
 	if older {
-		m.started = now()
+		rec.started = now()
 	}
-	for _, container := range containers {
+	for _, container := range simulated {
 		r.containers.cgroups[container.Cgroup] = containerCgroup{"/docker/" + container.ID, []string{container.ID}}
 		if container.Awaited {
 			r.containers.waits[container.ID] = []waitPeriod{{from: 0}}
 		}
 		if container.Attached {
 			r.containers.attachments[container.ID] = &attachmentRecord{
-				names: map[*Recording]string{m: ""}, peers: map[*Recording]bool{m: container.Peer}, older: older,
+				names: map[*Recording]string{rec: ""}, peers: map[*Recording]bool{rec: container.Peer}, older: older,
 			}
 		}
 	}
-	return &Simulation{r, m}, nil
+	return &Simulation{r, rec}, nil
 }
 
 // Recording returns the recording, so that tests can attach containers to it.
@@ -82,34 +88,38 @@ func (s *Simulation) Lookup(e *probe.FlowEvent, name string) {
 // Open makes a process open a flow once, now, after a lookup of name if that is not empty.
 func (s *Simulation) Open(e *probe.FlowEvent, name string) {
 	e.Time = now()
-	r, m := s.recorder, s.recording
-	identity := r.identify(m, e, name, make(map[*Recording]*endpoint.Batch))
+	r, rec := s.recorder, s.recording
+	identity := r.identify(rec, e, name, make(machineReadings))
 	key := observationKey{e.Key, identity.Endpoint.Name}
 	if by := r.infrastructureOf(e); by != "" {
-		o := m.observe(e, name, identity, unattributed{})
+		o := rec.observe(e, name, identity, unattributed{})
 		o.flow.Count, o.infrastructure = 1, by
-		m.infrastructure[infrastructureKey{key, by}] = o
+		rec.infrastructure[infrastructureKey{key, by}] = o
 		return
 	}
-	m.record(e, name, identity, unattributed{})
-	o := m.observations[key]
-	o.flow.Count = 1
-	m.observations[key] = o
+	rec.record(e, name, identity, unattributed{}).flow.Count = 1
 }
 
 // Resolve returns what was recorded.
 func (s *Simulation) Resolve() (recording.Recording, error) {
-	r := &resolution{
-		snapshot: s.recording.snapshot(),
-		owned:    make(map[string]bool), infrastructure: make(map[string]flow.Set),
+	if watcher := s.recorder.containers.watcher; watcher != nil {
+		return s.resolve(watcher)
 	}
-	if watcher := s.recorder.containers.watcher; watcher != nil { // a nil pointer would be an Engine
-		r.engine = watcher
+	return s.resolve(nil) // a nil pointer would be an Engine
+}
+
+func (s *Simulation) resolve(engine containers.Engine) (recording.Recording, error) {
+	return s.snapshot().resolve(engine, nil)
+}
+
+// snapshot returns the state of the recording. Each observation has counted its connections itself.
+func (s *Simulation) snapshot() snapshot {
+	s.recorder.mu.Lock()
+	defer s.recorder.mu.Unlock()
+	now := s.recording.snapshot()
+	for _, o := range s.recording.observations {
+		now.observed = append(now.observed, *o)
 	}
-	for o := range s.recording.allObservations() {
-		r.observations = append(r.observations, r.resolveEnds(o))
-	}
-	r.observations = append(r.observations, r.failedLookups()...)
-	r.findOwned()
-	return r.result()
+	now.observed = slices.AppendSeq(now.observed, maps.Values(s.recording.infrastructure))
+	return now
 }

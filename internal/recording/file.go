@@ -8,6 +8,104 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Version is the version of the format that this package writes, and the only one that it reads.
+const Version = 4
+
+// File is a recording and its place in the cluster, as they are written to a file.
+type File struct {
+	Version int    `json:"version"`           // of the format; Write fills it in
+	Test    string `json:"test"`              // the test's name, or "package" and the import path of a package
+	Package string `json:"package,omitempty"` // import path of the package under test; empty where it is not known
+
+	// Golden is the golden file, relative to the package's directory, with slashes. It is empty where there is none.
+	Golden string `json:"golden"`
+
+	// Started is when the recording began, in UTC. Flow.First counts from it. It is zero where it is not known.
+	Started time.Time `json:"started,omitzero"`
+
+	Recording Recording `json:"recording"`
+
+	// Placed is empty if the options or the manifests do not permit a placement.
+	Placed Placed `json:"placed,omitzero"`
+
+	// Check is the comparison with the golden file. It is nil if there was none: the test failed or was skipped, the
+	// recording is incomplete, or there was no golden file.
+	Check *Check `json:"check,omitempty"`
+
+	// Incomplete says why no policy may be generated from the recording: lost events, a container that could not be
+	// identified, a wrong option. It is empty for a complete recording.
+	Incomplete string `json:"incomplete,omitempty"`
+
+	// Failed says that the test failed for another reason than its policy. Its flows are those of a service that did not
+	// work, so no policy may be generated from them.
+	Failed bool `json:"failed,omitempty"`
+
+	// Partial says that the test may need flows that it did not open in this run: it was skipped, may have skipped a
+	// subtest, or flags of go test selected a part of it. Then no rule counts as unused.
+	Partial bool `json:"partial,omitempty"`
+
+	// Options are the test's options for its policies.
+	Options Options `json:"options,omitzero"`
+}
+
+// Placed is the place of a recording in the cluster, after the manifests have given workloads namespaces and ports.
+type Placed struct {
+	// Workloads are those that get a policy, sorted by namespace and name. Peers are other workloads of which the
+	// manifests know more than the name, sorted likewise. A workload of a flow that is in neither has the label app with
+	// its name.
+	Workloads []Workload `json:"workloads,omitempty"`
+	Peers     []Workload `json:"peers,omitempty"`
+
+	// Flows are the flows between the workloads of the cluster, sorted, without those that the option Ignore names.
+	// Policies are generated from these flows, and evaluated against them. They have no processes.
+	Flows []Flow `json:"flows,omitempty"`
+
+	Notices []Notice `json:"notices,omitempty"` // that the placement added
+
+	// EphemeralPorts are those of the recording that neither the manifests nor the option Ports name.
+	EphemeralPorts []EphemeralFlow `json:"ephemeralPorts,omitempty"`
+
+	Namespaces map[string]map[string]string `json:"namespaces,omitempty"` // the labels of namespaces in the manifests
+}
+
+// Check is the comparison of a recording with the policies of its golden file, before an update of the file.
+type Check struct {
+	Dialect  string    `json:"dialect"`           // the kind of the policies: "NetworkPolicy" or "CiliumNetworkPolicy"
+	Implied  []Flow    `json:"implied,omitempty"` // the flows that those of Placed imply, such as DNS queries
+	Verdicts []Verdict `json:"verdicts"`          // on the flows of Placed, and then on Implied, in their order
+	Unused   []string  `json:"unused,omitempty"`  // a line for each rule that no flow needed
+	// NotIsolated has a line for each workload that no policy isolates, so that all of its traffic is allowed.
+	NotIsolated []string `json:"notIsolated,omitempty"`
+	Updated     bool     `json:"updated,omitempty"` // the test has updated the golden file afterwards
+}
+
+// Verdict says whether policies allow a flow.
+type Verdict struct {
+	Outcome Outcome `json:"outcome"`
+	Policy  string  `json:"policy,omitempty"`  // the policy that allows or denies the flow
+	Reason  string  `json:"reason,omitempty"`  // one line: the rule, or the nearest rule and how it differs
+	Ingress bool    `json:"ingress,omitempty"` // the policies of the destination decided, not those of the source
+}
+
+// Outcome is what policies do with a flow.
+type Outcome string
+
+// The outcomes of an evaluation.
+const (
+	OutcomeAllowed       Outcome = "allowed"
+	OutcomeDenied        Outcome = "denied"
+	OutcomeUnprotected   Outcome = "unprotected"   // no policy isolates its ends, so that it is allowed
+	OutcomeInexpressible Outcome = "inexpressible" // no policy can allow it, such as a lookup without an answer
+)
+
+// dialects and outcomes are the words of a file.
+var (
+	dialects = []string{"NetworkPolicy", "CiliumNetworkPolicy"}
+	outcomes = []Outcome{OutcomeAllowed, OutcomeDenied, OutcomeUnprotected, OutcomeInexpressible}
 )
 
 // fileMode lets other users read the file: a test that runs as root writes for the user who started it.
@@ -18,7 +116,11 @@ const fileMode = 0o644
 // error.
 func (r File) Write(path string) error {
 	r.Version = Version
-	if err := write(path, r); err != nil {
+	err := r.Validate()
+	if err == nil {
+		err = WriteJSON(path, r)
+	}
+	if err != nil {
 		return fmt.Errorf("write recording %s: %w", path, err)
 	}
 	return nil
@@ -26,88 +128,113 @@ func (r File) Write(path string) error {
 
 // Read reads a file that [File.Write] wrote. The error names the file and what is wrong with it.
 func Read(path string) (File, error) {
-	r, err := read[File](path)
+	file, err := os.Open(path)
+	if err != nil {
+		return File{}, fmt.Errorf("read recording: %w", err)
+	}
+	defer file.Close()
+	r, err := Decode(file)
 	if err != nil {
 		return File{}, fmt.Errorf("read recording %s: %w", path, err)
 	}
 	return r, nil
 }
 
-// Write writes the row to a file, as [File.Write] does.
-func (r Row) Write(path string) error {
-	r.Version, r.Recording.Version = Version, Version
-	if err := write(path, r); err != nil {
-		return fmt.Errorf("write row %s: %w", path, err)
-	}
-	return nil
-}
-
-// ReadRow reads a file that [Row.Write] wrote, as [Read] does.
-func ReadRow(path string) (Row, error) {
-	r, err := read[Row](path)
+// Decode reads the text of a file that [File.Write] wrote. The error says what is wrong with it.
+func Decode(in io.Reader) (File, error) {
+	text, err := io.ReadAll(in)
 	if err != nil {
-		return Row{}, fmt.Errorf("read row %s: %w", path, err)
+		return File{}, err
 	}
-	return r, nil
+	var r File
+	if err := decode(text, &r); err != nil {
+		return File{}, err
+	}
+	return r, r.Validate()
 }
 
-// checked is what a file may hold.
-type checked interface{ check() error }
-
-// check says what in a recording cannot be converted to flows.
-func (r File) check() error {
-	if r.Version != Version {
-		return fmt.Errorf("unknown version %d, want %d", r.Version, Version)
+// Validate returns an error if the file has another version, or if [ToFlows], [ToEphemeralPorts] or [ToProtocol]
+// refuses what was placed, or if the verdicts do not fit the flows.
+func (r File) Validate() error {
+	if err := checkVersion(r.Version); err != nil {
+		return err
 	}
-	if _, err := ToFlows(r.Flows); err != nil {
-		return fmt.Errorf("flows: %w", err)
+	if _, err := ToFlows(r.Placed.Flows); err != nil {
+		return fmt.Errorf("placed: %w", err)
 	}
-	if _, err := ToFlows(r.Recorded); err != nil {
-		return fmt.Errorf("recorded: %w", err)
+	if _, err := ToEphemeralPorts(r.Placed.EphemeralPorts); err != nil {
+		return fmt.Errorf("placed: %w", err)
 	}
-	return nil
-}
-
-// check says what in a row's recording cannot be converted to flows.
-func (r Row) check() error {
-	for i, d := range r.Dials {
-		if _, err := toProtocol(d.Protocol); err != nil {
-			return fmt.Errorf("dial %d: %w", i, err)
+	for _, w := range slices.Concat(r.Placed.Workloads, r.Placed.Peers) {
+		for _, p := range w.Ports {
+			if _, err := ToProtocol(p.Protocol); err != nil {
+				return fmt.Errorf("placed: workload %s: port %s: %w", w.Name, p.Name, err)
+			}
 		}
 	}
-	if err := r.Recording.check(); err != nil {
-		return fmt.Errorf("recording: %w", err)
+	if r.Check == nil {
+		return nil
+	}
+	if err := r.Check.validate(len(r.Placed.Flows)); err != nil {
+		return fmt.Errorf("check: %w", err)
 	}
 	return nil
 }
 
-func read[T checked](path string) (value T, err error) {
+// validate returns an error unless there is a valid verdict on each of the placed flows and on each implied one, by
+// policies of a known dialect.
+func (c *Check) validate(placed int) error {
+	if !slices.Contains(dialects, c.Dialect) {
+		return fmt.Errorf("unknown dialect %q", c.Dialect)
+	}
+	if _, err := ToFlows(c.Implied); err != nil {
+		return fmt.Errorf("implied: %w", err)
+	}
+	if flows := placed + len(c.Implied); len(c.Verdicts) != flows {
+		return fmt.Errorf("%d verdicts on %d flows", len(c.Verdicts), flows)
+	}
+	for i, v := range c.Verdicts {
+		if !slices.Contains(outcomes, v.Outcome) {
+			return fmt.Errorf("verdict %d: unknown outcome %q", i, v.Outcome)
+		}
+	}
+	return nil
+}
+
+// ReadJSON reads a value that [WriteJSON] wrote. It refuses unknown fields, and values of another [Version].
+func ReadJSON(path string, value any) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return value, err
+		return err
 	}
+	return decode(text, value)
+}
+
+func decode(text []byte, value any) error {
 	var of struct {
 		Version int `json:"version"`
 	}
 	// Another version may have other fields: the version is what is wrong then, not the field.
 	if err := json.Unmarshal(text, &of); err != nil {
-		return value, err
+		return err
 	}
-	if of.Version != Version {
-		return value, fmt.Errorf("unknown version %d, want %d", of.Version, Version)
+	if err := checkVersion(of.Version); err != nil {
+		return err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&value); err != nil {
-		return value, err
-	}
-	return value, value.check()
+	return decoder.Decode(value)
 }
 
-func write(path string, value checked) (err error) {
-	if err := value.check(); err != nil {
-		return err
+func checkVersion(version int) error {
+	if version != Version {
+		return fmt.Errorf("unknown version %d, want %d: record it again with this version of NetZero", version, Version)
 	}
+	return nil
+}
+
+// WriteJSON writes a value to a file, as [File.Write] does.
+func WriteJSON(path string, value any) error {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
@@ -115,7 +242,13 @@ func write(path string, value checked) (err error) {
 	if err := encoder.Encode(value); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".recording-*.tmp")
+	return Replace(path, text.Bytes())
+}
+
+// Replace writes a text to a file that other users may read. The file replaces an older one in one step; after an error
+// the older one stays. The directory has to exist.
+func Replace(path string, text []byte) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".netzero-*.tmp")
 	if err != nil {
 		return err
 	}
@@ -124,7 +257,7 @@ func write(path string, value checked) (err error) {
 			err = errors.Join(err, os.Remove(file.Name()))
 		}
 	}()
-	_, err = io.Copy(file, &text)
+	_, err = file.Write(text)
 	if err == nil {
 		err = file.Chmod(fileMode)
 	}

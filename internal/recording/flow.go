@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -24,8 +25,7 @@ var (
 	}
 )
 
-// FromFlows returns flows as data, in their order. Of the process only its name is kept; the time of the first attempt
-// and the text that describes the destination are dropped.
+// FromFlows returns flows as data, in their order.
 func FromFlows(flows []flow.Flow) []Flow {
 	var all []Flow
 	for _, f := range flows {
@@ -38,9 +38,47 @@ func fromFlow(f flow.Flow) Flow {
 	v := Flow{
 		Source: fromEndpoint(f.Source), Destination: fromEndpoint(f.Destination),
 		Protocol: f.Protocol.String(), Port: f.Port, ICMPType: f.ICMPType, Dialled: f.Dialled,
-		Count: f.Count, Lookup: f.Lookup, Before: f.Before, Process: f.Process.Name, Binaries: slices.Clone(f.Binaries),
+		Count: f.Count, Lookup: f.Lookup, Before: f.Before, Binaries: slices.Clone(f.Binaries),
+		Named: f.Named, First: fromDuration(f.First), Process: fromProcess(f.Process),
 	}
 	return v
+}
+
+func fromProcess(p flow.Process) Process {
+	v := Process{
+		PID: p.PID, Name: p.Name, Command: p.Command, Executable: p.Executable, Parents: slices.Clone(p.Parents),
+		Container: p.Container, Image: p.Image, Exec: p.Exec, Test: p.Test,
+	}
+	for _, frame := range p.Stack {
+		v.Stack = append(v.Stack, Frame(frame))
+	}
+	return v
+}
+
+func toProcess(v Process) flow.Process {
+	p := flow.Process{
+		PID: v.PID, Name: v.Name, Command: v.Command, Executable: v.Executable, Parents: slices.Clone(v.Parents),
+		Container: v.Container, Image: v.Image, Exec: v.Exec, Test: v.Test,
+	}
+	for _, frame := range v.Stack {
+		p.Stack = append(p.Stack, flow.Frame(frame))
+	}
+	return p
+}
+
+func fromDuration(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
+}
+
+// toDuration is the inverse of fromDuration.
+func toDuration(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	return time.ParseDuration(text)
 }
 
 func fromEndpoint(e flow.Endpoint) Endpoint {
@@ -54,7 +92,7 @@ func fromEndpoint(e flow.Endpoint) Endpoint {
 	return v
 }
 
-// ToFlows is the inverse of [FromFlows]. The error names the flow by its index, and what is wrong with it.
+// ToFlows is the inverse of [FromFlows]. The error names the flow by its index, and says what is wrong with it.
 func ToFlows(v []Flow) ([]flow.Flow, error) {
 	var flows []flow.Flow
 	for i, one := range v {
@@ -76,14 +114,15 @@ func toFlow(v Flow) (flow.Flow, error) {
 	if destinationErr != nil {
 		destinationErr = fmt.Errorf("destination: %w", destinationErr)
 	}
-	protocol, protocolErr := toProtocol(v.Protocol)
-	if err := errors.Join(sourceErr, destinationErr, protocolErr); err != nil {
+	protocol, protocolErr := ToProtocol(v.Protocol)
+	first, firstErr := toDuration(v.First)
+	if err := errors.Join(sourceErr, destinationErr, protocolErr, firstErr); err != nil {
 		return flow.Flow{}, err
 	}
 	return flow.Flow{
 		Source: source, Destination: destination, Protocol: protocol, Port: v.Port, ICMPType: v.ICMPType,
 		Dialled: v.Dialled, Count: v.Count, Lookup: v.Lookup, Before: v.Before,
-		Binaries: toBinaries(v.Binaries), Process: flow.Process{Name: v.Process},
+		Binaries: toBinaries(v.Binaries), Named: v.Named, First: first, Process: toProcess(v.Process),
 	}, nil
 }
 
@@ -124,8 +163,8 @@ func keyOf[K, V comparable](words map[K]V, word V) (K, bool) {
 	return none, false
 }
 
-// toProtocol is the inverse of [flow.Protocol.String].
-func toProtocol(word string) (flow.Protocol, error) {
+// ToProtocol is the inverse of [flow.Protocol.String].
+func ToProtocol(word string) (flow.Protocol, error) {
 	named := []flow.Protocol{flow.ICMP, flow.TCP, flow.UDP, flow.ICMPv6, flow.SCTP, flow.UDPLite}
 	if i := slices.IndexFunc(named, func(p flow.Protocol) bool { return p.String() == word }); i >= 0 {
 		return named[i], nil

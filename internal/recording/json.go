@@ -1,37 +1,124 @@
 package recording
 
-// Version is the version of the format that this package writes, and the only one that it reads.
-const Version = 1
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
 
-// File is a recording, with its place in the cluster, as it is written to a file.
-type File struct {
-	Version int    `json:"version"`           // of the format; Write fills it in
-	Test    string `json:"test"`              // the test's name, or "package" and the import path of a package
-	Package string `json:"package,omitempty"` // import path of the package under test; empty where it is not known
+// data is a [Recording] as it is written.
+type data struct {
+	Workloads      []Workload      `json:"workloads,omitempty"`
+	Flows          []Flow          `json:"flows,omitempty"`
+	Notices        []Notice        `json:"notices,omitempty"`
+	Initiators     []initiator     `json:"initiators,omitempty"`
+	EphemeralPorts []EphemeralFlow `json:"ephemeralPorts,omitempty"`
+	Losses         []Loss          `json:"losses,omitempty"`
+}
 
-	// Golden is the golden file, relative to the package's directory, with slashes. It is empty in a Row.
-	Golden string `json:"golden"`
+// initiator is an entry of [Recording].Initiators as it is written.
+type initiator struct {
+	Workload Endpoint `json:"workload"`
+	Binary   string   `json:"binary"`
+	Process  Process  `json:"process,omitzero"`
+	First    string   `json:"first,omitempty"` // as in Flow
+}
 
-	// Workloads are those that get a policy, sorted by namespace and name. Peers are other workloads of which the
-	// manifests know more than the name, sorted likewise. A workload of a flow that is in neither has the label app with
-	// its name.
-	Workloads []Workload `json:"workloads,omitempty"`
-	Peers     []Workload `json:"peers,omitempty"`
+// EphemeralFlow is an [EphemeralPort] as it is written.
+type EphemeralFlow struct {
+	Flow      Flow   `json:"flow"`
+	Container string `json:"container,omitempty"`
+	Test      bool   `json:"test,omitempty"`
+}
 
-	// Flows are the flows between the workloads of the cluster: after the manifests have given them namespaces and
-	// ports, and without those that the option Ignore names. Policies are generated from these flows, and evaluated
-	// against them. Recorded holds the flows as the test opened them. Both are sorted.
-	Flows    []Flow `json:"flows,omitempty"`
-	Recorded []Flow `json:"recorded,omitempty"`
+// MarshalJSON returns the recording as JSON. A recording that UnmarshalJSON would refuse is an error.
+func (r Recording) MarshalJSON() ([]byte, error) {
+	d := data{Workloads: r.Workloads, Flows: FromFlows(r.Flows), Notices: r.Notices, Losses: r.Losses}
+	for program, first := range r.Initiators {
+		d.Initiators = append(d.Initiators, initiator{
+			fromEndpoint(program.Workload), program.Binary, fromProcess(first.Process), fromDuration(first.First),
+		})
+	}
+	slices.SortFunc(d.Initiators, func(a, b initiator) int {
+		return cmp.Or(
+			cmp.Compare(a.Workload.Namespace, b.Workload.Namespace), cmp.Compare(a.Workload.Name, b.Workload.Name),
+			cmp.Compare(a.Binary, b.Binary), cmp.Compare(fmt.Sprint(a.Workload), fmt.Sprint(b.Workload)),
+		)
+	})
+	d.EphemeralPorts = FromEphemeralPorts(r.EphemeralPorts)
+	if _, err := d.recording(); err != nil {
+		return nil, err
+	}
+	// The caller's encoder escapes HTML, unless it is set not to.
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(d)
+	return text.Bytes(), err
+}
 
-	Notices []string `json:"notices,omitempty"` // for a person, one text each
+// UnmarshalJSON is the inverse of MarshalJSON. It refuses unknown fields.
+func (r *Recording) UnmarshalJSON(text []byte) error {
+	var d data
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(&d)
+	if err == nil {
+		*r, err = d.recording()
+	}
+	return err
+}
 
-	// Incomplete says why no policy may be generated from the recording: lost events, a container that could not be
-	// identified, a wrong option. It is empty for a complete recording.
-	Incomplete string `json:"incomplete,omitempty"`
+func (d data) recording() (Recording, error) {
+	r := Recording{Workloads: d.Workloads, Notices: d.Notices, Losses: d.Losses}
+	var err error
+	if r.Flows, err = ToFlows(d.Flows); err != nil {
+		return Recording{}, err
+	}
+	for i, v := range d.Initiators {
+		workload, err := toEndpoint(v.Workload)
+		first, firstErr := toDuration(v.First)
+		if err := errors.Join(err, firstErr); err != nil {
+			return Recording{}, fmt.Errorf("initiator %d: %w", i, err)
+		}
+		if r.Initiators == nil {
+			r.Initiators = make(map[Program]Initiator)
+		}
+		r.Initiators[Program{workload, v.Binary}] = Initiator{toProcess(v.Process), first}
+	}
+	r.EphemeralPorts, err = ToEphemeralPorts(d.EphemeralPorts)
+	return r, err
+}
+
+// FromEphemeralPorts returns flows to ephemeral ports as data, in their order, without command lines.
+func FromEphemeralPorts(ports []EphemeralPort) []EphemeralFlow {
+	var all []EphemeralFlow
+	for _, p := range ports {
+		all = append(all, EphemeralFlow{fromFlow(p.Flow), p.Container, p.Test})
+	}
+	return all
+}
+
+// ToEphemeralPorts is the inverse of [FromEphemeralPorts], but for command lines. The error names the flow by its
+// index, and says what is wrong with it.
+func ToEphemeralPorts(v []EphemeralFlow) ([]EphemeralPort, error) {
+	var ports []EphemeralPort
+	for i, one := range v {
+		f, err := toFlow(one.Flow)
+		if err != nil {
+			return nil, fmt.Errorf("ephemeral port %d: %w", i, err)
+		}
+		ports = append(ports, EphemeralPort{f, one.Container, one.Test})
+	}
+	return ports, nil
 }
 
 // Workload is a set of pods of the cluster.
+//
+// In a recording it has the labels that options of the test give it, and no pod labels.
 type Workload struct {
 	Name      string `json:"name"`                // the name of its policy
 	Namespace string `json:"namespace,omitempty"` // empty means the namespace to which the policies are applied
@@ -41,11 +128,30 @@ type Workload struct {
 	Labels    map[string]string `json:"labels,omitempty"`
 	PodLabels map[string]string `json:"podLabels,omitempty"`
 
+	// Service is the pods that rules select for the workload as a destination, if its Service selects others. PodLabels
+	// has all of their labels.
+	Service ServicePods `json:"service,omitzero"`
+
+	Ports []NamedPort `json:"ports,omitempty"` // that rules may name
+
 	HostNetwork bool `json:"hostNetwork,omitempty"` // its pods use the network of their nodes
 
 	// AllTraffic says that all of its traffic was recorded, as for a container. Of the test process, callers are not
 	// known.
 	AllTraffic bool `json:"allTraffic,omitempty"`
+}
+
+// ServicePods is the pods of a Service.
+type ServicePods struct {
+	Labels    map[string]string `json:"labels,omitempty"`    // by which rules select them
+	PodLabels map[string]string `json:"podLabels,omitempty"` // all that they share
+}
+
+// NamedPort is a port of pods that has a name.
+type NamedPort struct {
+	Name     string `json:"name"`
+	Number   uint16 `json:"number"`
+	Protocol string `json:"protocol"` // as in Flow
 }
 
 // Flow is one source that talks to one destination over one protocol and port.
@@ -60,7 +166,32 @@ type Flow struct {
 	Lookup      bool     `json:"lookup,omitempty"`   // a DNS name that got no address: protocol and port are not known
 	Before      bool     `json:"before,omitempty"`   // over a connection from before the recording
 	Binaries    []string `json:"binaries,omitempty"` // file names of the programs that opened it, sorted
-	Process     string   `json:"process,omitempty"`  // file name of the executable that opened it first
+	Named       string   `json:"named,omitempty"`    // what gave the destination its name, beyond the evidence
+	First       string   `json:"first,omitempty"`    // from the start of the recording to the first attempt: "1.5ms"
+	Process     Process  `json:"process,omitzero"`   // that opened it first
+}
+
+// Process is the process that opened a flow.
+type Process struct {
+	PID        int      `json:"pid,omitempty"`
+	Name       string   `json:"name,omitempty"`       // file name of the executable
+	Command    string   `json:"command,omitempty"`    // the command line, in shell syntax
+	Executable string   `json:"executable,omitempty"` // its path
+	Parents    []string `json:"parents,omitempty"`    // names and process ids, nearest first
+	Container  string   `json:"container,omitempty"`
+	Image      string   `json:"image,omitempty"` // of the container
+	Exec       string   `json:"exec,omitempty"`  // the command of the engine from which it descends (docker exec)
+	Stack      []Frame  `json:"stack,omitempty"` // innermost call first
+	Test       string   `json:"test,omitempty"`  // in a recording of a package, the test that opened the flow
+}
+
+// Frame is one call on a stack.
+type Frame struct {
+	Function string `json:"function"`
+	File     string `json:"file,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	Started  bool   `json:"started,omitempty"` // a go statement
+	Ended    bool   `json:"ended,omitempty"`   // a go statement of a goroutine that had ended
 }
 
 // Endpoint is one end of a flow.

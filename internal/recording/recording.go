@@ -1,12 +1,15 @@
-// Package recording holds what one recording saw, as plain values: workloads, flows, notices, and why it is incomplete.
+// Package recording holds what one recording saw, as plain values: workloads, flows, notices and losses.
 //
-// A [Recording] is what package recorder delivers, and what placement and check begin with. A [File] is the same with its
-// place in the cluster, in a JSON file. The package does not interpret flows and decides nothing. It refuses a file that it
-// does not fully understand: another version, an unknown field, an unknown kind of endpoint. Command lines are left out of
-// files, because they may hold secrets.
+// A [Recording] is what package recorder delivers, and what placement and check begin with. A [File] holds it as JSON,
+// with its test, its place in the cluster and the verdicts. Package check gives the same verdicts on a recording that
+// was read from a file, and the same report, except for secrets that it removed from command lines.
+//
+// The package does not interpret flows and decides nothing. It refuses a file that it does not fully understand:
+// another version, an unknown field, an unknown kind of endpoint.
 package recording
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -22,8 +25,7 @@ type Recording struct {
 	// Workloads are those that get a policy, sorted by name and namespace.
 	Workloads []Workload
 
-	Notices   []string // for the report, one text each
-	Announced []string // notices that are printed without -v, too
+	Notices []Notice
 
 	// Initiators maps each program to the process that opened its first flow.
 	Initiators map[Program]Initiator
@@ -31,8 +33,8 @@ type Recording struct {
 	// EphemeralPorts are the flows to ports that the next run may not have, in the order of [flow.Flow.Compare].
 	EphemeralPorts []EphemeralPort
 
-	// Unserved describes the attempts to reach a port of this machine at which nobody listened, one text each.
-	Unserved []string
+	// Losses are the events that were lost. A recording with losses is incomplete.
+	Losses []Loss
 }
 
 // Program is an executable in the workload that it ran in.
@@ -47,19 +49,6 @@ type Initiator struct {
 	First   time.Duration // from the start of the recording to the flow
 }
 
-// AddInitiator records the process that opened a flow, unless another one of its program was earlier.
-func (r *Recording) AddInitiator(f flow.Flow) {
-	if r.Initiators == nil {
-		r.Initiators = make(map[Program]Initiator)
-	}
-	for _, binary := range f.Binaries {
-		key := Program{f.Source.Identity(), binary}
-		if before, known := r.Initiators[key]; !known || f.First < before.First {
-			r.Initiators[key] = Initiator{f.Process, f.First}
-		}
-	}
-}
-
 // EphemeralPort is a flow to a port that the kernel may have assigned to a server which asked for any. The next run may
 // have another one, so no golden file may hold it.
 type EphemeralPort struct {
@@ -72,3 +61,29 @@ type EphemeralPort struct {
 type OptionError struct{ Texts []string }
 
 func (e *OptionError) Error() string { return strings.Join(e.Texts, "; ") }
+
+// Loss is a kind of event that was lost during a recording.
+type Loss struct {
+	What   string `json:"what"` // "new flows (ring buffer full)"
+	Count  uint64 `json:"count"`
+	Remedy string `json:"remedy,omitempty"` // "raise NETZERO_RING_BYTES"
+}
+
+// LossError says that events were lost.
+type LossError struct {
+	Losses []Loss
+	Err    error // describes all of them
+}
+
+func (e *LossError) Error() string { return e.Err.Error() }
+
+func (e *LossError) Unwrap() error { return e.Err }
+
+// LossesOf returns the losses of a [*LossError] in the tree of an error.
+func LossesOf(err error) []Loss {
+	var lost *LossError
+	if errors.As(err, &lost) {
+		return lost.Losses
+	}
+	return nil
+}

@@ -21,7 +21,7 @@ const apiFile = "internal/repo/api.txt"
 // public lists the packages that others import. What their exported names lead to in internal packages is public too.
 var public = []string{"golden", "netzerotest", "netzerotest/flow"}
 
-// TestAPI compares api.txt with the exported names: a new one wants a reason in ARCHITECTURE.md, one that is gone or
+// TestAPI compares api.txt with the exported names: a new one needs a reason in docs/decisions.md, one that is gone or
 // changed breaks somebody. To accept: go test ./internal/repo -run TestAPI -write-api
 func TestAPI(t *testing.T) {
 	got := strings.Join(exported(t), "\n") + "\n"
@@ -35,7 +35,10 @@ func TestAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("the exported names changed (-api.txt +code); to accept: go test ./internal/repo -run TestAPI -write-api\n%s", diff)
+		t.Errorf(
+			"the exported names changed (-api.txt +code); to accept: go test ./internal/repo -run TestAPI -write-api\n%s",
+			diff,
+		)
 	}
 }
 
@@ -111,7 +114,10 @@ func (a *api) spec(pkg string, file *ast.File, kind token.Token, spec ast.Spec, 
 		fields, isStruct := spec.Type.(*ast.StructType)
 		if !isStruct {
 			a.follow(pkg, file, spec.Type)
-			a.add(pkg, &ast.GenDecl{Tok: kind, Specs: []ast.Spec{&ast.TypeSpec{Name: spec.Name, Assign: spec.Assign, Type: spec.Type}}})
+			a.add(pkg, &ast.GenDecl{
+				Tok:   kind,
+				Specs: []ast.Spec{&ast.TypeSpec{Name: spec.Name, Assign: spec.Assign, Type: spec.Type}},
+			})
 			return
 		}
 		a.line(pkg, "type "+spec.Name.Name+" struct")

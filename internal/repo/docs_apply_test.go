@@ -27,15 +27,13 @@ func TestPoliciesAddedByHandSurviveUpdates(t *testing.T) {
 		return flow.Flow{Source: workload(from), Destination: workload(to), Protocol: flow.TCP, Port: port, Count: 1}
 	}
 	before, after := []flow.Flow{call("checkout", "orders-db", 5433)}, []flow.Flow{call("checkout", "orders-db", 5432)}
-	for i, part := range parts[1:] {
-		added, _, _ := strings.Cut(part, "```")
-		var text []byte
-		var err error
-		if i == 0 {
-			text, err = golden.Format(golden.Header{}, networkpolicy.Dialect{Scope: scope}.Generate(before))
-		} else {
-			text, err = golden.Format(golden.Header{}, ciliumpolicy.Dialect{Scope: scope}.Generate(before))
-		}
+	dialects := []policy.Dialect[golden.Policy]{
+		policy.As[golden.Policy](networkpolicy.Dialect{Scope: scope}),
+		policy.As[golden.Policy](ciliumpolicy.Dialect{Scope: scope}),
+	}
+	for i, dialect := range dialects {
+		added, _, _ := strings.Cut(parts[i+1], "```")
+		text, err := golden.Format(golden.Header{}, dialect.Generate(before))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,23 +45,16 @@ func TestPoliciesAddedByHandSurviveUpdates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var denied policy.Outcome
-		if replicated := call("orders-db", "orders-db", 5432); i == 0 {
-			text, err = file.Rewrite(golden.Header{}, networkpolicy.Dialect{Scope: scope}.Merge(file.Policies, after))
-			denied = networkpolicy.Dialect{Scope: scope}.Evaluate(file.Policies, replicated).Outcome
-		} else {
-			cilium := ciliumpolicy.Dialect{Scope: scope}
-			text, err = file.RewriteCilium(golden.Header{}, cilium.Merge(file.Cilium, after))
-			denied = cilium.Evaluate(file.Cilium, replicated).Outcome
-		}
+		replication := dialect.Evaluate(file.Policies, call("orders-db", "orders-db", 5432)).Outcome
+		text, err = file.Rewrite(golden.Header{}, dialect.Merge(file.Policies, after))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !strings.HasSuffix(string(text), "---\n"+added) || strings.Contains(string(text), "5433") {
 			t.Errorf("an update did not keep the policy as it is, or did not change the others:\n%s", text)
 		}
-		if denied != policy.Allowed {
-			t.Errorf("replication is %s", denied)
+		if replication != policy.Allowed {
+			t.Errorf("replication is %s", replication)
 		}
 	}
 }

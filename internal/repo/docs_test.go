@@ -20,6 +20,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/internal/ways"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -63,14 +64,20 @@ func TestReadmesFailureTextIsCurrent(t *testing.T) {
 		return flow.Endpoint{Kind: flow.Workload, Name: name, Evidence: evidence}
 	}
 	to := func(destination flow.Endpoint, port uint16) flow.Flow {
-		return flow.Flow{Source: workload("httpservice", flow.ByOption), Destination: destination, Protocol: flow.TCP, Port: port, Count: 1}
+		return flow.Flow{
+			Source:      workload("httpservice", flow.ByOption),
+			Destination: destination, Protocol: flow.TCP, Port: port, Count: 1,
+		}
 	}
 	external := func(name, addr string) flow.Endpoint {
 		return flow.Endpoint{Kind: flow.External, Name: name, Addr: netip.MustParseAddr(addr), Evidence: flow.ByDNS}
 	}
 	added := to(external("api.discounts.test", "203.0.113.8"), 443)
 	added.First = 22 * time.Millisecond
-	added.Process = flow.Process{PID: 4711, Name: "httpservice.test", Command: "/tmp/go-build1/b001/httpservice.test -test.v"}
+	added.Process = flow.Process{
+		PID: 4711, Name: "httpservice.test",
+		Command: "/tmp/go-build1/b001/httpservice.test -test.v",
+	}
 
 	added.Process.Stack = []flow.Frame{
 		{Function: "net.(*Dialer).DialContext", File: "dial.go", Line: 1},
@@ -82,13 +89,16 @@ func TestReadmesFailureTextIsCurrent(t *testing.T) {
 	}
 
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "httpservice"}}}}
-	verdict := networkpolicy.Dialect{Scope: scope}.Evaluate(file.Policies, added)
-	recorded := networkpolicy.Dialect{Scope: scope}.Generate([]flow.Flow{
+	dialect := policy.As[golden.Policy](networkpolicy.Dialect{Scope: scope})
+	verdict := dialect.Evaluate(file.Policies, added)
+	recorded := dialect.Generate([]flow.Flow{
 		to(workload("ratesd", flow.ByListener), 7070), to(external("api.quotes.test", "203.0.113.7"), 443), added,
 	})
 	want := report.Report{
 		Test: "TestQuote", Golden: "testdata/netzero/TestQuote.yaml", Workload: "httpservice", Module: modulePath,
-		Denied: []report.Denied{{Flow: added, Addrs: []netip.Addr{added.Destination.Addr}, Policy: verdict.Policy, Reason: verdict.Reason}},
+		Denied: []report.Denied{
+			{Flow: added, Addrs: []netip.Addr{added.Destination.Addr}, Policy: verdict.Policy, Reason: verdict.Reason},
+		},
 		Diff:   golden.Diff(file.Policies, recorded),
 		Accept: "go test " + modulePath + "/examples/httpservice -run '^TestQuote$' -update",
 	}.String()
@@ -121,17 +131,14 @@ func TestReadmeNamesWhatAUserMeets(t *testing.T) {
 	mentions("default "+strconv.Itoa(int(probe.DefaultSizes.RingBytes)), "DefaultSizes.RingBytes")
 	mentions("default "+strconv.Itoa(int(probe.DefaultSizes.MaxFlows)), "DefaultSizes.MaxFlows")
 
+	mentions("go test "+ways.Exec+" ./...", "the command that tests offer")
 	variable := regexp.MustCompile(`"(NETZERO(_[A-Z_]+)?)"`)
-	command := regexp.MustCompile(`"(-exec 'sudo [^"]*')"`)
 	for _, s := range goFiles(t) {
 		if s.pkg != "netzerotest" || s.isTest() {
 			continue
 		}
 		for _, m := range variable.FindAllStringSubmatch(s.text, -1) {
 			mentions("`"+m[1], "a variable that "+s.name+" reads")
-		}
-		for _, m := range command.FindAllStringSubmatch(s.text, -1) {
-			mentions("go test "+m[1]+" ./...", "the command that "+s.name+" offers")
 		}
 		for _, decl := range s.file.Decls {
 			f, ok := decl.(*ast.FuncDecl)

@@ -73,7 +73,8 @@ func TestActionsThatAreNotPinnedAreFound(t *testing.T) {
 	}
 }
 
-// A module that dependabot.yml does not list is never updated; one that neither MODULES nor CLUSTER lists is never tested.
+// A module that dependabot.yml does not list is never updated; one that neither MODULES nor CLUSTER lists is never
+// tested.
 func TestModulesAreListed(t *testing.T) {
 	var dependabot struct {
 		Updates []struct {

@@ -43,21 +43,27 @@ var layers = map[string]layer{
 			"k8s.io/api", "k8s.io/apimachinery", "k8s.io/client-go",
 		},
 		tests: []string{
-			"netzerotest/flow", "internal/policy", "internal/policy/networkpolicy", "internal/policy/policytest", "sigs.k8s.io/yaml",
+			"netzerotest/flow", "internal/policy", "internal/policy/networkpolicy",
+			"internal/policy/policytest", "internal/recording/identityrow", "sigs.k8s.io/yaml",
 		},
 	},
-	"internal/cluster/enforcer":                    {others: []string{"k8s.io/client-go", "k8s.io/klog", "sigs.k8s.io/kube-network-policies"}},
+	"internal/cluster/enforcer": {
+		others: []string{"k8s.io/client-go", "k8s.io/klog", "sigs.k8s.io/kube-network-policies"},
+	},
 	"internal/cluster/controlplane":                {},
 	"internal/cluster/controlplane/etcd":           {others: []string{"go.etcd.io/etcd"}},
 	"internal/cluster/controlplane/kube-apiserver": {others: []string{"k8s.io/component-base", "k8s.io/kubernetes"}},
 	"internal/conformance": {tests: []string{
-		"golden", "internal/cilium", "netzerotest/flow",
+		"golden", "internal/cilium", "internal/hubble", "internal/hubble/hubbletest", "internal/recording",
+		"netzerotest/flow",
 		"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/policy/policytest",
-		"github.com/cilium/cilium", "github.com/mattfenwick/cyclonus", "k8s.io/apiextensions-apiserver",
+		"github.com/cilium/cilium", "github.com/mattfenwick/cyclonus", "google.golang.org/protobuf",
+		"k8s.io/apiextensions-apiserver", "github.com/santhosh-tekuri/jsonschema",
 	}},
 	"internal/conformance/statedb/part": {},
 	"internal/stress": {tests: []string{
-		"netzerotest/flow", "netzerotest", "github.com/testcontainers/testcontainers-go", "github.com/jackc/pgx", "github.com/lib/pq", "google.golang.org/grpc",
+		"netzerotest/flow", "netzerotest", "github.com/testcontainers/testcontainers-go",
+		"github.com/jackc/pgx", "github.com/lib/pq", "google.golang.org/grpc",
 	}},
 	"examples/blackbox":      {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
 	"examples/blackbox/shop": {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},
@@ -67,24 +73,37 @@ var layers = map[string]layer{
 
 	"netzerotest": {
 		own: []string{
-			"golden", "internal/check", "internal/gotest", "internal/placement", "internal/report", "internal/policy",
-			"internal/policy/networkpolicy",
-			"internal/session", "internal/endpoint", "internal/rdns", "internal/docker",
-			"internal/manifest", "internal/probe", "internal/cgroup", "internal/goroutine", "internal/recorder", "internal/recording",
+			"golden", "internal/check", "internal/ci", "internal/gotest", "internal/placement", "internal/report",
+			"internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
+			"internal/manifest", "internal/goroutine", "internal/recorder", "internal/recording", "internal/scrub",
+			"internal/ways",
 			"netzerotest/flow",
 		},
-		others: slices.Concat(kubernetes, []string{"github.com/testcontainers/testcontainers-go"}),
-		tests:  []string{"internal/manifest/manifesttest", "internal/policy/ciliumpolicy", "golang.org/x/tools/txtar", "github.com/moby/moby/client", "golang.org/x/sys/unix"},
+		others: []string{"github.com/testcontainers/testcontainers-go"},
+		tests: []string{
+			"internal/docker", "internal/manifest/manifesttest", "internal/probe", "internal/policy/networkpolicy",
+			"internal/policy/ciliumpolicy", "internal/recording/identityrow", "golang.org/x/tools/txtar",
+		},
 	},
+	"internal/setup": {
+		own:    []string{"internal/launcher", "internal/probe", "internal/ways"},
+		others: unix,
+		tests:  []string{"internal/cgroup", "internal/doctor"},
+	},
+	"internal/editor":              {},
 	"internal/recorder/clientname": {own: []string{"netzerotest/flow"}},
+	"internal/recorder/containers": {
+		own:   []string{"internal/docker", "internal/endpoint", "internal/goroutine", "netzerotest/flow"},
+		tests: []string{"github.com/moby/moby/client"},
+	},
 	"internal/recorder": {
 		own: []string{
-			"internal/recorder/clientname",
-			"internal/recording", "internal/session", "internal/endpoint", "internal/dns", "internal/hostname", "internal/docker",
+			"internal/recorder/clientname", "internal/recorder/containers",
+			"internal/recording", "internal/session", "internal/endpoint", "internal/dns",
+			"internal/hostname", "internal/docker",
 			"internal/probe", "internal/cgroup", "internal/goroutine", "netzerotest/flow",
 		},
 		others: slices.Concat(unix, []string{"github.com/testcontainers/testcontainers-go"}),
-		tests:  []string{"github.com/moby/moby/client"},
 	},
 	"internal/check": {
 		own: []string{
@@ -94,22 +113,65 @@ var layers = map[string]layer{
 		others: kubernetes,
 		tests:  []string{"internal/manifest/manifesttest"},
 	},
-	"internal/gotest": {},
+	"internal/merge": {
+		own: []string{
+			"golden", "internal/check", "internal/manifest", "internal/placement", "internal/policy", "internal/recording",
+			"netzerotest/flow",
+		},
+		others: kubernetes,
+		tests:  []string{"internal/endpoint", "internal/manifest/manifesttest"},
+	},
+	"internal/ci":     {own: []string{"internal/gotest", "internal/report"}},
+	"internal/gotest": {own: []string{"netzerotest/flow"}, others: unix},
+	"internal/ways":   {others: unix},
+	"internal/policydiff": {
+		own: []string{
+			"golden", "internal/cilium", "internal/kubeyaml", "internal/placement", "internal/policy",
+			"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording", "internal/report",
+			"netzerotest/flow",
+		},
+		others: kubernetes,
+		tests:  []string{"internal/policy/policytest"},
+	},
 	"internal/placement": {
-		own:   []string{"internal/manifest", "internal/policy", "internal/recording", "internal/endpoint", "netzerotest/flow"},
-		tests: []string{"golden", "internal/manifest/manifesttest", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy"},
+		own: []string{
+			"internal/manifest", "internal/policy", "internal/recording", "internal/endpoint", "netzerotest/flow",
+		},
+		tests: []string{
+			"golden", "internal/manifest/manifesttest", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy",
+		},
 	},
 	"internal/manifest/manifesttest": {own: []string{"internal/manifest"}}, // for tests only
-	"internal/report":                {own: []string{"netzerotest/flow"}},
+	"internal/hubble": {
+		own: []string{
+			"internal/cilium", "internal/manifest", "internal/policy", "internal/recording", "internal/report",
+			"netzerotest/flow",
+		},
+		tests: []string{
+			"internal/hubble/hubbletest", "internal/placement", "internal/policy/networkpolicy",
+			"internal/policy/ciliumpolicy",
+		},
+	},
+	"internal/hubble/hubbletest": {own: []string{"internal/recording", "netzerotest/flow"}}, // for tests only
+	"internal/page": {
+		own:   []string{"internal/recording", "internal/report", "netzerotest/flow"},
+		tests: []string{"golang.org/x/net/html"},
+	},
+	"internal/report":                {own: []string{"internal/recording", "netzerotest/flow"}},
+	"internal/recording/identityrow": {own: []string{"internal/recording"}}, // for tests only
 	"internal/recording":             {own: []string{"netzerotest/flow"}},
+	"internal/scrub":                 {own: []string{"internal/recording", "netzerotest/flow"}},
 	"golden": {
-		own:    []string{"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/cilium", "internal/kubeyaml"},
+		own: []string{
+			"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/cilium", "internal/kubeyaml",
+		},
 		others: slices.Concat(kubernetes, []string{"golang.org/x/mod/module", "golang.org/x/text/unicode/norm"}),
-		tests:  slices.Concat(unix, []string{"netzerotest/flow", "internal/policy", "go.yaml.in/yaml"}),
+		tests:  slices.Concat(unix, []string{"golden", "netzerotest/flow", "internal/policy", "go.yaml.in/yaml"}),
 	},
 	"internal/kubeyaml": {others: []string{"go.yaml.in/yaml", "sigs.k8s.io/json", "sigs.k8s.io/yaml"}},
 	"internal/policy/networkpolicy": {
-		own:    []string{"internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow"}, // cilium reads CIDRs
+		// cilium reads CIDRs
+		own:    []string{"internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow"},
 		others: kubernetes, tests: []string{"internal/policy/policytest"},
 	},
 	"internal/policy/ciliumpolicy": {
@@ -119,12 +181,14 @@ var layers = map[string]layer{
 	"internal/policy": { // never a dialect
 		own: []string{"netzerotest/flow"}, others: kubernetes,
 		tests: []string{
-			"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/policy/policytest", "internal/cilium",
+			"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy",
+			"internal/policy/policytest", "internal/cilium",
 		},
 	},
 	"internal/policy/index": {},
 	"internal/policy/policytest": { // for tests only
-		own: []string{"internal/cilium", "netzerotest/flow", "internal/policy"}, others: kubernetes,
+		own:    []string{"internal/cilium", "netzerotest/flow", "internal/policy"},
+		others: slices.Concat(kubernetes, []string{"github.com/google/go-cmp"}),
 	},
 	"internal/cilium":   {others: kubernetes},
 	"internal/manifest": {own: []string{"netzerotest/flow", "internal/kubeyaml"}, others: kubernetes},
@@ -132,13 +196,37 @@ var layers = map[string]layer{
 		own:    []string{"internal/probe", "internal/cgroup", "internal/endpoint", "internal/goroutine", "netzerotest/flow"},
 		others: unix,
 	},
-	"internal/doctor":   {own: []string{"internal/session", "internal/probe"}},
-	"internal/endpoint": {own: []string{"netzerotest/flow"}, others: unix, tests: []string{"github.com/vishvananda/netlink"}},
+	"internal/settings": {own: []string{"internal/probe"}},
+	"internal/doctor":   {own: []string{"internal/session", "internal/probe", "internal/ways"}},
+	"internal/command": {
+		own: []string{
+			"golden", "internal/check", "internal/ci", "internal/doctor", "internal/editor", "internal/gotest",
+			"internal/hubble", "internal/launch", "internal/launcher", "internal/manifest", "internal/merge",
+			"internal/page", "internal/policydiff", "internal/recording", "internal/report", "internal/setup",
+			"netzerotest/flow",
+		},
+		others: []string{"golang.org/x/mod/module"},
+		tests:  []string{"internal/hubble/hubbletest", "internal/session"},
+	},
+	"internal/launch": {
+		own: []string{"internal/cgroup", "internal/docker", "internal/launcher", "internal/probe", "internal/ways"},
+		others: slices.Concat(unix, []string{
+			"golang.org/x/sys/windows",
+			"github.com/testcontainers/testcontainers-go", "github.com/moby/moby", "github.com/containerd/errdefs",
+		}),
+	},
+	"internal/launcher": {own: []string{"internal/cgroup"}, others: unix},
+	"internal/endpoint": {
+		own: []string{"netzerotest/flow"}, others: unix,
+		tests: []string{"internal/cgroup", "github.com/vishvananda/netlink"},
+	},
 	"internal/docker": {
 		own: []string{"netzerotest/flow"},
 		// The engine is found as testcontainers finds it, and asked by the client that it uses.
-		others: slices.Concat(unix, []string{"github.com/testcontainers/testcontainers-go", "github.com/moby/moby", "github.com/containerd/errdefs"}),
-		tests:  []string{"internal/endpoint"},
+		others: slices.Concat(unix, []string{
+			"github.com/testcontainers/testcontainers-go", "github.com/moby/moby", "github.com/containerd/errdefs",
+		}),
+		tests: []string{"internal/endpoint"},
 	},
 	"internal/dns":      {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/hostname": {others: []string{"golang.org/x/crypto/cryptobyte"}},
@@ -147,7 +235,8 @@ var layers = map[string]layer{
 		own:    []string{"bpf", "internal/goroutine", "netzerotest/flow"},
 		others: slices.Concat(ebpf, unix),
 		tests: []string{
-			"internal/cgroup", "internal/dns", "internal/hostname", "golang.org/x/crypto/cryptobyte", "golang.org/x/net/dns/dnsmessage", "golang.org/x/net/ipv4",
+			"internal/cgroup", "internal/dns", "internal/hostname", "golang.org/x/crypto/cryptobyte",
+			"golang.org/x/net/dns/dnsmessage", "golang.org/x/net/ipv4",
 			"github.com/vishvananda/netlink",
 		},
 	},
@@ -159,12 +248,17 @@ var layers = map[string]layer{
 	// For this repository's tests only.
 	"internal/e2e": {tests: []string{"internal/cgroup", "internal/testnet/netlab"}},
 	"internal/e2e/containers": {
-		tests: []string{"netzerotest/flow", "netzerotest", "github.com/moby/moby", "github.com/testcontainers/testcontainers-go"},
+		tests: []string{
+			"internal/cgroup", "netzerotest/flow", "netzerotest", "github.com/moby/moby",
+			"github.com/testcontainers/testcontainers-go",
+		},
 	},
-	"internal/boutique":      {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
-	"internal/e2e/recorded":  {tests: []string{"internal/cgroup", "netzerotest"}},
-	"internal/escapes":       {tests: []string{"internal/cgroup", "netzerotest", "github.com/vishvananda/netlink"}},
-	"internal/environments":  {tests: []string{"internal/cgroup", "internal/doctor", "internal/kernels/guest", "internal/probe", "netzerotest"}},
+	"internal/boutique":     {tests: []string{"netzerotest", "github.com/testcontainers/testcontainers-go"}},
+	"internal/e2e/recorded": {tests: []string{"internal/cgroup", "netzerotest"}},
+	"internal/escapes":      {tests: []string{"internal/cgroup", "netzerotest", "github.com/vishvananda/netlink"}},
+	"internal/environments": {
+		tests: []string{"internal/cgroup", "internal/command", "internal/kernels/guest", "internal/probe", "netzerotest"},
+	},
 	"internal/kernels":       {own: []string{"internal/debian", "internal/kernels/guest"}, others: unix},
 	"internal/kernels/guest": {},
 	"internal/testenv":       {own: []string{"internal/images", "internal/kernels/guest"}},
@@ -178,7 +272,7 @@ var layers = map[string]layer{
 
 	// Programs, and tests without a package.
 	"examples/httpservice/cmd/ratesd":  {},
-	"netzerotest/doctor":               {own: []string{"internal/doctor"}, tests: []string{"internal/session"}},
+	"netzerotest/cmd/netzero":          {own: []string{"internal/command", "internal/launcher"}},
 	"internal/images/cmd/makeimages":   {own: []string{"internal/images"}},
 	"internal/images/cmd/peer":         {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/images/cmd/sshd":         {others: []string{"golang.org/x/crypto/ssh"}},
@@ -202,12 +296,32 @@ var refusals = []struct {
 	reason   string
 }{
 	{"testing", []string{"netzerotest"}, "only netzerotest touches testing.TB"},
-	{"os", []string{"golden", "internal/check", "internal/cgroup", "internal/endpoint", "internal/manifest", "internal/probe", "internal/recorder", "internal/recording", "internal/session", "netzerotest"}, "it opens no file"},
-	{"io/fs", []string{"golden", "internal/check", "internal/cgroup", "internal/endpoint", "netzerotest"}, "it opens no file"},
-	{"net", []string{"internal/docker", "internal/endpoint", "internal/rdns"}, "it talks to nobody; net/netip has the addresses"},
-	{"net/http", nil, "it talks to nobody"},
+	{
+		"os",
+		[]string{
+			"golden", "internal/check", "internal/cgroup", "internal/ci", "internal/endpoint", "internal/gotest",
+			"internal/manifest", "internal/probe", "internal/recorder", "internal/recording", "internal/session",
+			"internal/settings", "internal/ways", "netzerotest",
+		},
+		"it opens no file",
+	},
+	{
+		"io/fs",
+		[]string{"golden", "internal/check", "internal/cgroup", "internal/endpoint", "netzerotest"},
+		"it opens no file",
+	},
+	{
+		"net",
+		[]string{"internal/docker", "internal/endpoint", "internal/rdns"},
+		"it sends nothing; net/netip has the addresses",
+	},
+	{"net/http", nil, "it sends nothing"},
 	{"os/exec", nil, "it starts no process"},
-	{"unsafe", []string{"internal/goroutine", "internal/probe", "netzerotest"}, "bpf2go and encoding/binary know the layout"},
+	{
+		"unsafe",
+		[]string{"internal/goroutine", "internal/gotest", "internal/probe"},
+		"bpf2go and encoding/binary know the layout",
+	},
 }
 
 // source is one Go file.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -19,13 +20,9 @@ const (
 // denied writes the block of one unexpected flow, in at most 12 lines and one for its test.
 func (w *writer) denied(d dependency, workload, module string) {
 	f, first := d.Flow, len(w.lines)
-	source := f.Source.String()
-	if f.Source.Name == "" && !f.Source.Addr.IsValid() && f.Source.Kind != flow.Anyone {
-		source = workload
-	}
-	title := clean(source) + " -> " + clean(d.target())
-	if d.Told != "" {
-		w.hanging("  ", "      ", title+": see the report of "+clean(d.Told), 2)
+	title := d.title(workload)
+	if d.ReportedBy != "" {
+		w.hanging("  ", "      ", title+": see the report of "+clean(d.ReportedBy), 2)
 		return
 	}
 	w.line(2, title)
@@ -70,11 +67,17 @@ func nameOf(f flow.Flow) string {
 // initiator writes when a flow was opened, by which process, and where in the code.
 func (w *writer) initiator(f flow.Flow, module string) {
 	w.field(seen(f))
+	if isFromCluster(f) {
+		return
+	}
 	w.field("by", process(f.Process), 2)
 	w.calls(calls(f.Process.Stack, module))
 	w.test(f.Process)
 	w.origin(f.Process)
 }
+
+// isFromCluster reports whether neither the process nor the time of a flow is known, as in a recording of a cluster.
+func isFromCluster(f flow.Flow) bool { return f.First == 0 && f.Process.Equal(flow.Process{}) }
 
 // calls writes where in the code a flow was opened: the first call, and as many of the others as fit into the same
 // number of lines as there may be calls.
@@ -100,18 +103,26 @@ func (w *writer) test(p flow.Process) {
 
 // origin writes the child process, its parents, and its container.
 func (w *writer) origin(p flow.Process) {
-	executable := shorten(clean(p.Executable), maxName)
-	switch {
-	case len(p.Parents) > 0 && executable != "":
-		w.field("from", executable+", a child of "+shorten(clean(strings.Join(p.Parents, ", ")), maxCommand), 2)
-	case len(p.Parents) > 0:
-		w.field("from", "a child of "+shorten(clean(strings.Join(p.Parents, ", ")), maxCommand), 2)
-	case p.Container != "" && executable != "":
-		w.field("from", executable, 1)
+	if from := descent(p); from != "" {
+		w.field("from", from, 2)
 	}
 	if in := container(p); in != "" {
 		w.field("in", in, 2)
 	}
+}
+
+// descent returns the executable of a process and its parents, or "" where these say nothing more than its name.
+func descent(p flow.Process) string {
+	executable := shorten(clean(p.Executable), maxName)
+	switch {
+	case len(p.Parents) > 0 && executable != "":
+		return executable + ", a child of " + shorten(clean(strings.Join(p.Parents, ", ")), maxCommand)
+	case len(p.Parents) > 0:
+		return "a child of " + shorten(clean(strings.Join(p.Parents, ", ")), maxCommand)
+	case p.Container != "":
+		return executable
+	}
+	return ""
 }
 
 // container returns the place of a process, or "".
@@ -124,9 +135,9 @@ func container(p flow.Process) string {
 
 // binary writes the block of an unexpected program.
 func (w *writer) binary(b Binary) {
-	title := clean(b.Flow.Source.String()) + " -> " + clean(b.Flow.Target())
-	if b.Told != "" {
-		w.hanging("  ", "      ", title+" by "+process(b.Flow.Process)+": see the report of "+clean(b.Told), 0)
+	title := ends(b.Flow.Source.String(), b.Flow.Target())
+	if b.ReportedBy != "" {
+		w.hanging("  ", "      ", title+" by "+process(b.Flow.Process)+": see the report of "+clean(b.ReportedBy), 0)
 		return
 	}
 	w.line(2, title)
@@ -197,19 +208,22 @@ func dialled(f flow.Flow) string {
 // seen returns the number of times that the flow was seen, and the first time, as a field.
 func seen(f flow.Flow) (label, text string, lines int) {
 	n := max(f.Count, 1)
-	when := human(f.First) + " after the recording started"
+	when := Elapsed(f.First) + " after the recording started"
 	label, text = "opened", "once, "+when
+	if isFromCluster(f) {
+		return "seen", count(int(min(n, math.MaxInt32)), "time"), 1
+	}
 	if n > 1 {
 		text = strconv.FormatUint(n, 10) + " times, first " + when
 	}
 	switch {
 	case f.Lookup:
-		return "asked", text, 1
+		return "queried", text, 1
 	case f.Before && n > 1:
-		return label, strconv.FormatUint(n, 10) + " connections, before the recording; first sent " + human(f.First) +
+		return label, strconv.FormatUint(n, 10) + " connections, before the recording; first sent " + Elapsed(f.First) +
 			" after its start", 1
 	case f.Before:
-		return label, "before the recording; sent " + human(f.First) + " after its start", 1
+		return label, "before the recording; sent " + Elapsed(f.First) + " after its start", 1
 	case f.Protocol == flow.TCP:
 		return label, text, 1
 	}
@@ -238,7 +252,7 @@ func process(p flow.Process) string {
 		who += " (pid " + strconv.Itoa(p.PID) + ")"
 	}
 	if p.Command == "" {
-		return who + ", gone before its command line could be read"
+		return who + ", exited before its command line was read"
 	}
 	return who + ": " + shorten(clean(p.Command), maxCommand)
 }

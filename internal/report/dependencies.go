@@ -7,14 +7,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// dependency is the content of one block: a flow, or all look-ups of one source, which another dependency may imply.
+// dependency is the content of one block: a flow, or all lookups of one source, which another dependency may imply.
 type dependency struct {
 	Denied
-	protocols []string // of look-ups, each with its port; empty for any other flow
-	others    bool     // of look-ups: the source has other unexpected flows, which need the look-ups
+	protocols []string // of lookups, each with its port; empty for any other flow
+	others    bool     // of lookups: the source has other unexpected flows, which need the lookups
 }
 
-// dependencies groups the unexpected flows for people: the look-ups of a source are one dependency, after its others.
+// dependencies groups the unexpected flows for people: the lookups of a source are one dependency, after its others.
 func (r Report) dependencies() []dependency {
 	var all []dependency
 	for i := 0; i < len(r.Denied); {
@@ -33,7 +33,7 @@ func (r Report) dependencies() []dependency {
 			var same, rest []Denied
 			for _, d := range lookups {
 				if d.Flow.Destination.Identity() == lookups[0].Flow.Destination.Identity() &&
-					d.Told == lookups[0].Told {
+					d.ReportedBy == lookups[0].ReportedBy {
 					same = append(same, d)
 				} else {
 					rest = append(rest, d)
@@ -45,7 +45,7 @@ func (r Report) dependencies() []dependency {
 	return all
 }
 
-// lookUp returns the dependency of a source's look-ups. An observed one, with its process, precedes an implied one.
+// lookUp returns the dependency of a source's lookups. An observed one, with its process, precedes an implied one.
 func lookUp(flows []Denied, others bool) dependency {
 	slices.SortStableFunc(flows, func(a, b Denied) int {
 		switch {
@@ -70,7 +70,7 @@ func lookUp(flows []Denied, others bool) dependency {
 	return d
 }
 
-// counted reports whether a dependency counts by itself: look-ups for others do not.
+// counted reports whether a dependency counts by itself: lookups for others do not.
 func (d dependency) counted() bool { return !d.others }
 
 // countOf returns the number of dependencies that count by themselves.
@@ -83,7 +83,19 @@ func countOf(all []dependency) (n int) {
 	return n
 }
 
-// target returns the destination for the block's title: "kube-dns.kube-system:53/UDP and 53/TCP" for look-ups.
+// source returns the name of the source, which is the workload of the test process if the flow does not say.
+func (d dependency) source(workload string) string {
+	s := d.Flow.Source
+	if s.Name == "" && !s.Addr.IsValid() && s.Kind != flow.Anyone {
+		return workload
+	}
+	return s.String()
+}
+
+// title returns both ends in one line.
+func (d dependency) title(workload string) string { return ends(d.source(workload), d.target()) }
+
+// target returns the destination for the block's title: "kube-dns.kube-system:53/UDP and 53/TCP" for lookups.
 func (d dependency) target() string {
 	if len(d.protocols) < 2 {
 		return d.Flow.Target()
@@ -91,13 +103,13 @@ func (d dependency) target() string {
 	return d.Flow.Destination.String() + ":" + strings.Join(d.protocols, " and ")
 }
 
-// implied explains why look-ups are needed that were not observed; "" if all were.
+// implied explains why lookups are needed that were not observed; "" if all were.
 func (d dependency) implied() string {
 	switch {
 	case d.others:
-		return "by the flows above: pods look names up, over UDP and, where an answer does not fit, over TCP"
+		return "by the flows above: pods resolve names over UDP, and over TCP if an answer does not fit"
 	case isImplied(d.Flow):
-		return "pods look names up: over UDP and, where an answer does not fit, over TCP"
+		return "pods resolve names over UDP, and over TCP if an answer does not fit"
 	}
 	return ""
 }

@@ -1,14 +1,16 @@
 // Package report writes the messages for a person or a CI at the end of a test: the flows that the committed policy
-// does not allow, the processes that opened them, and the command that accepts them.
+// does not allow, the processes that opened them, and the command that accepts them. A [Report] becomes a text for the
+// log. A [Result], or several of a run, become Markdown, annotations of GitHub, JUnit, SARIF or metrics of Prometheus.
 //
 // It opens no file and makes no decision: its caller knows what is denied, unused or lost. It prints no colours and no
 // control characters, whatever a process or a DNS server puts into a name. It imports only the standard library and
-// package flow.
+// packages recording and flow.
 package report
 
 import (
 	"net/netip"
 
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -19,16 +21,16 @@ type Denied struct {
 	Policy string       // the policy that denies it; empty if no particular one does
 	Reason string       // the reason, in the words of package policy
 	// the test that reported the same flow in full before, if tests share a file; otherwise empty
-	Told       string
+	ReportedBy string
 	ReverseDNS string // the reverse-DNS name of an address without a name; empty if there is none
 }
 
 // Binary is a program that opened an allowed flow but is missing from the committed list of programs.
 type Binary struct {
-	Flow   flow.Flow // the first of those flows, with the program's process
-	More   int       // the number of further ones
-	Told   string    // the test that reported the same program for the same flow before; see Denied
-	Reason string    // the content of the list, in the words of package policy
+	Flow       flow.Flow // the first of those flows, with the program's process
+	More       int       // the number of further ones
+	ReportedBy string    // the test that reported the same program for the same flow before; see Denied
+	Reason     string    // the content of the list, in the words of package policy
 }
 
 // Report is the result of one recording. The zero value of a field means none of its kind.
@@ -48,14 +50,14 @@ type Report struct {
 	Unanswered  []string // attempts to reach this machine at a port without a listener; they fail the test
 	Missing     bool     // there is no golden file
 	// with Missing: the test that reported it before, with everything that this recording would have written
-	MissingTold string
-	Proposed    string   // with Missing: the content of the file that this recording would have written
-	Diff        string   // between the committed and the recorded policies, from golden.Diff
-	Notices     []string // warnings that do not fail the test
-	Accept      string   // the command that accepts this recording
+	MissingReportedBy string
+	Proposed          string             // with Missing: the content of the file that this recording would have written
+	Diff              string             // between the committed and the recorded policies, from golden.Diff
+	Notices           []recording.Notice // they do not fail the test
+	Accept            string             // the command that accepts this recording
 	// the test that ran when the flows were seen: Test had ended and left behind the process that opened them
-	Neighbour string
-	Lost      string // one line about what the recording lost; such a recording can neither pass nor be accepted
+	RunningTest string
+	Lost        string // one line about what the recording lost; such a recording can neither pass nor be accepted
 }
 
 // Failed reports whether the test fails. Notices, unused rules without Strict, and a mere difference of texts do not

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -48,7 +49,7 @@ func stripe() Denied {
 	}
 }
 
-// ordersDB is an unexpected flow to a workload; lookUps are the look-ups that it implies, or that were seen so often
+// ordersDB is an unexpected flow to a workload; lookUps are the lookups that it implies, or that were seen so often
 // over UDP.
 func ordersDB() Denied {
 	d := stripe()
@@ -148,10 +149,10 @@ func reports() map[string]Report {
 			db.Reason = "no rule allows pods app=orders-db"
 			r.Denied = []Denied{db, stripe()}
 			r.Diff = diff
-			r.Notices = []string{
-				"overlapped with TestRefund: a flow that could belong to either is given to both",
-				"1 flow over ICMP to 203.0.113.9: a NetworkPolicy can neither allow nor deny it, and what network " +
-					"plugins do with it differs from one to the next",
+			r.Notices = []recording.Notice{
+				{Text: "overlapped with TestRefund: a flow that could belong to either is given to both"},
+				{Text: "1 flow over ICMP to 203.0.113.9: a NetworkPolicy can neither allow nor deny it, and what " +
+					"network plugins do with it differs from one to the next"},
 			}
 			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP"}
 		}),
@@ -171,7 +172,7 @@ func reports() map[string]Report {
 			b.Flow.Process.Test = "TestRefund"
 			r.Denied, r.Binaries = []Denied{d}, []Binary{b}
 		}),
-		"left behind": base(func(r *Report) { r.Denied, r.Neighbour = []Denied{stripe()}, "TestRefund" }),
+		"left behind": base(func(r *Report) { r.Denied, r.RunningTest = []Denied{stripe()}, "TestRefund" }),
 		"unexpected programs": base(func(r *Report) {
 			child := stripe().Flow
 			child.Process = flow.Process{PID: 77, Name: "curl", Command: "curl https://api.stripe.com",
@@ -192,8 +193,8 @@ func reports() map[string]Report {
 			f.Process = flow.Process{PID: 78, Name: "wget", Command: "wget api.stripe.com", Container: "shop-api-1",
 				Image: "shop/api:1.2"}
 			r.Denied = []Denied{stripe()}
-			r.Notices = []string{Binary{Flow: f,
-				Reason: "wget is not in the annotation netzero.dev/binaries of policy api, which lists api"}.Notice()}
+			r.Notices = []recording.Notice{{Text: Binary{Flow: f,
+				Reason: "wget is not in the annotation netzero.dev/binaries of policy api, which lists api"}.Notice()}}
 		}),
 		"many flows": base(func(r *Report) {
 			for i := range 27 {
@@ -205,7 +206,7 @@ func reports() map[string]Report {
 		"missing": base(func(r *Report) { r.Missing, r.Proposed = true, proposed }),
 		"missing without proposal": base(func(r *Report) {
 			r.Missing = true
-			r.Notices = []string{"no policy is proposed, because the test failed"}
+			r.Notices = []recording.Notice{{Text: "no policy is proposed, because the test failed"}}
 		}),
 		"unprotected": base(func(r *Report) {
 			r.Unprotected = []string{"no policy in testdata/netzero/TestCheckout.yaml selects pods app=checkout " +
@@ -232,13 +233,13 @@ func reports() map[string]Report {
 			d.Addrs, d.Reason = nil, "port 53/TCP, rule 0 (pods k8s-app=kube-dns) allows 53/UDP"
 			r.Denied = []Denied{d}
 		}),
-		"one dependency that implies look-ups": base(
+		"one dependency that implies lookups": base(
 			func(r *Report) { r.Denied = append([]Denied{ordersDB()}, lookUps(0)...) }),
-		"two dependencies and look-ups that were seen": base(func(r *Report) {
+		"two dependencies and lookups that were seen": base(func(r *Report) {
 			r.Denied = slices.Concat([]Denied{ordersDB()}, lookUps(3), []Denied{stripe()})
 		}),
-		"look-ups alone": base(func(r *Report) { r.Denied = lookUps(0) }),
-		"look-ups of two workloads": base(func(r *Report) {
+		"lookups alone": base(func(r *Report) { r.Denied = lookUps(0) }),
+		"lookups of two workloads": base(func(r *Report) {
 			r.Denied = append([]Denied{ordersDB()}, lookUps(0)...)
 			for _, d := range lookUps(0) {
 				d.Flow.Source.Name, d.Policy = "worker", "worker"
@@ -247,7 +248,7 @@ func reports() map[string]Report {
 				r.Denied = append(r.Denied, d)
 			}
 		}),
-		"many dependencies that imply look-ups": base(func(r *Report) {
+		"many dependencies that imply lookups": base(func(r *Report) {
 			for i := range maxBlocks {
 				d := stripe()
 				d.Flow.Destination.Name = fmt.Sprintf("host%02d.example.com", i)
@@ -270,12 +271,12 @@ func reports() map[string]Report {
 		"told by another test": base(func(r *Report) {
 			r.Denied = append([]Denied{ordersDB(), stripe()}, lookUps(0)...)
 			for i := range r.Denied {
-				r.Denied[i].Told = "TestRefund"
+				r.Denied[i].ReportedBy = "TestRefund"
 			}
 			refund := stripe()
 			refund.Flow.Destination.Name = "refunds.stripe.com"
 			r.Denied = append(r.Denied, refund)
-			r.Binaries = []Binary{{Flow: stripe().Flow, Told: "TestRefund",
+			r.Binaries = []Binary{{Flow: stripe().Flow, ReportedBy: "TestRefund",
 				Reason: "payments.test is not in the annotation"}}
 		}),
 		"several workloads": base(func(r *Report) {
@@ -318,7 +319,7 @@ func reports() map[string]Report {
 			r.Missing, r.Proposed = true, proposed
 		}),
 		"notices only": base(func(r *Report) {
-			r.Notices = []string{"egress rule 1 of policy checkout allows everything"}
+			r.Notices = []recording.Notice{{Text: "egress rule 1 of policy checkout allows everything"}}
 		}),
 		"called": one(func(d *Denied) {
 			d.Flow.Process.Stack = []flow.Frame{
@@ -410,16 +411,16 @@ func reports() map[string]Report {
 			d.ReverseDNS, d.Reason = "db.partner.example\x1b[31m", "no rule is for 203.0.113.7"
 		}),
 		"unanswered attempts": base(func(r *Report) {
-			r.Unanswered = []string{`127.0.0.1:5432/TCP is this machine, where nobody listened: no rule can be ` +
-				`written. Peer("127.0.0.1:5432", "name") says what it stands for, Ignore("127.0.0.1:5432") leaves ` +
+			r.Unanswered = []string{`127.0.0.1:5432/TCP is this machine, where no process listened: no rule can be ` +
+				`written. Peer("127.0.0.1:5432", "name") names what it stands for, Ignore("127.0.0.1:5432") leaves ` +
 				`it out`}
 		}),
 		"an unanswered attempt and a flow": one(func(*Denied) {}).with(
-			func(r *Report) { r.Unanswered = []string{"[::1]:9/UDP is this machine, where nobody listened"} }),
-		"a look-up without an answer": one(func(d *Denied) {
+			func(r *Report) { r.Unanswered = []string{"[::1]:9/UDP is this machine, where no process listened"} }),
+		"a lookup without an answer": one(func(d *Denied) {
 			d.Flow.Destination = flow.Endpoint{Kind: flow.External, Name: "telemetry.vendor.example"}
 			d.Flow.Protocol, d.Flow.Port, d.Flow.Lookup, d.Addrs = 0, 0, true, nil
-			d.Reason = `it was looked up and has no address here, and neither a rule nor the annotation ` +
+			d.Reason = `its lookup returned no address, and neither a rule nor the annotation ` +
 				`netzero.dev/egress-names is for telemetry.vendor.example; -update adds telemetry.vendor.example:*, ` +
 				`Ignore("telemetry.vendor.example") leaves it out`
 		}),
@@ -441,7 +442,7 @@ func reports() map[string]Report {
 			r.Test, r.Golden = "Test/a\x1b[0m", "a\nb.yaml"
 			r.Denied = []Denied{d}
 			r.Diff = "(-golden +recorded)\n-a\x1b[1m\n"
-			r.Notices = []string{"n\r"}
+			r.Notices = []recording.Notice{{Text: "n\r"}}
 			r.Accept = "go test\n-update"
 		}),
 		"long command": base(func(r *Report) {
@@ -462,20 +463,32 @@ func TestReport_Texts(t *testing.T) {
 		file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "-")+".txt")
 		known[file] = true
 		got := fmt.Sprintf("failed: %v\n-- String --\n%s\n-- Notes --\n%s\n", r.Failed(), r.String(), r.Notes())
-		if *update {
-			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
+		compareFile(t, file, got)
+	}
+	onlyFiles(t, "testdata/*.txt", known)
+}
+
+// compareFile compares a text with a file, or writes the file with -update.
+func compareFile(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
 	}
-	files, err := filepath.Glob("testdata/*")
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// onlyFiles fails the test for each file of a pattern that is not known.
+func onlyFiles(t *testing.T, pattern string, known map[string]bool) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -581,7 +594,7 @@ func TestReport_Failed(t *testing.T) {
 		want   bool
 	}{
 		{"nothing", Report{}, false},
-		{"a notice", Report{Notices: []string{"x"}}, false},
+		{"a notice", Report{Notices: []recording.Notice{{Text: "x"}}}, false},
 		{"another text", Report{Diff: "x"}, false},
 		{"an unused rule", Report{Unused: []string{"x"}}, false},
 		{"an unused rule with Strict", Report{Unused: []string{"x"}, Strict: true}, true},
@@ -617,9 +630,25 @@ func TestReport_Durations(t *testing.T) {
 		{63*time.Minute + 20*time.Second, "1h3m"},
 		{2 * time.Hour, "2h0m"},
 	} {
-		if got := human(c.d); got != c.want {
+		if got := Elapsed(c.d); got != c.want {
 			t.Errorf("%d: %s, want %s", c.d, got, c.want)
 		}
+	}
+}
+
+// A wrapped line that begins with "::" would be a workflow command in a log of GitHub.
+func TestReport_NoWorkflowCommands(t *testing.T) {
+	text := one(func(d *Denied) {
+		d.Reason = strings.Repeat("word ", 10) + "::error::" + strings.Repeat("x", 80) + " and ::stop-commands::x " +
+			strings.Repeat("fd00::1, ", 30)
+	}).String()
+	for line := range strings.Lines(text) {
+		if command := strings.TrimLeft(line, " "); strings.HasPrefix(command, "::") && strings.Count(command, "::") > 1 {
+			t.Errorf("GitHub runs the line %q", line)
+		}
+	}
+	if !strings.Contains(text, `\x3a:error::x`) {
+		t.Errorf("the text is gone:\n%s", text)
 	}
 }
 

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"strings"
+
+	"github.com/netzero-dev/netzero/internal/recording"
 )
 
 const (
@@ -21,23 +23,22 @@ func (r Report) String() string {
 		clean(r.Golden)))
 	if r.Lost != "" {
 		w.gap()
-		// of errors.Join
-		w.paragraph("recording incomplete: " + strings.ReplaceAll(strings.TrimSpace(r.Lost), "\n", "; "))
-		w.paragraph("What was lost may be a flow that the policy does not allow. So the test cannot pass, and no " +
-			"policy is written from this run.")
+		w.paragraph("recording incomplete: " + oneLine(r.Lost))
+		w.paragraph("A lost event may be a flow that the policy does not allow. Therefore the test fails, and this run " +
+			"writes no policy.")
 	}
-	if r.Neighbour != "" {
+	if r.RunningTest != "" {
 		w.gap()
-		w.paragraph(r.Test + " had ended, and a goroutine or a process that it left behind opened this while " +
-			r.Neighbour + " ran. The policy of " + r.Neighbour + " does not contain it.")
-		w.paragraph("End it in " + r.Test + ", or wait for it there (with t.Cleanup, say): only what is opened " +
-			"before a test ends can be accepted.")
+		w.paragraph(r.Test + " had ended, but a goroutine or process that it left running opened this while " +
+			r.RunningTest + " ran. The policy of " + r.RunningTest + " does not contain it.")
+		w.paragraph("Stop it in " + r.Test + ", or wait for it there (for example in t.Cleanup): only flows that are " +
+			"opened before a test ends can be accepted.")
 	}
 	r.writeUnprotected(&w)
 	dependencies := r.dependencies()
 	shown := 0
 	for i, d := range dependencies {
-		if i == 0 || d.Told == "" || dependencies[i-1].Told == "" {
+		if i == 0 || d.ReportedBy == "" || dependencies[i-1].ReportedBy == "" {
 			w.gap()
 		}
 		if d.counted() {
@@ -60,7 +61,7 @@ func (r Report) String() string {
 	if r.Strict && r.Lost == "" {
 		r.writeList(&w, "unused rules, which Strict forbids", r.Unused)
 	}
-	r.writeList(&w, "attempts at this machine where nobody listened, which Strict forbids", r.Unanswered)
+	r.writeList(&w, "attempts at this machine where no process listened, which Strict forbids", r.Unanswered)
 	if r.Missing {
 		r.writeMissing(&w)
 	}
@@ -122,7 +123,7 @@ func (r Report) verdicts() []string {
 
 // notices returns the notices, and the unused rules that fail nothing. After a loss no rule is known to be unused.
 func (r Report) notices() []string {
-	notices := append([]string(nil), r.Notices...)
+	notices := recording.Texts(r.Notices)
 	if r.Strict || r.Lost != "" {
 		return notices
 	}
@@ -148,17 +149,17 @@ func (r Report) writeUnprotected(w *writer) {
 	w.gap()
 	if len(r.Unprotected) == 1 && !r.Protected {
 		w.paragraph("nothing is protected: " + r.Unprotected[0])
-		w.paragraph("A test with such a policy could never fail.")
+		w.paragraph("A test with such a policy can never fail.")
 		return
 	}
-	w.line(2, "not protected, and so flows there could never fail the test")
+	w.line(2, "not protected: flows there can never fail the test")
 	w.list(6, r.Unprotected)
 }
 
 func (r Report) writeMissing(w *writer) {
 	w.gap()
-	if r.MissingTold != "" && r.Lost == "" {
-		w.paragraph("no policy is committed at " + r.Golden + ": see the report of " + r.MissingTold)
+	if r.MissingReportedBy != "" && r.Lost == "" {
+		w.paragraph("no policy is committed at " + r.Golden + ": see the report of " + r.MissingReportedBy)
 		return
 	}
 	if r.Proposed == "" || r.Lost != "" {

@@ -16,8 +16,12 @@ type writer struct{ lines []string }
 
 func (w *writer) String() string { return strings.TrimRight(strings.Join(w.lines, "\n"), "\n") }
 
-// line adds a line unchanged, whatever its length.
+// line adds a line unchanged, whatever its length, unless GitHub would run it as a workflow command: "::error::text",
+// with or without spaces before.
 func (w *writer) line(indent int, text string) {
+	if command := strings.TrimLeft(text, " "); strings.HasPrefix(command, "::") && strings.Contains(command[2:], "::") {
+		text = strings.Replace(text, "::", `\x3a:`, 1)
+	}
 	w.lines = append(w.lines, strings.TrimRight(strings.Repeat(" ", indent)+text, " "))
 }
 
@@ -131,6 +135,9 @@ func lastSpace(text string, columns int) int {
 	return last
 }
 
+// Line returns a text as one printable line: all non-printable characters are escaped, like those of Go strings.
+func Line(text string) string { return clean(text) }
+
 // clean escapes all non-printable characters, like Go strings: line ends, colours, marks that change the direction of
 // text, invalid UTF-8.
 func clean(s string) string {
@@ -156,8 +163,8 @@ func count(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun
 }
 
-// human returns a duration with useful precision: "under 1ms", "340ms", "1.2s", "12s", "2m5s", "1h3m".
-func human(d time.Duration) string {
+// Elapsed returns a duration with useful precision: "under 1ms", "340ms", "1.2s", "12s", "2m5s", "1h3m".
+func Elapsed(d time.Duration) string {
 	switch {
 	case d < time.Millisecond:
 		return "under 1ms"

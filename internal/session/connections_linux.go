@@ -6,11 +6,13 @@ import (
 	"os"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/probe"
 )
 
 // TrackConnections records the TCP connections that the processes in a cgroup's directory opened before the cgroup came
-// into scope. The cgroup is already in scope. See [probe.Probe.TrackConnections].
+// into scope. The cgroup is already in scope. See [probe.Probe.TrackConnections]. Without the permission to read them
+// (CAP_SYS_PTRACE), it returns an error only if there may be some.
 func (s *Session) TrackConnections(dir string, id uint64) error {
 	pids, err := cgroup.Members(dir)
 	if err != nil {
@@ -20,7 +22,13 @@ func (s *Session) TrackConnections(dir string, id uint64) error {
 		initiator := probe.Initiator{PID: pid}
 		initiator.Process = s.describe(initiator, nil)
 		initiator.Executable = initiator.Process.Name
-		if err := s.Probe.TrackConnections(pid, id, s.netnsOf(pid), initiator); err != nil {
+		err := s.Probe.TrackConnections(pid, id, s.netnsOf(pid), initiator)
+		if errors.Is(err, os.ErrPermission) {
+			if some, readErr := endpoint.MayHaveConnected(pid); !some && readErr == nil {
+				continue
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}

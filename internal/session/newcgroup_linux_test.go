@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/probe"
@@ -27,6 +28,9 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
+
+// testPatience is how long a test waits for what another process does at once. On an emulated CPU that takes seconds.
+const testPatience = 30 * time.Second
 
 const roleVariable = "SESSION_TEST_ROLE"
 
@@ -74,7 +78,7 @@ func TestOpen_NewCgroups(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, row := range []struct {
 		reason    string
-		newCgroup NewCgroup
+		unrelated func(*probe.CgroupEvent) bool
 		reported  bool
 	}{
 		{"asked for", func(*probe.CgroupEvent) bool { return false }, true},
@@ -84,7 +88,7 @@ func TestOpen_NewCgroups(t *testing.T) {
 			dialIn := unrelated(t)
 			var mu sync.Mutex
 			reported := make(map[uint64]bool)
-			s, err := Open(probe.Sizes{}, func(events []probe.Event) {
+			s, err := Open(probe.Sizes{}, probe.Handler{Unrelated: row.unrelated, Handle: func(events []probe.Event) {
 				mu.Lock()
 				defer mu.Unlock()
 				for _, e := range events {
@@ -92,7 +96,7 @@ func TestOpen_NewCgroups(t *testing.T) {
 						reported[e.Cgroup] = true
 					}
 				}
-			}, nil, row.newCgroup)
+			}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

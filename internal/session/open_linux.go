@@ -31,16 +31,16 @@ type Session struct {
 
 // Open takes the steps in order. It moves this process and its descendants in the same cgroup into a new leaf cgroup.
 // They include those from an earlier session's leaf cgroup, and those that have lost their parents, if
-// [endpoint.Orphans] identifies them. One goroutine calls handle with every event; the first calls come before Open
-// returns. passed receives each completed step with a detail for people. passed and newCgroup may be nil. Errors:
-// *[Error], which wraps the errors of packages cgroup and probe.
-func Open(sizes probe.Sizes, handle func([]probe.Event), passed func(Step, string),
-	newCgroup NewCgroup) (*Session, error) {
+// [endpoint.Orphans] identifies them. If handler.Unrelated is set, all cgroups that are created during the session are
+// recorded too (see [probe.Probe.TrackNewCgroups]). The first calls of handler's functions come before Open returns;
+// Open sets ReadProcess. passed receives each completed step with a detail for people; it may be nil. Errors: *[Error],
+// which wraps the errors of packages cgroup and probe.
+func Open(sizes probe.Sizes, handler probe.Handler, passed func(Step, string)) (*Session, error) {
 	if passed == nil {
 		passed = func(Step, string) {}
 	}
 	s := &Session{passed: passed}
-	if err := s.open(sizes, handle, newCgroup); err != nil {
+	if err := s.open(sizes, handler); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -66,6 +66,9 @@ func (s *Session) Executables() (who, why string) {
 // A reason is "" if they can.
 func (s *Session) AttributionGaps() (goroutines, children string) { return s.Probe.Unattributed() }
 
+// IsLaunched reports whether `netzero exec` gave this process a cgroup.
+func IsLaunched() bool { return cgroup.IsDelegated() }
+
 // ownRights returns the privileges that this process and its children can have.
 func ownRights() (confined, mayMount bool) {
 	rights, err := probe.ReadRights()
@@ -75,7 +78,7 @@ func ownRights() (confined, mayMount bool) {
 	return rights.Confined(), rights.MayMount()
 }
 
-func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newCgroup NewCgroup) error {
+func (s *Session) open(sizes probe.Sizes, handler probe.Handler) error {
 	release, err := probe.Release()
 	if err == nil {
 		err = probe.CheckRelease(release)
@@ -88,8 +91,8 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newCgroup 
 		return &Error{Tree, err}
 	}
 	s.passed(Tree, s.Tree.Root)
-	if s.Probe, err = probe.Open(s.Tree.Root, sizes,
-		probe.Handler{ReadProcess: s.describe, Unrelated: newCgroup, Handle: handle}); err != nil {
+	handler.ReadProcess = s.describe
+	if s.Probe, err = probe.Open(s.Tree.Root, sizes, handler); err != nil {
 		return &Error{Programs, err}
 	}
 	s.passed(Programs, "loaded and attached to "+s.Tree.Root)
@@ -105,10 +108,10 @@ func (s *Session) open(sizes probe.Sizes, handle func([]probe.Event), newCgroup 
 	if err := s.trackSockets(os.Getpid()); err != nil {
 		return &Error{Hooks, err}
 	}
-	if err := s.gather(before); err != nil {
+	if err := s.findDescendants(before); err != nil {
 		return &Error{Leaf, err}
 	}
-	if newCgroup != nil {
+	if handler.Unrelated != nil {
 		if err := s.Probe.TrackNewCgroups(s.Leaf.ID); err != nil {
 			return &Error{Hooks, err}
 		}
@@ -161,28 +164,40 @@ func (s *Session) describe(o probe.Initiator, stack *goroutine.Stack) flow.Proce
 		pid = 0
 	}
 	var p flow.Process
-	if pid != 0 {
-		p, _ = endpoint.ReadProcess(pid)
+	var inside []string
+	var exec string
+	if pid != 0 && pid != os.Getpid() {
+		inside, exec = endpoint.Inside(pid)
 	}
-	if o.Executable != "" && !strings.HasPrefix(p.Name, o.Executable) { // the kernel truncates it
+	if pid != 0 {
+		p, _ = endpoint.ReadProcess(pid) // a process with a command line had not ended when Inside described it
+	}
+	if o.Executable != "" && !runs(p, o) {
 		p.Command, p.Executable = "", "" // they are another program's
 	}
 	if pid != 0 && pid != os.Getpid() {
-		p.Parents = endpoint.Parents(pid, os.Getpid())
+		p.Parents, p.Exec = endpoint.Parents(pid, os.Getpid()), exec
 		if len(p.Parents) == 0 {
-			p.Parents = endpoint.ParentsInside(pid)
+			p.Parents = inside
 		}
-		p.Exec = endpoint.ExecInside(pid)
 	}
 	p.PID, p.Name, p.Stack = pid, cmp.Or(o.Executable, p.Name, o.Comm), calls
 	return p
+}
+
+// runs reports whether a process runs the program that the kernel named. The kernel truncates the name. The executable
+// of another user's process is not readable without CAP_SYS_PTRACE: then its name is that of its first thread, which is
+// the name by which the program was started, truncated further.
+func runs(p flow.Process, o probe.Initiator) bool {
+	return strings.HasPrefix(p.Name, o.Executable) ||
+		p.Executable == "" && p.Name != "" && (p.Name == o.Comm || strings.HasPrefix(o.Executable, p.Name))
 }
 
 // Close moves the processes back, removes the leaf cgroup and detaches the programs.
 func (s *Session) Close() error {
 	var errs []error
 	if s.Leaf != nil {
-		errs = append(errs, s.remember(), s.Leaf.Leave())
+		errs = append(errs, s.saveDescendants(), s.Leaf.Leave())
 	}
 	if s.Probe != nil {
 		errs = append(errs, s.Probe.Close())

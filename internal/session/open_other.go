@@ -13,7 +13,7 @@ import (
 type Session struct{}
 
 // Open returns an *[Error]: eBPF needs Linux.
-func Open(probe.Sizes, func([]probe.Event), func(Step, string), NewCgroup) (*Session, error) {
+func Open(probe.Sizes, probe.Handler, func(Step, string)) (*Session, error) {
 	return nil, CheckPrograms()
 }
 
@@ -27,6 +27,9 @@ func (*Session) Executables() (who, why string) { return "", "" }
 
 // AttributionGaps returns nothing.
 func (*Session) AttributionGaps() (goroutines, children string) { return "", "" }
+
+// IsLaunched returns false: only Linux has cgroups.
+func IsLaunched() bool { return false }
 
 func ownRights() (confined, mayMount bool) { return false, false }
 

@@ -7,6 +7,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/netzero-dev/netzero/internal/cgroup"
 	"github.com/netzero-dev/netzero/internal/probe"
@@ -27,11 +28,6 @@ const (
 // Steps lists all steps in order.
 var Steps = []Step{Kernel, Tree, Programs, Leaf, Hooks}
 
-// NewCgroup makes [Open] also record all cgroups that are created during the session (see
-// [probe.Probe.TrackNewCgroups]). It returns true for a cgroup that is unrelated to the tests, to stop recording it. It
-// is called like the functions of [probe.Handler], also while a cgroup is being created.
-type NewCgroup func(*probe.CgroupEvent) (unrelated bool)
-
 // Error reports the step at which recording failed.
 type Error struct {
 	Step Step
@@ -41,16 +37,20 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Step, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
+// IsExpected reports whether an error of [Open] or [CheckPrograms] is normal on a developer's machine, which lacks a
+// prerequisite. All other errors mean that something is broken.
+func IsExpected(err error) bool {
+	return slices.ContainsFunc([]error{
+		probe.ErrNotPermitted, probe.ErrNotSupported, cgroup.ErrNotPermitted, cgroup.ErrNoTree, cgroup.ErrReadOnly,
+	}, func(class error) bool { return errors.Is(err, class) })
+}
+
 // Advice returns the fix for an error of [Open] or [CheckPrograms], or "" if none is known. privileged is the advice
 // for a case that root could record and this process could become root; command is the command that runs the tests.
 func Advice(err error, privileged, command string) string {
 	confined, mayMount := ownRights()
 	return advise(err, privileged, command, confined, mayMount)
 }
-
-// ExecSudo is the flag with which go test runs test binaries as root. The build still runs as the user, so that the
-// caches stay the user's.
-const ExecSudo = "-exec 'sudo --preserve-env=PATH,HOME,CI,NETZERO,NETZERO_UPDATE,NETZERO_RING_BYTES,NETZERO_MAX_FLOWS'"
 
 const (
 	inContainer = "in a container, run it with --privileged, or run the tests outside"
@@ -72,7 +72,7 @@ func advise(err error, privileged, command string, confined, mayMount bool) stri
 	case errors.Is(err, cgroup.ErrNoTree):
 		return "mount it: " + sudoMount
 	case errors.As(err, &permission) && permission.UserNamespace:
-		return "run the tests outside of it: in a rootless container they cannot be recorded"
+		return "run the tests outside the user namespace: rootless containers cannot be recorded"
 	case errors.As(err, &permission) && permission.Filtered:
 		return "run the container with --privileged or --security-opt seccomp=unconfined, or run the tests outside"
 	case confined && (errors.Is(err, probe.ErrNotPermitted) || errors.Is(err, cgroup.ErrNotPermitted)):
@@ -80,12 +80,12 @@ func advise(err error, privileged, command string, confined, mayMount bool) stri
 	case errors.Is(err, probe.ErrNotPermitted):
 		return privileged
 	case errors.Is(err, cgroup.ErrNotPermitted):
-		return privileged + "; or, with the capabilities that this process has, in a cgroup of your own: " +
+		return privileged + "; or keep these capabilities and run the tests in your own cgroup: " +
 			"systemd-run --user --scope -p Delegate=yes " + command
 	case errors.Is(err, probe.ErrNotSupported):
 		return "run the tests on Linux 5.10 or newer"
 	case errors.Is(err, probe.ErrNotFiring):
-		return "something else keeps eBPF programs at a cgroup above this one; look with: bpftool cgroup tree"
+		return "other eBPF programs are attached to a parent cgroup; list them with: bpftool cgroup tree"
 	}
 	return ""
 }

@@ -3,13 +3,13 @@
 //
 // 64 tests run at the same time. Each reaches 50 destinations that no other test reaches. All of them answer: the
 // servers are in a lab of package testnet, and one PostgreSQL in a container is behind the SQL servers. The tests run
-// twice, as a user's do: with -update, and against the written policies. So a flow in another test's recording is
-// unexpected there and missing here.
+// twice, as those of a user do: with -update, and against the written policies. So a misattributed flow is unexpected
+// in one test and missing in another.
 //
 // Other tests run 30 serial ones (testdata/serial), which share a pool, an HTTP client and a gRPC client, in several
-// orders. Each policy holds exactly the flows of its test, in the same bytes. The same holds for one recording of the
-// package.
+// orders. Each policy contains exactly the flows of its test, with the same bytes in each order. The same applies to
+// one recording of the package.
 //
 // It is a separate module, so that users do not download gRPC and the drivers. -rounds sets the number of rounds of the
-// former, -shuffles the number of orders of the latter.
+// parallel tests, -shuffles the number of orders of the serial tests.
 package stress

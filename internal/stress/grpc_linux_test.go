@@ -18,15 +18,16 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// gRPC dials in goroutines that its client started long before: the call that waits for the connection is still found.
-func TestCallOfGRPCHasTheLineOfItsCaller(t *testing.T) {
+// gRPC dials in goroutines that its client started earlier. The stack is that of the call that waits for the
+// connection.
+func TestStacks_GRPCCaller(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, row := range []struct {
 		reason string
 		dial   func(t *testing.T, address string) *grpc.ClientConn
 	}{
-		{"a client of the goroutine that calls", newClient},
-		{"a client of a goroutine that has ended", func(t *testing.T, address string) (client *grpc.ClientConn) {
+		{"the calling goroutine made the client", newClient},
+		{"a goroutine that has ended made the client", func(t *testing.T, address string) (client *grpc.ClientConn) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -45,12 +46,12 @@ func TestCallOfGRPCHasTheLineOfItsCaller(t *testing.T) {
 			grpc_health_v1.RegisterHealthServer(server, health.NewServer())
 			accept := make(chan struct{})
 			go func() {
-				<-accept // when the call waits for sure
+				<-accept // when the call certainly waits
 				server.Serve(listener)
 			}()
 			t.Cleanup(server.Stop)
 			t.Setenv("NETZERO_UPDATE", "1")
-			t.Setenv("CI", "") // where nothing is written
+			t.Setenv("CI", "") // in CI no policy is written
 			recording := netzerotest.Record(t, netzerotest.Golden(filepath.Join(t.TempDir(), "policy.yaml")),
 				netzerotest.Peer(listener.Addr().String(), "stock:9000"))
 			go func() {

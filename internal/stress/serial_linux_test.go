@@ -26,25 +26,25 @@ var shuffles = flag.Int("shuffles", 3,
 
 var isNotice = regexp.MustCompile(`(?m)^ +- (.*)$`)
 
-// serialTests is how many tests package serial has.
+// serialTests is the number of tests in package serial.
 const serialTests = 30
 
-// The servers of these tests, by the bit of a test's number that says that it uses them.
+// serialServers are the rules for the servers of these tests. A test uses server i if bit i of its number is set.
 var serialServers = []string{"app: orders-db", "egress-names: api.rates.test:8080/TCP", "app: stock"}
 
-// 30 tests share a pool, an HTTP client and a gRPC client. Each policy holds exactly the flows of its test, in the same
-// bytes for any order of the tests, although most tests open no connection.
-func TestOrderOfTestsThatShareClients(t *testing.T) { buildSerial(t).eachHasItsOwn(t) }
+// 30 tests share a pool, an HTTP client and a gRPC client. Each policy contains exactly the flows of its test, with
+// the same bytes in any order of the tests, although most tests open no connection.
+func TestOrder_SharedClients(t *testing.T) { buildSerial(t).checkEachPolicy(t) }
 
-// The first test that needs a client makes it, and has ended when the others use it.
-func TestOrderOfTestsThatMakeSharedClients(t *testing.T) {
+// The first test that needs a client makes the client, and has ended when the other tests use it.
+func TestOrder_ClientsMadeByFirstTest(t *testing.T) {
 	s := buildSerial(t)
 	s.env = append(s.env, "SERIAL_LAZY=1")
-	s.eachHasItsOwn(t)
+	s.checkEachPolicy(t)
 }
 
 // The same tests with one recording of the package.
-func TestOrderOfTestsInAPackageRecording(t *testing.T) {
+func TestOrder_PackageRecording(t *testing.T) {
 	s := buildSerial(t)
 	s.env = append(s.env, "SERIAL_PACKAGE=1")
 	s.notices = []string{"infrastructure, not in the policy: wait strategies: orders-db:5432/TCP"}
@@ -60,7 +60,7 @@ func TestOrderOfTestsInAPackageRecording(t *testing.T) {
 	s.sameInAnyOrder(t, first)
 }
 
-// serial is package serial, built, with what it needs.
+// serial is the test binary of package serial, with its environment.
 type serial struct {
 	binary, resolvConf string
 	env                []string
@@ -82,7 +82,8 @@ func buildSerial(t *testing.T) *serial {
 	docker(t, "network", "create", "--subnet", "203.0.113.128/25", "--ip-range", "203.0.113.128/28", "-o",
 		"com.docker.network.bridge.name=nzserial", label)
 	t.Cleanup(func() {
-		for _, id := range strings.Fields(docker(t, "ps", "-aq", "--filter", "label=serial="+label)) { // of a run that was killed
+		for _, id := range strings.Fields(docker(t, "ps", "-aq", "--filter",
+			"label=serial="+label)) { // containers of a killed run
 			docker(t, "rm", "-f", id)
 		}
 		docker(t, "network", "rm", label)
@@ -108,7 +109,7 @@ func build(t *testing.T, env string, args ...string) {
 	}
 }
 
-// docker runs Docker's client, also after the test.
+// docker runs Docker's client. It also works in a cleanup.
 func docker(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -120,7 +121,7 @@ func docker(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-func (s *serial) eachHasItsOwn(t *testing.T) {
+func (s *serial) checkEachPolicy(t *testing.T) {
 	t.Helper()
 	first := s.run(t, "first", 1, "-update")
 	for n := range serialTests {
@@ -140,8 +141,8 @@ func (s *serial) eachHasItsOwn(t *testing.T) {
 	s.sameInAnyOrder(t, first)
 }
 
-// sameInAnyOrder runs the tests in more orders, with seeds from 2 on: each without a policy to begin with, the last one
-// to compare.
+// sameInAnyOrder runs the tests in more orders, with seeds from 2 on. Each run starts without a policy; the last one
+// compares.
 func (s *serial) sameInAnyOrder(t *testing.T, first map[string]string) {
 	t.Helper()
 	for seed := 2; seed < *shuffles; seed++ {
@@ -153,14 +154,15 @@ func (s *serial) sameInAnyOrder(t *testing.T, first map[string]string) {
 	s.run(t, "first", *shuffles)
 }
 
-// run runs the tests in a directory of the shop and returns the policies that are there then.
+// run runs the tests in a directory of the shop and returns the written policies.
 func (s *serial) run(t *testing.T, dir string, seed int, args ...string) map[string]string {
 	t.Helper()
-	dir = filepath.Join(filepath.Dir(s.binary), dir, "shop") // by which the policies call the tests
+	dir = filepath.Join(filepath.Dir(s.binary), dir, "shop") // its name is in the policies
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "serial_test.go"), []byte("package serial\n"), 0o644); err != nil { // as a package's directory has
+	// The directory of a package contains such a file.
+	if err := os.WriteFile(filepath.Join(dir, "serial_test.go"), []byte("package serial\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	args = append([]string{"-m", "sh", "-c", `mount --bind "$0" /etc/resolv.conf && exec "$@"`, s.resolvConf,

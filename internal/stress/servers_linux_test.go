@@ -25,8 +25,8 @@ func startPostgres(t *testing.T) string {
 	container, err := postgres.Run(t.Context(), testenv.ExampleImage(t, "postgres", "postgres:17"),
 		postgres.WithDatabase(user), postgres.WithUsername(user), postgres.WithPassword(user),
 		testcontainers.WithCmdArgs(
-			"-c", fmt.Sprint("max_connections=", 2*tests*each), // each test has each of its pools at the same time
-			"-c", "authentication_timeout=10min"), // on a machine that has more to do
+			"-c", fmt.Sprint("max_connections=", 2*tests*each), // each test uses all of its pools at the same time
+			"-c", "authentication_timeout=10min"), // for a busy machine
 		postgres.BasicWaitStrategies())
 	testcontainers.CleanupContainer(t, container)
 	if err != nil {
@@ -39,7 +39,7 @@ func startPostgres(t *testing.T) string {
 	return address
 }
 
-// relayTo connects whoever comes with a server, which so has many addresses.
+// relayTo forwards connections to a server, so that it has many addresses.
 func relayTo(address string) func(net.Conn) {
 	return func(client net.Conn) {
 		server, err := net.Dial("tcp", address)
@@ -54,7 +54,7 @@ func relayTo(address string) func(net.Conn) {
 	}
 }
 
-// accepted is a listener for one server with many addresses: it passes on connections that other listeners accepted.
+// accepted is a listener for one server with many addresses. It passes on connections that other listeners accepted.
 type accepted struct {
 	conns chan net.Conn
 	over  chan struct{}
@@ -72,11 +72,11 @@ func serveGRPC(t *testing.T) *accepted {
 	return a
 }
 
-// serve hands a connection on, and returns when it is closed.
+// serve passes a connection on, and returns when it is closed.
 func (a *accepted) serve(conn net.Conn) {
 	closed := make(chan struct{})
 	select {
-	case a.conns <- handed{conn, sync.OnceValue(func() error { defer close(closed); return conn.Close() })}:
+	case a.conns <- observed{conn, sync.OnceValue(func() error { defer close(closed); return conn.Close() })}:
 		<-closed
 	case <-a.over:
 	}
@@ -95,10 +95,10 @@ func (a *accepted) Close() error { a.close(); return nil }
 
 func (a *accepted) Addr() net.Addr { return &net.TCPAddr{} }
 
-// handed is a connection that tells when it is closed.
-type handed struct {
+// observed is a connection that calls a function when it is closed.
+type observed struct {
 	net.Conn
 	close func() error
 }
 
-func (h handed) Close() error { return h.close() }
+func (o observed) Close() error { return o.close() }

@@ -12,9 +12,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/testnet"
 )
 
-var rounds = flag.Int("rounds", 1, "how often the tests run with -update, and against what they have written")
+var rounds = flag.Int("rounds", 1, "how often the tests run with -update, and against the written policies")
 
-func TestEveryFlowIsInExactlyTheRightRecording(t *testing.T) {
+func TestAttribution_EachFlowInOneRecording(t *testing.T) {
 	lab := testnet.New(t)
 	lab.ResolverTimeout(time.Minute)
 	serve(t, lab)
@@ -32,7 +32,9 @@ func TestEveryFlowIsInExactlyTheRightRecording(t *testing.T) {
 // run runs the user's tests in the lab.
 func run(t *testing.T, lab *testnet.Net, goldens string, args ...string) {
 	t.Helper()
-	args = append([]string{"-test.paniconexit0", "-test.timeout=10m", fmt.Sprint("-test.parallel=", tests)}, args...) // as from go test
+	// These are flags that go test passes.
+	flags := []string{"-test.paniconexit0", "-test.timeout=10m", fmt.Sprint("-test.parallel=", tests)}
+	args = append(flags, args...)
 	cmd := lab.Command(t.Context(), "/proc/self/exe", args...)
 	cmd.Env = []string{
 		goldensVariable + "=" + goldens, "NETZERO=require", "HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"),
@@ -43,11 +45,11 @@ func run(t *testing.T, lab *testnet.Net, goldens string, args ...string) {
 		t.Fatalf("%q: %v\n%s", args, err, out)
 	}
 	if bytes.Contains(out, []byte("notice")) {
-		t.Errorf("%q has something to tell:\n%s", args, out)
+		t.Errorf("%q prints a notice:\n%s", args, out)
 	}
 }
 
-// serve makes a server of each destination.
+// serve starts a server for each destination.
 func serve(t *testing.T, lab *testnet.Net) {
 	zone := testnet.MustZone()
 	for test := range tests {

@@ -26,7 +26,7 @@ import (
 
 const tests = 64
 
-// A test reaches as many destinations in each of these ways, the first ones by name.
+// A test opens flows in these ways, each to the same number of destinations. It uses names for the first three.
 const (
 	overHTTP = iota
 	overSQL
@@ -38,21 +38,21 @@ const (
 	each = 10
 )
 
-// resolver is where /etc/resolv.conf points to.
+// resolver is the name server in /etc/resolv.conf.
 const resolver = "203.0.113.53:53"
 
 func name(test int) string { return fmt.Sprintf("test%d.stress.test", test) }
 
-// The addresses of a test: of its name, and another one.
+// The addresses of a test: one with a name, and one without.
 func named(test int) string   { return fmt.Sprintf("198.51.100.%d", 1+test) }
 func unnamed(test int) string { return fmt.Sprintf("203.0.113.%d", 100+test) }
 
 func at(host string, way, n int) string { return fmt.Sprintf("%s:%d", host, 1000*(1+way)+n) }
 
-// shared is used by all tests: its goroutines are those of whoever asks.
+// shared is used by all tests. Each request dials in a goroutine of the test that sends it.
 var shared = &http.Transport{}
 
-func userCrowd(t *testing.T) {
+func userStress(t *testing.T) {
 	t.Cleanup(shared.CloseIdleConnections)
 	var begun, ended sync.WaitGroup
 	begun.Add(tests)
@@ -71,7 +71,7 @@ func userCrowd(t *testing.T) {
 	}
 }
 
-// reach reaches all at once, each in goroutines of its own.
+// reach opens all flows of a test at the same time, each in a separate goroutine.
 func reach(t *testing.T, test int) {
 	var wait sync.WaitGroup
 	for n := range each {
@@ -83,7 +83,7 @@ func reach(t *testing.T, test int) {
 			})
 		}
 		wait.Go(func() {
-			if err := ask(t.Context(), at(unnamed(test), overDNS, n), name(test)); err != nil {
+			if err := lookUp(t.Context(), at(unnamed(test), overDNS, n), name(test)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -106,7 +106,7 @@ func get(_ context.Context, address string) error {
 	return err
 }
 
-// query has a pool of one driver or the other.
+// query sends queries through a separate pool, of one of two drivers.
 func query(ctx context.Context, address string) error {
 	driver := []string{"postgres", "pgx"}[address[len(address)-1]%2]
 	db, err := sql.Open(driver, fmt.Sprintf("postgres://%[1]s:%[1]s@%[2]s/%[1]s?sslmode=disable", user, address))
@@ -116,7 +116,7 @@ func query(ctx context.Context, address string) error {
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 	errs := make(chan error)
-	const at = 3 // at the same time: all but one wait
+	const at = 3 // queries for one connection: two of them wait
 	for range at {
 		go func() {
 			var one int
@@ -135,7 +135,7 @@ func query(ctx context.Context, address string) error {
 	return err
 }
 
-// call has a gRPC client, which asks for the name itself.
+// call uses a separate gRPC client, which looks the name up itself.
 func call(ctx context.Context, address string) error {
 	client, err := grpc.NewClient("dns:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -147,7 +147,7 @@ func call(ctx context.Context, address string) error {
 	return err
 }
 
-func ask(ctx context.Context, address, name string) error {
+func lookUp(ctx context.Context, address, name string) error {
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}
@@ -155,7 +155,7 @@ func ask(ctx context.Context, address, name string) error {
 	return err
 }
 
-// child is a process of a process.
+// child connects in a child of a child process.
 func child(ctx context.Context, address string) error {
 	out, err := exec.CommandContext(ctx, "bash", "-c",
 		"(exec 3<>/dev/tcp/"+strings.Replace(address, ":", "/", 1)+"); true").CombinedOutput()

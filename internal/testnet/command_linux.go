@@ -47,7 +47,7 @@ func (w *wire) command(ctx context.Context, resolvConf, name string, args ...str
 	cmd := exec.CommandContext(ctx, selfExe)
 	path := name
 	if filepath.Base(name) == name {
-		// This look-up fails in the same cases as exec.Command's.
+		// This lookup fails in the same cases as exec.Command's.
 		var err error
 		if path, err = exec.LookPath(name); err != nil {
 			cmd.Err = err
@@ -90,7 +90,7 @@ func enter(namespace, resolvConf string) error {
 	// A slave, not private: mounts made here stay here, and later mounts and unmounts of the machine (a container's
 	// root, for example) happen here too instead of being kept busy.
 	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("keep mounts from spreading: %w", err)
+		return fmt.Errorf("make mounts private: %w", err)
 	}
 	return replaceResolver(resolvConf)
 }

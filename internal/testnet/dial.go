@@ -32,7 +32,7 @@ func (l *Lab) DialContext(ctx context.Context, network, address string) (net.Con
 	return nil, fmt.Errorf("dial %s: %w", address, errors.Join(errs...))
 }
 
-// dialAddress connects to an address that needs no look-up: then net.Dialer works only on the calling goroutine.
+// dialAddress connects to an address that needs no lookup: then net.Dialer works only on the calling goroutine.
 func (l *Lab) dialAddress(ctx context.Context, network, address string) (conn net.Conn, err error) {
 	err = l.wire.inside(func() error {
 		dialer := net.Dialer{FallbackDelay: -1}

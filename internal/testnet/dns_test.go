@@ -9,8 +9,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// ask returns the zone's answer to one question.
-func ask(t *testing.T, zone *Zone, network, name string, kind dnsmessage.Type, edns int) dnsmessage.Message {
+// query returns the zone's answer to one query.
+func query(t *testing.T, zone *Zone, network, name string, kind dnsmessage.Type, edns int) dnsmessage.Message {
 	t.Helper()
 	query := dnsmessage.Message{
 		Header:    dnsmessage.Header{ID: 7, RecursionDesired: true},
@@ -71,10 +71,10 @@ func TestDNS_Answers(t *testing.T) {
 		"Api.Pay.Test. AAAA 2001:db8::7",
 		"www.pay.test CNAME shop.pay.test",
 		"shop.pay.test CNAME api.pay.test",
-		"dangling.pay.test CNAME nobody.test",
+		"dangling.pay.test CNAME unknown.test",
 		"loop.pay.test CNAME loop.pay.test",
 		"_pg._tcp.pay.test SRV 0 5 5432 api.pay.test",
-		"_ldap._tcp.pay.test SRV 0 5 389 nobody.test",
+		"_ldap._tcp.pay.test SRV 0 5 389 unknown.test",
 		"alias.test HTTPS 0 api.pay.test",
 		"api.pay.test https 1 . ipv4hint=203.0.113.7,203.0.113.8 ipv6hint=2001:db8::7",
 	)
@@ -86,30 +86,33 @@ func TestDNS_Answers(t *testing.T) {
 	}{
 		{"api.pay.test.", dnsmessage.TypeA, "Success api.pay.test.=[203 0 113 7]", "an address"},
 		{"api.pay.test.", dnsmessage.TypeAAAA, "Success api.pay.test.=0007", "names are compared without their case"},
-		{"aPi.pay.TEST.", dnsmessage.TypeA, "Success aPi.pay.TEST.=[203 0 113 7]", "the answer spells as the question"},
+		{
+			"aPi.pay.TEST.", dnsmessage.TypeA, "Success aPi.pay.TEST.=[203 0 113 7]",
+			"the answer has the spelling of the query",
+		},
 		{"api.pay.test.", dnsmessage.TypeTXT, "Success", "the name is known, the type is not"},
-		{"nobody.test.", dnsmessage.TypeA, "NameError", "the name is not known"},
-		{"pay.test.", dnsmessage.TypeA, "NameError", "a parent is no record"},
+		{"unknown.test.", dnsmessage.TypeA, "NameError", "the name is not known"},
+		{"pay.test.", dnsmessage.TypeA, "NameError", "a parent without a record"},
 		{"www.pay.test.", dnsmessage.TypeA, "Success www.pay.test.=shop.pay.test. shop.pay.test.=api.pay.test. " +
 			"api.pay.test.=[203 0 113 7]", "aliases are followed"},
 		{"www.pay.test.", dnsmessage.TypeCNAME, "Success www.pay.test.=shop.pay.test.",
-			"the alias itself was asked for"},
-		{"dangling.pay.test.", dnsmessage.TypeA, "NameError dangling.pay.test.=nobody.test.", "an alias of nobody"},
+			"a query for the alias itself"},
+		{"dangling.pay.test.", dnsmessage.TypeA, "NameError dangling.pay.test.=unknown.test.", "an alias of an unknown name"},
 		{"_pg._tcp.pay.test.", dnsmessage.TypeSRV,
 			"Success _pg._tcp.pay.test.=api.pay.test.:5432 +api.pay.test.:A +api.pay.test.:AAAA",
-			"the target's addresses come with it"},
-		{"_ldap._tcp.pay.test.", dnsmessage.TypeSRV, "Success _ldap._tcp.pay.test.=nobody.test.:389",
-			"what is not known does not"},
+			"the answer includes the target's addresses"},
+		{"_ldap._tcp.pay.test.", dnsmessage.TypeSRV, "Success _ldap._tcp.pay.test.=unknown.test.:389",
+			"a target without addresses"},
 		{"alias.test.", dnsmessage.TypeHTTPS,
 			"Success alias.test.=0:api.pay.test.:[]: +api.pay.test.:A +api.pay.test.:AAAA",
-			"so do those of an HTTPS record's"},
+			"the addresses of an HTTPS record's target"},
 		{"api.pay.test.", dnsmessage.TypeHTTPS,
 			"Success api.pay.test.=1:.:[203 0 113 7 203 0 113 8]:20010db8000000000000000000000007 +api.pay.test.:A " +
-				"+api.pay.test.:AAAA", "and of its own"},
+				"+api.pay.test.:AAAA", "the addresses of its own name"},
 		{"loop.pay.test.", dnsmessage.TypeA, "Success" + strings.Repeat(" loop.pay.test.=loop.pay.test.", 16),
 			"a loop ends"},
 	} {
-		answer := ask(t, zone, "tcp", tt.name, tt.kind, 0)
+		answer := query(t, zone, "tcp", tt.name, tt.kind, 0)
 		if diff := cmp.Diff(tt.want, text(answer)); diff != "" {
 			t.Errorf("%s %s, because %s (-want +got):\n%s", tt.kind, tt.name, tt.reason, diff)
 		}
@@ -117,8 +120,8 @@ func TestDNS_Answers(t *testing.T) {
 			t.Errorf("%s %s: bad header or question: %+v", tt.kind, tt.name, answer.Header)
 		}
 	}
-	if got := zone.Asked("API.pay.test"); got != 5 {
-		t.Errorf("api.pay.test was asked %d times, want 5", got)
+	if got := zone.QueryCount("API.pay.test"); got != 5 {
+		t.Errorf("%d queries for api.pay.test, want 5", got)
 	}
 	if diff := cmp.Diff(Query{"api.pay.test", "A", "tcp"}, zone.Queries()[0]); diff != "" {
 		t.Errorf("first query (-want +got):\n%s", diff)
@@ -143,7 +146,7 @@ func TestDNS_AnswerSize(t *testing.T) {
 		{"udp", 1232, false, "the client takes it"},
 		{"tcp", 0, false, "TCP has room"},
 	} {
-		answer := ask(t, zone, tt.network, "many.test.", dnsmessage.TypeA, tt.edns)
+		answer := query(t, zone, tt.network, "many.test.", dnsmessage.TypeA, tt.edns)
 		if answer.Truncated != tt.truncated || len(answer.Answers) == 0 != tt.truncated {
 			t.Errorf("%s, EDNS %d: got truncated %t, %d records: %s", tt.network, tt.edns, answer.Truncated,
 				len(answer.Answers), tt.reason)
@@ -154,10 +157,10 @@ func TestDNS_AnswerSize(t *testing.T) {
 	}
 
 	zone.Truncate(true)
-	if got := text(ask(t, zone, "udp", "many.test.", dnsmessage.TypeA, 1232)); got != "Success truncated" {
+	if got := text(query(t, zone, "udp", "many.test.", dnsmessage.TypeA, 1232)); got != "Success truncated" {
 		t.Errorf("over UDP: got %q", got)
 	}
-	if answer := ask(t, zone, "tcp", "many.test.", dnsmessage.TypeA, 0); answer.Truncated || len(answer.Answers) != 40 {
+	if answer := query(t, zone, "tcp", "many.test.", dnsmessage.TypeA, 0); answer.Truncated || len(answer.Answers) != 40 {
 		t.Errorf("over TCP: got truncated %t, %d records", answer.Truncated, len(answer.Answers))
 	}
 }

@@ -150,7 +150,7 @@ func TestServers_ClientAddress(t *testing.T) {
 		t.Fatalf("got %q, want %q", got, "HELLO")
 	}
 	if from := <-seen; from.Addr() != insideAddresses[1].Addr() {
-		t.Errorf("asked by %s, want %s", from, insideAddresses[1].Addr())
+		t.Errorf("the datagram is from %s, want %s", from, insideAddresses[1].Addr())
 	}
 }
 

@@ -167,7 +167,7 @@ func (l *Lab) ResolvConf() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var b strings.Builder
-	// Without a nameserver line resolvers query 127.0.0.1, which has no server inside: look-ups fail at once.
+	// Without a nameserver line resolvers query 127.0.0.1, which has no server inside: lookups fail at once.
 	b.WriteString("# written by testnet\n")
 	for _, address := range l.resolvers {
 		if address.Port() == 53 {

@@ -116,7 +116,7 @@ func TestLab_NothingLeft(t *testing.T) {
 		ids = []identity{identify(t, lab.wire.insideNS), identify(t, lab.wire.outsideNS)}
 		for _, id := range ids {
 			if len(id.holders()) == 0 {
-				t.Error("an open lab's namespace seems held by nobody: the test tests nothing")
+				t.Error("no process seems to hold the namespace of an open lab, so the test proves nothing")
 			}
 		}
 		if got := output(t, program(t, lab, "echo", "tcp", "api.pay.test:5432")); got != "hello" {

@@ -16,7 +16,7 @@ func TestResolver_LabNames(t *testing.T) {
 		{"www.pay.test", both, "an alias"},
 		{"cache", "198.51.100.9", "the search list"},
 		{"cache.lab.test", "198.51.100.9", "no AAAA is no error"},
-		{"nobody.pay.test", "no such host", "NXDOMAIN"},
+		{"unknown.pay.test", "no such host", "NXDOMAIN"},
 		{"localhost", "127.0.0.1 ::1", "the machine's hosts file"},
 	} {
 		for _, netdns := range []string{"go", "cgo"} {
@@ -31,7 +31,7 @@ func TestResolver_LabNames(t *testing.T) {
 			}
 		}
 	}
-	if zone.Asked("cache.lab.test") == 0 || zone.Asked("localhost") != 0 {
+	if zone.QueryCount("cache.lab.test") == 0 || zone.QueryCount("localhost") != 0 {
 		t.Errorf("unexpected questions: %v", zone.Queries())
 	}
 }

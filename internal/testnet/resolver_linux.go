@@ -56,7 +56,7 @@ func bindTexts(texts map[string]string) error {
 			return fmt.Errorf("write %s: %w", source, err)
 		}
 		if err := unix.Mount(source, name, "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("cover %s: %w", name, err)
+			return fmt.Errorf("mount over %s: %w", name, err)
 		}
 	}
 	if err := unix.Unmount(scratch, 0); err != nil {

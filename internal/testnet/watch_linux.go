@@ -104,7 +104,7 @@ func killMembers(path string) error {
 		}
 		empty = 0
 		if time.Since(start) > patience {
-			return errors.New("processes do not die")
+			return errors.New("processes did not exit")
 		}
 		time.Sleep(time.Millisecond)
 	}

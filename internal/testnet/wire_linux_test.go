@@ -47,7 +47,7 @@ func TestWire_AllKinds(t *testing.T) {
 				}
 			}
 			if got := output(t, program(t, net, "echo", "udp", "[ff15::777]:8125", "100ms")); got != "timeout" {
-				t.Errorf("got %q, want timeout: nobody answers a multicast group, but what is sent there leaves", got)
+				t.Errorf("got %q, want timeout: a datagram to a multicast group leaves, and no host answers", got)
 			}
 		})
 	}

@@ -87,8 +87,8 @@ func (z *Zone) Queries() []Query {
 	return slices.Clone(z.queries)
 }
 
-// Asked counts the questions so far for a name, of any type and over either network.
-func (z *Zone) Asked(name string) int {
+// QueryCount returns the number of queries so far for a name, of any type and over either network.
+func (z *Zone) QueryCount(name string) int {
 	count, name := 0, strings.TrimSuffix(canonical(name), ".")
 	for _, query := range z.Queries() {
 		if query.Name == name {

@@ -8,8 +8,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// A test can assert on the flows that were recorded: that the service used its database, and called no host outside the
-// cluster but the quotes API.
+// A test can assert on the recorded flows: the service used its database, and called no host outside the cluster except
+// the quotes API.
 func Example() {
 	flows := recorded() // in a test: rec.Flows()
 

@@ -3,8 +3,7 @@
 // A test gets its flows from Recording.Flows of package netzerotest and can make assertions on them. An [Endpoint] also
 // holds the address and the evidence of one run: compare its [Endpoint.Identity], or its Name. The example shows both.
 //
-// The package imports the standard library only, and it does not judge: whether a policy allows a flow is decided
-// elsewhere.
+// The package imports only the standard library. It does not decide whether a policy allows a flow.
 package flow
 
 import (
@@ -206,16 +205,16 @@ func (e Evidence) String() string {
 // Endpoint is one end of a flow. Endpoints are comparable with ==, which compares the address and the evidence too.
 type Endpoint struct {
 	Kind Kind
-	// Name is the name of the workload, or the DNS name in lower case without a trailing dot. An Address has one only if
-	// something stands for it.
+	// Name is the name of the workload, or the DNS name in lower case without a trailing dot. An Address has one only if a
+	// Service of that name leads to it.
 	Name      string
 	Namespace string     // the workload's Kubernetes namespace; empty for the namespace of the policy
 	Addr      netip.Addr // the address that was used, never IPv4-mapped; the zero Addr for the recording's own workload
 	Evidence  Evidence   // how the name was found
 
-	// Node says of a workload that it is no pod but a process of the machine on which the other end runs.
+	// Node is true for a workload that is not a pod, but a process on the machine on which the other end runs.
 	Node bool
-	// HostNetwork says of a workload that its pods use the network of their nodes, so that no selector matches them.
+	// HostNetwork is true for a workload whose pods use the network of their nodes, so that no selector matches them.
 	HostNetwork bool
 }
 

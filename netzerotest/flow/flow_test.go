@@ -21,16 +21,56 @@ func TestFlow_Target(t *testing.T) {
 		flow   Flow
 		want   string
 	}{
-		{"a workload by its name", Flow{Destination: Endpoint{Kind: Workload, Name: "orders-db", Addr: addr("127.0.0.1")}, Protocol: TCP, Port: 5432}, "orders-db:5432/TCP"},
-		{"with its namespace", Flow{Destination: Endpoint{Kind: Workload, Name: "db", Namespace: "shop"}, Protocol: TCP, Port: 1}, "db.shop:1/TCP"},
-		{"an IPv6 address in brackets", Flow{Destination: Endpoint{Kind: Address, Addr: addr("2001:db8::7")}, Protocol: UDP, Port: 53}, "[2001:db8::7]:53/UDP"},
-		{"a protocol without ports", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: UDPLite}, "203.0.113.9/UDP-Lite"},
-		{"ICMP of a type that is not known", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: ICMP}, "203.0.113.9/ICMP"},
-		{"a ping", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: ICMP, ICMPType: 8}, "203.0.113.9/ICMP echo request"},
-		{"a ping over IPv6", Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: ICMPv6, ICMPType: 128}, "db/ICMPv6 echo request"},
-		{"a type means another thing over IPv6", Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: ICMPv6, ICMPType: 8}, "db/ICMPv6 type 8"},
-		{"a look-up that got no address", Flow{Destination: Endpoint{Kind: External, Name: "api.example.com"}, Lookup: true}, "api.example.com:*"},
-		{"a protocol without a name", Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: 47}, "203.0.113.9/IP/47"},
+		{
+			"a workload by its name",
+			Flow{Destination: Endpoint{Kind: Workload, Name: "orders-db", Addr: addr("127.0.0.1")}, Protocol: TCP, Port: 5432},
+			"orders-db:5432/TCP",
+		},
+		{
+			"with its namespace",
+			Flow{Destination: Endpoint{Kind: Workload, Name: "db", Namespace: "shop"}, Protocol: TCP, Port: 1},
+			"db.shop:1/TCP",
+		},
+		{
+			"an IPv6 address in brackets",
+			Flow{Destination: Endpoint{Kind: Address, Addr: addr("2001:db8::7")}, Protocol: UDP, Port: 53},
+			"[2001:db8::7]:53/UDP",
+		},
+		{
+			"a protocol without ports",
+			Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: UDPLite},
+			"203.0.113.9/UDP-Lite",
+		},
+		{
+			"ICMP of a type that is not known",
+			Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: ICMP},
+			"203.0.113.9/ICMP",
+		},
+		{
+			"a ping",
+			Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: ICMP, ICMPType: 8},
+			"203.0.113.9/ICMP echo request",
+		},
+		{
+			"a ping over IPv6",
+			Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: ICMPv6, ICMPType: 128},
+			"db/ICMPv6 echo request",
+		},
+		{
+			"a type means another thing over IPv6",
+			Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: ICMPv6, ICMPType: 8},
+			"db/ICMPv6 type 8",
+		},
+		{
+			"a lookup that got no address",
+			Flow{Destination: Endpoint{Kind: External, Name: "api.example.com"}, Lookup: true},
+			"api.example.com:*",
+		},
+		{
+			"a protocol without a name",
+			Flow{Destination: Endpoint{Kind: Address, Addr: addr("203.0.113.9")}, Protocol: 47},
+			"203.0.113.9/IP/47",
+		},
 	} {
 		if got := row.flow.Target(); got != row.want {
 			t.Errorf("%s: %q, want %q", row.reason, got, row.want)
@@ -152,7 +192,10 @@ func TestEndpoint_String(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	for kind, want := range map[Kind]string{Workload: "workload", Resolver: "resolver", External: "external", Address: "address", Anyone: "anyone", 0: "unknown"} {
+	for kind, want := range map[Kind]string{
+		Workload: "workload", Resolver: "resolver", External: "external", Address: "address", Anyone: "anyone",
+		0: "unknown",
+	} {
 		if got := kind.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
@@ -183,10 +226,26 @@ func TestEndpoint_Identity(t *testing.T) {
 		endpoint Endpoint
 		want     Endpoint
 	}{
-		{"a workload is where its selector is", Endpoint{Kind: Workload, Name: "a", Addr: private, Evidence: ByListener}, Endpoint{Kind: Workload, Name: "a"}},
-		{"a public name is all its addresses", Endpoint{Kind: External, Name: "a.test", Addr: public, Evidence: ByDNS}, Endpoint{Kind: External, Name: "a.test"}},
-		{"a name inside needs its address", Endpoint{Kind: External, Name: "a.test", Addr: private}, Endpoint{Kind: External, Name: "a.test", Addr: private}},
-		{"anyone has neither name nor address", Endpoint{Kind: Anyone, Name: "x", Namespace: "y", Addr: public, Evidence: ByOption}, Endpoint{Kind: Anyone}},
+		{
+			"a workload is where its selector is",
+			Endpoint{Kind: Workload, Name: "a", Addr: private, Evidence: ByListener},
+			Endpoint{Kind: Workload, Name: "a"},
+		},
+		{
+			"a public name is all its addresses",
+			Endpoint{Kind: External, Name: "a.test", Addr: public, Evidence: ByDNS},
+			Endpoint{Kind: External, Name: "a.test"},
+		},
+		{
+			"a name inside needs its address",
+			Endpoint{Kind: External, Name: "a.test", Addr: private},
+			Endpoint{Kind: External, Name: "a.test", Addr: private},
+		},
+		{
+			"anyone has neither name nor address",
+			Endpoint{Kind: Anyone, Name: "x", Namespace: "y", Addr: public, Evidence: ByOption},
+			Endpoint{Kind: Anyone},
+		},
 		{"an address is itself", Endpoint{Kind: Address, Addr: public}, Endpoint{Kind: Address, Addr: public}},
 	} {
 		if diff := cmp.Diff(row.want, row.endpoint.Identity(), compareAddrs); diff != "" {
@@ -196,7 +255,10 @@ func TestEndpoint_Identity(t *testing.T) {
 }
 
 func TestSet_AddsCountsKeepsEarliest(t *testing.T) {
-	late := Flow{Destination: Endpoint{Kind: Workload, Name: "db"}, Protocol: TCP, Port: 1, Count: 2, First: 2 * time.Second, Process: Process{PID: 2}}
+	late := Flow{
+		Destination: Endpoint{Kind: Workload, Name: "db"},
+		Protocol:    TCP, Port: 1, Count: 2, First: 2 * time.Second, Process: Process{PID: 2},
+	}
 	early := late
 	early.Count, early.First, early.Process.PID = 3, time.Second, 1
 	other := late
@@ -204,7 +266,11 @@ func TestSet_AddsCountsKeepsEarliest(t *testing.T) {
 	ping, clock := late, late
 	ping.Protocol, ping.Port, ping.ICMPType = ICMP, 0, 8
 	clock.Protocol, clock.Port, clock.ICMPType = ICMP, 0, 13
-	want := []Flow{ping, clock, {Destination: late.Destination, Protocol: TCP, Port: 1, Count: 5, First: time.Second, Process: Process{PID: 1}}, other}
+	want := []Flow{
+		ping, clock,
+		{Destination: late.Destination, Protocol: TCP, Port: 1, Count: 5, First: time.Second, Process: Process{PID: 1}},
+		other,
+	}
 	for _, order := range [][]Flow{{late, early, other, ping, clock}, {clock, other, ping, early, late}} {
 		var s Set
 		for _, f := range order {
@@ -218,7 +284,10 @@ func TestSet_AddsCountsKeepsEarliest(t *testing.T) {
 
 func TestFold_MergesAddressesOfAName(t *testing.T) {
 	name := func(host, address string, port uint16, first time.Duration) Flow {
-		return Flow{Destination: Endpoint{Kind: External, Name: host, Addr: addr(address)}, Protocol: TCP, Port: port, Count: 1, First: first}
+		return Flow{
+			Destination: Endpoint{Kind: External, Name: host, Addr: addr(address)},
+			Protocol:    TCP, Port: port, Count: 1, First: first,
+		}
 	}
 	v6, v4 := name("api.test", "2001:db8::1", 443, 2), name("api.test", "203.0.113.1", 443, 1)
 	http := name("api.test", "203.0.113.2", 80, 3)
@@ -260,7 +329,11 @@ func TestFold_UnitesBinaries(t *testing.T) {
 		{"none", []Flow{opened(), opened()}, nil},
 		{"of the first only", []Flow{opened("curl"), opened()}, []string{"curl"}},
 		{"of the second only", []Flow{opened(), opened("curl")}, []string{"curl"}},
-		{"sorted and without duplicates", []Flow{opened("psql"), opened("curl", "psql"), opened("cat")}, []string{"cat", "curl", "psql"}},
+		{
+			"sorted and without duplicates",
+			[]Flow{opened("psql"), opened("curl", "psql"), opened("cat")},
+			[]string{"cat", "curl", "psql"},
+		},
 	} {
 		var s Set
 		given := make([][]string, len(row.flows))

@@ -8,7 +8,7 @@ type Frame struct {
 	File     string // the source file, as the compiler recorded it: usually an absolute path
 	Line     int    // from 1; 0 if unknown
 
-	// Started marks a go statement: it started the goroutine of the frames before it.
+	// Started is true for a go statement. It started the goroutine of the frames before it.
 	Started bool
 	// Ended marks a go statement of a goroutine that had ended before its caller was looked for. The frames after it
 	// belong to the goroutine that waited soon afterwards, so they are probable, not certain.

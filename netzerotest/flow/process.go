@@ -2,8 +2,8 @@ package flow
 
 import "slices"
 
-// Process is the process that opened a flow. It is the zero value if the kernel could not tell. Processes are not
-// comparable with ==; use [Process.Equal].
+// Process is the process that opened a flow. It is the zero value if the kernel did not report the process. Processes
+// are not comparable with ==; use [Process.Equal].
 type Process struct {
 	PID     int    // as the recording process sees it; 0 if unknown
 	Name    string // the executable's file name, or else the kernel's thread name (at most 15 bytes)

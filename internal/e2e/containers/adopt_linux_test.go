@@ -42,7 +42,7 @@ func init() {
 				return
 			}
 		}
-		t.Errorf("what the peer opens is not recorded: %v", rec.Flows())
+		t.Errorf("the flow of the peer is not recorded: %v", rec.Flows())
 	}
 	users["adopt older"] = func(t *testing.T) { // a container of another process, started before this one
 		image := require(t)
@@ -78,7 +78,7 @@ func init() {
 			t.Fatal(err)
 		}
 		if err := rec.Adopt(t.Context(), c, "orders-worker"); err == nil || !strings.Contains(err.Error(), "does not run") {
-			t.Errorf("one that has ended: %v", err)
+			t.Errorf("a stopped container: %v", err)
 		}
 	}
 }
@@ -109,17 +109,17 @@ func withReplica(t *testing.T, rec *netzerotest.Recording, image string,
 
 // A peer appears in the policies of others and is recorded, but has no policy: a generated one would block every flow
 // that the test does not have.
-func TestPeersHaveNoPolicy(t *testing.T) {
+func TestAsPeer_NoPolicy(t *testing.T) {
 	require(t)
 	for _, row := range []struct {
 		way, cilium string
-		own         bool // it has a policy
+		own         bool // whether it has a policy
 	}{{"As", "", true}, {"AsPeer", "", false}, {"AsPeer", "1", false}, {"label", "", false},
 		{"hooks replaced", "", false}} {
 		u := newUser(t)
 		env := []string{"WAY=" + row.way, "CILIUM=" + row.cilium}
 		out, passed := u.testWith(env, "peer", "-update")
-		if row.own { // then the port of its replica would stand in its policy
+		if row.own { // its policy would contain the port of its replica
 			if passed {
 				t.Errorf("%s: passed:\n%s", row.way, out)
 			}
@@ -136,13 +136,13 @@ func TestPeersHaveNoPolicy(t *testing.T) {
 		u.saysNot(golden, "name: orders-db")
 		u.saysNot(golden, "replica")
 		if out, passed := u.testWith(env, "peer"); !passed {
-			t.Errorf("%s: it fails against what it wrote:\n%s", row.way, out)
+			t.Errorf("%s: the next run failed:\n%s", row.way, out)
 		}
 	}
 }
 
 // Adopt records a container that ran before the recording: its later flows are in its policy.
-func TestAdoptedContainerIsRecordedFromThenOn(t *testing.T) {
+func TestAdopt_RecordedFromThenOn(t *testing.T) {
 	require(t)
 	u := newUser(t)
 	u.passes("adopt", "-update")
@@ -154,12 +154,12 @@ func TestAdoptedContainerIsRecordedFromThenOn(t *testing.T) {
 }
 
 // A container that is older than the test process is recorded too.
-func TestAdoptedContainerOfAnotherProcess(t *testing.T) {
+func TestAdopt_OtherProcess(t *testing.T) {
 	image := require(t)
-	n := outside(t)
+	n := networkWithHost(t)
 	name := fmt.Sprintf("netzero-test-adopted-%d", os.Getpid())
 	c := run(t, image, adoptedCommand, in(n), testcontainers.WithName(name), testcontainers.WithExposedPorts("8080/tcp"))
-	calls := fmt.Sprintf("http://localhost:%d/dial?to=%s", published(t, c, "8080/tcp"), outsider)
+	calls := fmt.Sprintf("http://localhost:%d/dial?to=%s", published(t, c, "8080/tcp"), hostAddress)
 	done := make(chan bool)
 	go func() { // this process connects, not the user's
 		for {

@@ -52,7 +52,7 @@ func init() {
 }
 
 // A new program in a container is reported, even if the policy allows its flows.
-func TestNewProgramInAContainer(t *testing.T) {
+func TestBinaries_NewProgram(t *testing.T) {
 	require(t)
 	for dialect, env := range map[string][]string{"NetworkPolicy": nil, "CiliumNetworkPolicy": {"SHOP_CILIUM=1"}} {
 		t.Run(dialect, func(t *testing.T) { testNewProgram(t, env) })

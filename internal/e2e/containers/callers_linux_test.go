@@ -18,7 +18,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// Users whose containers are called by the test's machinery: by wait strategies and health checks.
+// Wait strategies and health checks call the containers of these users.
 func init() {
 	// The database and the web server are not passed to the recording; testcontainers waits for both.
 	users["callers: waits"] = func(t *testing.T) {
@@ -69,7 +69,7 @@ func init() {
 		}
 		monitor := run(t, image, command, in(n, "monitor"), testcontainers.WithConfigModifier(func(c *container.Config) {
 			c.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "/peer", "dial", "db:5432", "then", "sleep", "200ms"},
-				Interval: 300 * time.Millisecond}
+				Interval: time.Second}
 		}))
 		succeeded(t, run(t, image, "dial db:5432", rec.As("batch"), in(n), toEnd()))
 		checked(t, monitor.GetContainerID())
@@ -91,13 +91,13 @@ func init() {
 		}
 		check := "redis-cli -h cache ping | grep PONG || exit 1"
 		id := docker(t, "run", "--detach", "--network", n.Name, "--network-alias", "monitor",
-			"--health-cmd", check, "--health-interval", "300ms", image)
+			"--health-cmd", check, "--health-interval", "1s", image)
 		t.Cleanup(func() { docker(t, "rm", "--force", id) })
 		checked(t, id)
 		rec.Flows()
 	}
 	// A driver that reads the cart's database, which the cart uses too.
-	users["callers: looks into"] = func(t *testing.T) {
+	users["callers: reads database"] = func(t *testing.T) {
 		image := require(t)
 		options := []netzerotest.Option{netzerotest.Driver()}
 		if os.Getenv("DIALECT") == "cilium" {
@@ -186,7 +186,7 @@ func existing(t *testing.T, id string) *testcontainers.DockerContainer {
 }
 
 // A wait strategy for a container that was not passed to the recording is not a caller; a later connection is one.
-func TestWaitStrategiesForContainersThatNobodyPassed(t *testing.T) {
+func TestWaitStrategies_UnpassedContainers(t *testing.T) {
 	require(t)
 	u := newUser(t)
 	out := u.passes("callers: waits", "-update")
@@ -202,7 +202,7 @@ func TestWaitStrategiesForContainersThatNobodyPassed(t *testing.T) {
 }
 
 // The same for a docker-compose stack: only the call stacks of its wait strategies identify its services.
-func TestWaitStrategiesForComposeServices(t *testing.T) {
+func TestWaitStrategies_ComposeServices(t *testing.T) {
 	require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")
 	u := newUser(t)
@@ -220,7 +220,7 @@ func TestWaitStrategiesForComposeServices(t *testing.T) {
 }
 
 // A health check of the engine is not a caller, even if its container opens the same flow.
-func TestHealthChecksAreInfrastructure(t *testing.T) {
+func TestHealthChecks_AreInfrastructure(t *testing.T) {
 	require(t)
 	u := newUser(t)
 	out := u.passes("callers: health check", "-update")
@@ -233,7 +233,7 @@ func TestHealthChecksAreInfrastructure(t *testing.T) {
 	u.says(ingressOf(u.golden(), "db"), "app: monitor")
 }
 
-func TestHealthChecksOfAShellAreInfrastructure(t *testing.T) {
+func TestHealthChecks_ThroughShell(t *testing.T) {
 	require(t)
 	u := newUser(t)
 	out := u.passes("callers: health check of a shell", "-update")
@@ -243,42 +243,43 @@ func TestHealthChecksOfAShellAreInfrastructure(t *testing.T) {
 
 // A driver that reads a database is not a caller of it. If an update records it as one, the update reports the replaced
 // rule and the line of the call. With Ignore the callers that are services stay.
-func TestDriverThatLooksIntoADatabase(t *testing.T) {
+func TestDriver_ReadsDatabase(t *testing.T) {
 	require(t)
 	for _, dialect := range []string{"", "cilium"} {
 		u := newUser(t)
 		env := []string{"DIALECT=" + dialect}
-		if out, passed := u.testWith(env, "callers: looks into", "-update"); !passed {
+		if out, passed := u.testWith(env, "callers: reads database", "-update"); !passed {
 			t.Fatal(out)
 		}
 		named := u.golden()
 		u.says(ingressOf(named, "redis-cart"), "app: cart")
 
-		if out, passed := u.testWith(append(env, "LOOK=ignored"), "callers: looks into"); !passed {
-			t.Errorf("looking is no call, but:\n%s", out)
+		if out, passed := u.testWith(append(env, "LOOK=ignored"), "callers: reads database"); !passed {
+			t.Errorf("an ignored call fails:\n%s", out)
 		}
-		if out, _ := u.testWith(append(env, "LOOK=ignored"), "callers: looks into", "-update"); u.golden() != named {
+		if out, _ := u.testWith(append(env, "LOOK=ignored"), "callers: reads database", "-update"); u.golden() != named {
 			t.Errorf("%s\n%s", out, u.golden())
 		}
 
-		const widens = `redis-cart:6379/TCP to anyone, where it names its callers \(pods app=cart\), because the test process called it itself at ` +
-			`\S*_test\.go:\d+ .*: if that call only looks into redis-cart, leave it out: Ignore\("redis-cart:6379"\)`
-		out, passed := u.testWith(append(env, "LOOK=1"), "callers: looks into")
+		const widened = `redis-cart:6379/TCP to anyone, although it has rules for its callers \(pods app=cart\), ` +
+			`because the test process connected to it at \S*_test\.go:\d+ .*: ` +
+			`if that call only inspects redis-cart, leave it out: Ignore\("redis-cart:6379"\)`
+		out, passed := u.testWith(append(env, "LOOK=1"), "callers: reads database")
 		if passed {
 			t.Errorf("a new caller passes:\n%s", out)
 		}
-		u.says(out, `an update would open `+widens)
-		out, passed = u.testWith(append(env, "LOOK=1"), "callers: looks into", "-update", "-test.v=false")
+		u.says(out, `an update would open `+widened)
+		out, passed = u.testWith(append(env, "LOOK=1"), "callers: reads database", "-update", "-test.v=false")
 		if !passed {
 			t.Error(out)
 		}
-		u.says(out, `netzero: TestUser: an update opens `+widens)
+		u.says(out, `netzero: TestUser: an update opens `+widened)
 		u.saysNot(ingressOf(u.golden(), "redis-cart"), "app: cart")
 	}
 }
 
 // A workload without callers allows all ingress, unless options close it.
-func TestWorkloadThatNobodyCallsIsClosed(t *testing.T) {
+func TestCloseIngress_NoCallers(t *testing.T) {
 	require(t)
 	for dialect, closed := range map[string]string{"": `policyTypes: - Egress - Ingress`, "cilium": `ingress: - {}`} {
 		u := newUser(t)
@@ -289,10 +290,11 @@ func TestWorkloadThatNobodyCallsIsClosed(t *testing.T) {
 		u.saysNot(u.golden(), "default-deny-all")
 		out, passed := u.testWith(append(env, "MORE=1"), "callers: closed")
 		if passed {
-			t.Errorf("what is open passes:\n%s", out)
+			t.Errorf("open ingress passes:\n%s", out)
 		}
 		u.says(out, "no policy isolates report for ingress")
-		u.says(out, "no policy denies all traffic in the namespace that the policies are applied to by default, which DefaultDeny asks for")
+		u.says(out, "no policy denies all traffic in the namespace that the policies are applied to "+
+			"by default, as DefaultDeny requires")
 		if out, passed := u.testWith(append(env, "MORE=1"), "callers: closed", "-update"); !passed {
 			t.Fatal(out)
 		}
@@ -308,7 +310,7 @@ func TestWorkloadThatNobodyCallsIsClosed(t *testing.T) {
 }
 
 // Containers that are older than the test process are named in the output, with the advice for them.
-func TestStackThatRanBeforeTheTest(t *testing.T) {
+func TestOlderContainers_Advice(t *testing.T) {
 	image := require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")
 	shop := newStack(t, "testdata/compose.yaml")
@@ -319,7 +321,7 @@ func TestStackThatRanBeforeTheTest(t *testing.T) {
 	for _, row := range []struct{ reason, container, what, how string }{
 		{"a project of docker-compose", shop.container("front"),
 			`compose project ` + shop.project + ` \(front, orders, store\)`,
-			`take it down \(docker compose -p ` + shop.project +
+			`stop it \(docker compose -p ` + shop.project +
 				` down\) and start it after Record, or in TestMain after RecordPackage`},
 		{"a single container", id, `container \S+ \(netzero/peer\)`,
 			`start it after Record, or in TestMain after RecordPackage`},
@@ -329,15 +331,15 @@ func TestStackThatRanBeforeTheTest(t *testing.T) {
 			env := []string{"RUNNING=" + docker(t, "port", row.container, "8080/tcp")}
 			out, passed := u.testWith(env, "callers: running", "-update")
 			if passed {
-				t.Errorf("nothing is recorded, and it passes:\n%s", out)
+				t.Errorf("passed without a recorded container:\n%s", out)
 			}
-			u.says(out, `there was no container that is one: `+row.what+` ran already when the recording began, and is not recorded: `+row.how)
+			u.says(out, `no container is one: `+row.what+` ran before the recording and is not recorded: `+row.how)
 			out, passed = u.testWith(append(env, "MORE=1"), "callers: running", "-update")
 			if !passed {
 				t.Error(out)
 			}
-			u.says(out,
-				`the test process called what ran already when the recording began, and is in no policy: `+row.what+`: `+row.how)
+			u.says(out, `the test process connected to containers that ran before the recording and are in no policy: `+
+				row.what+`: `+row.how)
 		})
 	}
 }

@@ -77,11 +77,11 @@ func get(t *testing.T, url string) {
 
 // The test starts a docker-compose stack without passing the recording to it. The stack is recorded even if the test
 // does not call it.
-func TestStackOfDockerCompose(t *testing.T) {
+func TestOwners_ComposeStack(t *testing.T) {
 	require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")
 	rec := record(t, netzerotest.Workload("checkout"))
-	newStack(t, "testdata/stranger.yaml").exited("strangers-client")
+	newStack(t, "testdata/uncalled.yaml").exited("uncalled-client")
 	shop := newStack(t, "testdata/compose.yaml")
 	get(t, "http://"+docker(t, "port", shop.container("front"), "8080/tcp")+"/dial?to=orders:8081")
 	shop.exited("report")

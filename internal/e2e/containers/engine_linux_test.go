@@ -15,7 +15,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// proxy is between a user's test and the real engine, and can cut the engine off.
+// proxy forwards a user's requests to the real engine, until it is stalled.
 type proxy struct {
 	listener net.Listener
 	engine   string
@@ -135,7 +135,7 @@ func init() {
 }
 
 // An engine that stops answering fails the recording, in bounded time, and no policy is written.
-func TestEngineThatStopsAnswering(t *testing.T) {
+func TestEngine_StopsAnswering(t *testing.T) {
 	require(t)
 	u := newUser(t)
 	p := newProxy(t, "unix", filepath.Join(t.TempDir(), "engine"))
@@ -157,7 +157,7 @@ func TestEngineThatStopsAnswering(t *testing.T) {
 	if passed {
 		t.Errorf("passed:\n%s", out)
 	}
-	u.says(out, "recording incomplete: the test has containers, and what they were cannot be told:")
+	u.says(out, "recording incomplete: the test has containers, and the engine cannot describe them:")
 	u.says(out, "does not answer: events until now took longer than 10s")
 	if _, err := os.Stat(filepath.Join(u.dir, "testdata")); err == nil {
 		t.Error("a golden file was written")
@@ -165,7 +165,7 @@ func TestEngineThatStopsAnswering(t *testing.T) {
 }
 
 // Over TCP, the test process's requests to the engine are infrastructure.
-func TestEngineOverTCP(t *testing.T) {
+func TestEngine_OverTCP(t *testing.T) {
 	require(t)
 	u := newUser(t)
 	p := newProxy(t, "tcp", "127.0.0.1:0")
@@ -182,7 +182,7 @@ func TestEngineOverTCP(t *testing.T) {
 }
 
 // A test without containers works without the engine.
-func TestNoEngineAndNoContainers(t *testing.T) {
+func TestEngine_NotNeeded(t *testing.T) {
 	require(t)
 	u := newUser(t)
 	p := newProxy(t, "unix", filepath.Join(t.TempDir(), "engine"))

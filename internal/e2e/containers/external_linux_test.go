@@ -14,7 +14,7 @@ import (
 
 // Hosts outside containers, on the bridge of a Docker network: by names that the container looked up through Docker's
 // resolver, and by an address.
-func TestExternalHostsOfAContainer(t *testing.T) {
+func TestExternalHosts_NamesAndAddresses(t *testing.T) {
 	image := require(t)
 	lab := testnet.New(t)
 	lab.ServeDNS("203.0.113.53:53", testnet.MustZone("api.pay.test A 203.0.113.100", "refunds.pay.test A 203.0.113.100"))

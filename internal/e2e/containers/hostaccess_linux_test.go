@@ -138,11 +138,11 @@ spec:
 `
 
 // A port of the test process that testcontainers forwards to containers is the test process, not the sshd between them.
-func TestHostAccessIsTheTestProcess(t *testing.T) {
+func TestHostAccess_IsTestProcess(t *testing.T) {
 	env := withSSHD(t)
 	port := ownPort(t)
 	const isInfrastructure = `infrastructure, not in the policy: host access \(testcontainers' sshd\): \S+:22/TCP`
-	tunnel := `payments:8443/TCP: testcontainers' host access opens localhost:` + port + ` from the test process too`
+	tunnel := `payments:8443/TCP: testcontainers' host access also opens localhost:` + port + ` from the test process`
 	for _, c := range []struct {
 		reason, user, peer, ignored string
 		tunnel                      bool
@@ -151,11 +151,11 @@ func TestHostAccessIsTheTestProcess(t *testing.T) {
 		{reason: "the test process is a workload", user: "host access",
 			want: []string{deniesCheckout, allows("client", "checkout", port)}},
 		// The test process may dial the server for payments or the tunnel: both look the same.
-		{reason: "its server stands for another", user: "host access", peer: "payments:8443", tunnel: true,
+		{reason: "Peer names its server", user: "host access", peer: "payments:8443", tunnel: true,
 			want: []string{allows("checkout", "payments", "8443"), allows("client", "payments", "8443")}},
 		{reason: "the tunnel's own flow is ignored", user: "host access", peer: "payments:8443", ignored: "localhost:8443",
 			want: []string{deniesCheckout, allows("client", "payments", "8443")}},
-		{reason: "it only drives, and its server stands for another", user: "host access, driver", peer: "payments:8443",
+		{reason: "with Driver, and Peer names its server", user: "host access, driver", peer: "payments:8443",
 			want: []string{allows("client", "payments", "8443")}},
 	} {
 		u := newUser(t)
@@ -172,7 +172,7 @@ func TestHostAccessIsTheTestProcess(t *testing.T) {
 			u.says(out, isInfrastructure)
 			if c.tunnel {
 				u.says(out, tunnel)
-				u.says(out, `if checkout itself does not call payments, Ignore\("localhost:8443"\)`)
+				u.says(out, `if checkout itself does not call payments, use Ignore\("localhost:8443"\)`)
 			} else {
 				u.saysNot(out, "from the test process too")
 			}
@@ -184,7 +184,7 @@ func TestHostAccessIsTheTestProcess(t *testing.T) {
 	}
 }
 
-func TestHostAccessThatNeedsAPeer(t *testing.T) {
+func TestHostAccess_NeedsPeer(t *testing.T) {
 	env := withSSHD(t)
 	port := ownPort(t)
 	for _, c := range []struct {
@@ -192,14 +192,15 @@ func TestHostAccessThatNeedsAPeer(t *testing.T) {
 		passes                   bool
 		says                     string
 	}{
-		{"nobody knows what the server of a driver is", "host access, driver", port, "", false,
+		{"the server of a driver has no name", "host access, driver", port, "", false,
 			`client opens port ` + port +
 				` of the test process, which is no workload \(Driver\): say what it stands for: Peer\("localhost:` + port +
 				`", "name:8080"\)`},
-		{"its port is another in the next run", "host access", "0", "", false,
-			`checkout serves client at port \d+/TCP, which the kernel hands out .*: Peer\("localhost:\d+", "checkout:8080"\)`},
-		{"nor does its name alone say at which port it serves", "host access", "0", "payments", false,
-			`Peer\("localhost:\d+", "payments"\): port \d+ is ephemeral and changes with every run: say at which port the real payments serves`},
+		{"the kernel chose its port", "host access", "0", "", false,
+			`checkout serves client at port \d+/TCP, which the kernel assigns .*: Peer\("localhost:\d+", "checkout:8080"\)`},
+		{"Peer names no port for it", "host access", "0", "payments", false,
+			`Peer\("localhost:\d+", "payments"\): port \d+ is ephemeral and changes with every run: ` +
+				`say at which port the real payments serves`},
 	} {
 		u := newUser(t)
 		out, passed := u.testWith(append(env[:len(env):len(env)], "PORT="+c.port, "PEER="+c.peer), c.user, "-update")

@@ -15,7 +15,7 @@ import (
 )
 
 // A container is one workload, under every name and address.
-func TestNamesAndAddressesOfOneContainer(t *testing.T) {
+func TestNetworks_OneWorkload(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
 	front, back := newNetwork(t), newNetwork(t)
@@ -29,7 +29,7 @@ func TestNamesAndAddressesOfOneContainer(t *testing.T) {
 }
 
 // The address family that a program prefers has no effect on the policy.
-func TestTwoFamilies(t *testing.T) {
+func TestNetworks_DualStack(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t, network.WithEnableIPv6(), network.WithIPAM(&networktypes.IPAM{Config: []networktypes.IPAMConfig{
@@ -42,7 +42,7 @@ func TestTwoFamilies(t *testing.T) {
 }
 
 // From inside, a published port of this machine is the container behind it.
-func TestPublishedPortsFromInside(t *testing.T) {
+func TestPublishedPorts_FromContainer(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
@@ -54,7 +54,7 @@ func TestPublishedPortsFromInside(t *testing.T) {
 	succeeded(t, run(t, image, command, rec.As("client"), in(n), toHost, toEnd()))
 }
 
-func TestHostNetwork(t *testing.T) {
+func TestNetworks_Host(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Workload("checkout"))
 	onHost := withHost(func(h *container.HostConfig) { h.NetworkMode = "host" })
@@ -65,7 +65,7 @@ func TestHostNetwork(t *testing.T) {
 }
 
 // Containers that share a network are one pod.
-func TestContainersOfOnePod(t *testing.T) {
+func TestNetworks_Shared(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
@@ -79,7 +79,7 @@ func TestContainersOfOnePod(t *testing.T) {
 }
 
 // A container reaches servers of the test process by the gateway of its network.
-func TestContainerCallsTheTestProcess(t *testing.T) {
+func TestNetworks_GatewayIsTestProcess(t *testing.T) {
 	image := require(t)
 	l := listen(t, "0.0.0.0:0")
 	rec := record(t, netzerotest.Driver(), netzerotest.Peer(fmt.Sprintf("localhost:%d", l), "payments:8443"))
@@ -88,7 +88,7 @@ func TestContainerCallsTheTestProcess(t *testing.T) {
 }
 
 // Docker gives a container the address that another one has just left.
-func TestAddressesThatAreUsedAgain(t *testing.T) {
+func TestAddresses_Reused(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Workload("checkout"))
 	n := newNetwork(t)
@@ -134,7 +134,7 @@ func listen(t *testing.T, address string) uint16 {
 
 // A short-lived client uses the cluster's resolver, whatever its own resolver is: the default network does not have
 // Docker's resolver in between.
-func TestResolverInTheDefaultNetwork(t *testing.T) {
+func TestResolver_DefaultNetwork(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
 	dns := run(t, image, "listen udp::53 :53 :5432 then wait", rec.As("dns"))

@@ -25,11 +25,11 @@ func init() {
 	}
 }
 
-// To a container, a process of this machine outside the test is what its node is to a pod, unless the user names it.
-func TestAProcessOfTheMachineIsTheHostToCilium(t *testing.T) {
+// A process of this machine outside the test is the host in Cilium's terms, unless Peer names it.
+func TestCilium_HostProcess(t *testing.T) {
 	require(t)
 	port := ownPort(t)
-	echoAt(t, ":"+port) // by this process, which is not the one that the user's test runs in
+	echoAt(t, ":"+port) // in this process, not in that of the user's test
 	const start = `apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata:
@@ -47,7 +47,8 @@ spec:
     - ports:
       - port: "` + port + `"
         protocol: TCP
-`, `is a process of this machine, and so the host to Cilium: if it stands for pods, Peer\("localhost:` + port + `", "name:8080"\) says which`},
+`, `is a process of this machine, which Cilium treats as the host: if it stands for pods, name them: ` +
+			`Peer\("localhost:` + port + `", "name:8080"\)`},
 		{"agent", start + `  - toEndpoints:
     - matchLabels:
         k8s:app: agent

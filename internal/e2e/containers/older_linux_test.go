@@ -15,27 +15,27 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-const outsider = "203.0.113.100:443" // where outside listens
+const hostAddress = "203.0.113.100:443" // of the host that networkWithHost makes
 
 // A user's test starts these before its recording, as TestMain does, and does not pass them to it.
 func init() {
 	users["older: testcontainers"] = func(t *testing.T) {
 		image := require(t)
-		n := outside(t)
+		n := networkWithHost(t)
 		front := run(t, image, "http :8080 then wait", in(n, "front"), testcontainers.WithExposedPorts("8080/tcp"))
 		netzerotest.Record(t, netzerotest.Workload("checkout"))
 		if more(t) {
-			get(t, fmt.Sprintf("http://localhost:%d/dial?to=%s", published(t, front, "8080/tcp"), outsider))
+			get(t, fmt.Sprintf("http://localhost:%d/dial?to=%s", published(t, front, "8080/tcp"), hostAddress))
 		}
 	}
 	users["older: docker run"] = func(t *testing.T) {
 		image := require(t)
-		n := outside(t)
+		n := networkWithHost(t)
 		id := docker(t, "run", "--detach", "--publish", "127.0.0.1::8080", "--network", n.Name, image, "http :8080 then wait")
 		t.Cleanup(func() { docker(t, "rm", "--force", id) })
 		netzerotest.Record(t, netzerotest.Workload("checkout"))
 		if more(t) {
-			get(t, "http://"+docker(t, "port", id, "8080/tcp")+"/dial?to="+outsider)
+			get(t, "http://"+docker(t, "port", id, "8080/tcp")+"/dial?to="+hostAddress)
 		}
 	}
 	users["older: docker-compose"] = func(t *testing.T) {
@@ -53,9 +53,9 @@ func init() {
 	}
 	users["older: worker"] = func(t *testing.T) {
 		image := require(t)
-		n := outside(t)
+		n := networkWithHost(t)
 		id := docker(t, "run", "--detach", "--network", n.Name, image,
-			"repeat 1000000 child dial "+outsider+" and sleep 200ms")
+			"repeat 1000000 child dial "+hostAddress+" and sleep 200ms")
 		t.Cleanup(func() { docker(t, "rm", "--force", id) })
 		rec := netzerotest.Record(t, netzerotest.Workload("checkout"))
 		lines := func() int { return strings.Count(docker(t, "logs", id), "\n") }
@@ -69,12 +69,12 @@ func init() {
 	}
 	users["older: exec"] = func(t *testing.T) {
 		image := require(t)
-		n := outside(t)
+		n := networkWithHost(t)
 		c := run(t, image, "wait", in(n, "shop"))
 		netzerotest.Record(t, netzerotest.Workload("checkout"))
-		execute(t, c, "dial", outsider)
+		execute(t, c, "dial", hostAddress)
 	}
-	users["older: of others"] = func(t *testing.T) {
+	users["older: idle connection to the engine"] = func(t *testing.T) {
 		netzerotest.Record(t, netzerotest.Workload("checkout"))
 		client, err := testcontainers.NewDockerClientWithOpts(t.Context())
 		if err != nil {
@@ -92,7 +92,7 @@ func init() {
 }
 
 // The test fails if a container that it started before the recording opens a flow and is related to the test.
-func TestContainersFromBeforeThatOpenSomething(t *testing.T) {
+func TestOlderContainers_RelatedFails(t *testing.T) {
 	require(t)
 	testenv.RequireCommand(t, "docker-compose", "docker-compose")
 	directory, err := os.Getwd()
@@ -108,48 +108,50 @@ func TestContainersFromBeforeThatOpenSomething(t *testing.T) {
 			u := newUser(t)
 			env := []string{"DIRECTORY=" + directory}
 			if out, passed := u.testWith(env, row.way, "-update", "-test.v=false"); !passed {
-				t.Errorf("it is red where they open nothing:\n%s", out)
+				t.Errorf("failed, although they open nothing:\n%s", out)
 			}
 			out, passed := u.testWith(append(env, "MORE=1"), row.way, "-update")
 			if passed {
-				t.Errorf("it is green:\n%s", out)
+				t.Errorf("passed:\n%s", out)
 			}
-			u.says(out, `container \S+ \(netzero/peer\) was started before the recording, belongs to this test and is not recorded, and opened `+row.opened)
+			u.says(out, `container \S+ \(netzero/peer\) was started before the recording, `+
+				`belongs to this test and is not recorded, and opened `+row.opened)
 			u.says(out, `RecordPackage`)
 		})
 	}
 }
 
 // For a container unrelated to the test, a line is printed without -v.
-func TestContainerFromBeforeThatNothingTiesToTheTest(t *testing.T) {
+func TestOlderContainers_UnrelatedReported(t *testing.T) {
 	require(t)
 	u := newUser(t)
 	out := u.passes("older: worker", "-update", "-test.v=false")
-	u.says(out, `netzero: TestUser: container \S+ \(netzero/peer\) was started before the recording while this test process ran, and opened 203\.0\.113\.100:443/TCP: if it is this test's`)
+	u.says(out, `netzero: TestUser: container \S+ \(netzero/peer\) was started before the recording `+
+		`while this test process ran, and opened 203\.0\.113\.100:443/TCP: if it is this test's`)
 }
 
 // A command that the test runs in an older container belongs to the container, which is recorded from then on.
-func TestCommandInAContainerFromBefore(t *testing.T) {
+func TestOlderContainers_Exec(t *testing.T) {
 	require(t)
 	u := newUser(t)
 	out := u.passes("older: exec", "-update")
-	u.says(out, `ran before the recording: what it did until then is not in its policy`)
+	u.says(out, `ran before the recording: its earlier flows are not in its policy`)
 	u.says(u.golden(), "name: shop")
 	u.says(u.golden(), `203\.0\.113\.100/32`)
 	u.passes("older: exec")
 }
 
-// In a test with a connection to the engine, neither the engine's health checks in an unrelated container nor other
-// people's commands there are reported.
-func TestCommandsOfOthersInAContainerFromBefore(t *testing.T) {
+// If the test has a connection to the engine, neither the engine's health checks in an unrelated container nor commands
+// of other processes there are reported.
+func TestOlderContainers_CommandsOfOthers(t *testing.T) {
 	image := require(t)
-	n := outside(t)
+	n := networkWithHost(t)
 	for _, row := range []struct {
 		reason string
 		flags  []string
 		exec   bool
 	}{
-		{"health check", []string{"--health-cmd", "/peer dial " + outsider, "--health-interval", "200ms"}, false},
+		{"health check", []string{"--health-cmd", "/peer dial " + hostAddress, "--health-interval", "200ms"}, false},
 		{"docker exec", nil, true},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
@@ -162,11 +164,11 @@ func TestCommandsOfOthersInAContainerFromBefore(t *testing.T) {
 			done := make(chan bool)
 			go func() {
 				defer close(done)
-				out, passed = u.test("older: of others", "-update")
+				out, passed = u.test("older: idle connection to the engine", "-update")
 			}()
 			waitFor(t, filepath.Join(u.dir, "recorded"))
 			if row.exec {
-				docker(t, "exec", id, "/peer dial "+outsider)
+				docker(t, "exec", id, "/peer dial "+hostAddress)
 			}
 			checks := func() string {
 				return docker(t, "inspect", "--format", "{{range .State.Health.Log}}{{.End}};{{end}}", id)

@@ -13,7 +13,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// packageVariable holds the image of the container that a user's TestMain starts for all tests.
+// packageVariable contains the image of the container that a user's TestMain starts for all tests.
 const packageVariable = "NETZERO_CONTAINERS_PACKAGE"
 
 // sharedPort is where the tests reach the container that TestMain has started.
@@ -22,7 +22,11 @@ var sharedPort uint16
 func TestMain(m *testing.M) {
 	image := os.Getenv(packageVariable)
 	if image == "" {
-		os.Exit(m.Run())
+		code := m.Run()
+		for _, dir := range binaries {
+			os.RemoveAll(dir)
+		}
+		os.Exit(code)
 	}
 	rec := netzerotest.RecordPackage()
 	ctx := context.Background()
@@ -61,7 +65,7 @@ func init() {
 
 // A container that TestMain starts before the tests belongs to the package's recording, which has one policy for all of
 // them.
-func TestPackageSharesAContainer(t *testing.T) {
+func TestRecordPackage_SharedContainer(t *testing.T) {
 	image := require(t)
 	u := newUser(t)
 	env := []string{packageVariable + "=" + image}
@@ -82,7 +86,8 @@ func TestPackageSharesAContainer(t *testing.T) {
 			t.Errorf("the second run wrote\n%s, the first one\n%s", text, first)
 		}
 	}
-	u.says(first, `name: orders-db spec: podSelector: matchLabels: app: orders-db policyTypes: - Egress - Ingress ingress: - from: - podSelector: matchLabels: app: shop ports: - port: 5432`)
+	u.says(first, `name: orders-db spec: podSelector: matchLabels: app: orders-db `+
+		`policyTypes: - Egress - Ingress ingress: - from: - podSelector: matchLabels: app: shop ports: - port: 5432`)
 	u.says(first, `name: shop spec: podSelector: matchLabels: app: shop policyTypes: - Egress egress:`)
 	out, passed := u.testWith(append(env, "MORE=1"), "whole package")
 	if passed {

@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	// A server that answers at a port which it announced over another, as passive FTP and RMI do.
+	// A server that announces a second port over the first one, as passive FTP and RMI do.
 	users["changing port"] = func(t *testing.T) {
 		image := require(t)
 		options := []netzerotest.Option{netzerotest.Driver()}
@@ -39,17 +39,18 @@ func init() {
 	}
 }
 
-// No golden file ever holds a port that a container's kernel chose, neither where it is called nor where it calls.
-func TestPortsThatChangeReachNoGolden(t *testing.T) {
+// No golden file contains a port that a container's kernel chose, neither in ingress rules nor in egress rules.
+func TestPorts_EphemeralRejected(t *testing.T) {
 	require(t)
-	const refused = `ftp serves client at port 40017/TCP, which container \S+ \(netzero/peer\) does not expose, .*Ports\("ftp:30000-30009"\)`
+	const refused = `ftp serves client at port 40017/TCP, which container \S+ \(netzero/peer\) does not expose, ` +
+		`.*Ports\("ftp:30000-30009"\)`
 	for _, row := range []struct {
 		reason string
 		env    []string
 		says   string   // the output of a run that fails; it writes nothing
 		golden []string // in the policies of client and ftp
 	}{
-		{"nobody names it", []string{"PORT=40017"}, refused, nil},
+		{"no option or image names it", []string{"PORT=40017"}, refused, nil},
 		{"in Cilium", []string{"PORT=40017", "CILIUM=1"}, refused, nil},
 		{"another one is exposed", []string{"PORT=40017", "EXPOSED=40018/tcp"}, refused, nil},
 		{"of another protocol", []string{"PORT=40017", "EXPOSED=40017/udp"}, refused, nil},
@@ -72,16 +73,16 @@ func TestPortsThatChangeReachNoGolden(t *testing.T) {
 				t.Errorf("%s: there is a golden file:\n%s", row.reason, u.golden())
 			}
 		}
-		for _, holds := range row.golden {
-			u.says(u.golden(), holds+`[\s\S]*`+holds) // egress of the one, ingress of the other
+		for _, rule := range row.golden {
+			u.says(u.golden(), rule+`[\s\S]*`+rule) // egress of client, ingress of ftp
 		}
 	}
 }
 
 // A run with another port writes the same bytes if Ports gives the range.
-func TestPortsOfARangeAreTheSameInEveryRun(t *testing.T) {
+func TestPorts_RangeIsStable(t *testing.T) {
 	require(t)
-	for _, row := range []struct{ dialect, env, holds string }{
+	for _, row := range []struct{ dialect, env, rule string }{
 		{"NetworkPolicy", "CILIUM=", `port: 40000 endPort: 40099 protocol: TCP`},
 		{"CiliumNetworkPolicy", "CILIUM=1", `port: "40000" endPort: 40099 protocol: TCP`},
 	} {
@@ -94,7 +95,7 @@ func TestPortsOfARangeAreTheSameInEveryRun(t *testing.T) {
 			}
 			if first == "" {
 				first = u.golden()
-				u.says(first, row.holds+`[\s\S]*`+row.holds)
+				u.says(first, row.rule+`[\s\S]*`+row.rule)
 				if out, passed := u.testWith([]string{row.env, "PORTS=ftp:40000-40099", "PORT=40018"}, "changing port"); !passed {
 					t.Errorf("%s: another port of the range fails:\n%s", row.dialect, out)
 				}

@@ -14,9 +14,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// A container answers the look-ups of others, with the search list of a cluster: whichever way a name is asked for, and
-// whoever asks, it ends at one form, and the look-ups are the cluster's DNS.
-func TestNamesThatAContainerAnswers(t *testing.T) {
+// A container answers the lookups of other containers, with the search list of a cluster. Every form of a name, from
+// any client, gives the same rule, and the lookups count as cluster DNS.
+func TestResolver_Container(t *testing.T) {
 	image := require(t)
 	lab := testnet.New(t)
 	lab.ServeTCP("203.0.113.100:443", nil)
@@ -35,9 +35,9 @@ func TestNamesThatAContainerAnswers(t *testing.T) {
 		h.DNS, h.DNSSearch, h.DNSOptions = []netip.Addr{at}, []string{"default.svc.cluster.local", "svc.cluster.local",
 			"cluster.local"}, []string{"ndots:5"}
 	})
-	const dial = "dial orders-db:5432 orders-db.default:5432 orders-db.default.svc:5432 orders-db.default.svc.cluster.local:5432 " +
-		"orders-db.default.svc.cluster.local.:5432 Orders-DB:5432 api.pay.test:443"
-	// Docker's resolver asks in the place of both, for the second in the network of another container.
+	const dial = "dial orders-db:5432 orders-db.default:5432 orders-db.default.svc:5432 " +
+		"orders-db.default.svc.cluster.local:5432 orders-db.default.svc.cluster.local.:5432 Orders-DB:5432 api.pay.test:443"
+	// Docker's resolver sends the queries of both. The second container uses the network of another one.
 	succeeded(t, run(t, image, dial, in(n), asCluster, rec.As("orders"), toEnd()))
 	shop := run(t, image, "wait", in(n), asCluster, rec.As("shop"))
 	ofShop := withHost(func(h *container.HostConfig) {
@@ -45,13 +45,13 @@ func TestNamesThatAContainerAnswers(t *testing.T) {
 	})
 	succeeded(t, run(t, image, dial, ofShop, rec.As("sidecar"), toEnd()))
 
-	// In the default network a container asks the other one itself, by its resolv.conf.
+	// In the default network a container queries the other one itself, by its resolv.conf.
 	bridged := run(t, image, "dns :53 api.pay.test="+address(t, dns, n.Name, false).String()+" then wait",
 		rec.As("bridged"))
 	byName := withHost(func(h *container.HostConfig) { h.DNS = []netip.Addr{address(t, bridged, "bridge", false)} })
 	succeeded(t, run(t, image, "resolve api.pay.test", byName, rec.As("default-network"), toEnd()))
 
-	// The test process asks a container itself, as it would any other workload: its own resolver is another.
+	// The test process queries a container as it would call any other workload: its resolv.conf names another resolver.
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, netip.AddrPortFrom(at, 53).String())
 	}}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,7 +23,9 @@ import (
 // require skips the test where it cannot run, and returns the image of its containers.
 func require(t *testing.T) (image string) {
 	t.Helper()
-	testenv.RequireRoot(t)
+	if os.Getenv(userVariable) == "" { // a user may be unprivileged
+		testenv.RequireRoot(t)
+	}
 	return testenv.Image(t, "peer")
 }
 
@@ -46,7 +49,8 @@ func run(t *testing.T, image, command string, options ...testcontainers.Containe
 
 // toEnd makes Run wait for the container's end.
 func toEnd() testcontainers.ContainerCustomizer {
-	return testcontainers.WithWaitStrategy(wait.ForExit().WithExitTimeout(time.Minute).WithPollInterval(10 * time.Millisecond))
+	exit := wait.ForExit().WithExitTimeout(time.Minute).WithPollInterval(10 * time.Millisecond)
+	return testcontainers.WithWaitStrategy(exit)
 }
 
 // succeeded fails the test unless a container has ended well.

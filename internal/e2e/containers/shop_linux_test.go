@@ -12,7 +12,7 @@ import (
 )
 
 // The test process, a service and its dependency: each gets a policy, and both ends match.
-func TestEveryWorkloadHasItsPolicy(t *testing.T) {
+func TestPolicies_EachWorkload(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Workload("checkout"))
 	n := newNetwork(t)
@@ -25,7 +25,7 @@ func TestEveryWorkloadHasItsPolicy(t *testing.T) {
 }
 
 // A test that only drives is no workload: the service's callers in production are unknown.
-func TestDriverIsNoWorkload(t *testing.T) {
+func TestDriver_NoWorkload(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)
@@ -37,7 +37,7 @@ func TestDriverIsNoWorkload(t *testing.T) {
 }
 
 // The same in the Cilium dialect: callers from anywhere, pods by their labels.
-func TestCiliumPoliciesOfContainers(t *testing.T) {
+func TestCilium_Driver(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver(), netzerotest.Cilium())
 	n := newNetwork(t)
@@ -49,7 +49,7 @@ func TestCiliumPoliciesOfContainers(t *testing.T) {
 }
 
 // testcontainers waits for the container: the test process itself has no flow to this database.
-func TestWaitStrategiesAreInfrastructure(t *testing.T) {
+func TestWaitStrategies_AreInfrastructure(t *testing.T) {
 	image := require(t)
 	rec := record(t)
 	n := newNetwork(t)
@@ -59,7 +59,7 @@ func TestWaitStrategiesAreInfrastructure(t *testing.T) {
 }
 
 // The same port twice, while it was waited for and after: the second time is the test's.
-func TestWhatFollowsTheWaitIsTheTests(t *testing.T) {
+func TestWaitStrategies_LaterCallIsFlow(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Workload("checkout"))
 	db := run(t, image, "listen :5432 then wait", rec.As("db"), testcontainers.WithExposedPorts("5432/tcp"),
@@ -68,7 +68,7 @@ func TestWhatFollowsTheWaitIsTheTests(t *testing.T) {
 }
 
 // One name in two namespaces is two workloads.
-func TestOneNameInTwoNamespaces(t *testing.T) {
+func TestNamespaces_SameName(t *testing.T) {
 	image := require(t)
 	rec := record(t, netzerotest.Driver())
 	n := newNetwork(t)

@@ -13,8 +13,8 @@ import (
 
 const userVariable = "NETZERO_CONTAINERS_USER"
 
-// users are user tests with an outcome that is checked: each runs in a separate process and directory, under the name
-// TestUser.
+// users are the tests of users. Each runs in a separate process and directory, under the name TestUser, and a test of
+// this package checks its outcome.
 var users = map[string]func(*testing.T){}
 
 func TestUser(t *testing.T) {
@@ -23,19 +23,24 @@ func TestUser(t *testing.T) {
 	}
 }
 
-// user is a package of a user's.
+// user is the package of a user.
 type user struct {
 	t   *testing.T
 	dir string
+
+	cgroup *delegated // of an unprivileged user; nil for root
 }
 
 func newUser(t *testing.T) user {
 	t.Helper()
+	if os.Getenv(unprivilegedVariable) != "" {
+		return unprivileged(t)
+	}
 	dir := filepath.Join(t.TempDir(), "shop")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return user{t, dir}
+	return user{t, dir, nil}
 }
 
 // test runs a user's test as go test -v does, and returns its output and whether it passed.
@@ -57,6 +62,9 @@ func (u user) testWith(env []string, name string, args ...string) (string, bool)
 		}
 	}
 	cmd.Env = append(append(cmd.Env, userVariable+"="+name), env...)
+	if u.cgroup != nil {
+		u.cgroup.demote(u.t, cmd)
+	}
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		u.t.Fatal(err)
@@ -108,7 +116,7 @@ func (u user) golden() string {
 	return string(text)
 }
 
-// more tells a user's test to do more than before.
+// more reports whether a user's test opens more than in its first run.
 func more(t *testing.T) bool {
 	t.Helper()
 	return os.Getenv("MORE") == "1"

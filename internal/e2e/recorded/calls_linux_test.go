@@ -15,7 +15,7 @@ import (
 )
 
 // Each row of calls has a recording, and so has the test around them. The golden file contains the flows of all rows.
-func TestFlowIsWhatTheProgramNamed(t *testing.T) {
+func TestFlows_DialledDestinations(t *testing.T) {
 	lab := newLab(t)
 	lab.ServeTCP(visitor.String(), func(net.Conn) {
 		if err := errors.Join(exchangeIn(lab, "tcp", "192.0.2.2:9999"),
@@ -24,7 +24,7 @@ func TestFlowIsWhatTheProgramNamed(t *testing.T) {
 		}
 	})
 	s := newShop(t, lab)
-	s.run(run{Test: "TestCalls", Args: []string{"-update"}}).green()
+	s.run(run{Test: "TestCalls", Args: []string{"-update"}}).passes()
 	s.golden("TestCalls", "calls.yaml")
 }
 
@@ -35,7 +35,7 @@ var (
 	visitor = netip.MustParseAddrPort("203.0.113.12:1001") // connects back to 192.0.2.2:9999
 )
 
-// calls are ways to open flows, with the expected flows. Calls by address come first, because a later look-up gives the
+// calls are ways to open flows, with the expected flows. Calls by address come first, because a later lookup gives the
 // addresses names.
 var calls = []struct {
 	reason string
@@ -49,7 +49,7 @@ var calls = []struct {
 		}
 		return conn.Close()
 	}, nil},
-	{"sendto and sendmsg name each datagram's destination", func() error {
+	{"sendto and sendmsg, with a destination for each datagram", func() error {
 		return onSocket(unix.AF_INET, func(fd int) error {
 			if err := unix.Sendto(fd, []byte("x"), 0, &unix.SockaddrInet4{Port: 8125, Addr: metrics.Addr().As4()}); err != nil {
 				return err
@@ -77,20 +77,20 @@ var calls = []struct {
 		}
 		return nil
 	}, []string{"203.0.113.10:443/TCP once"}},
-	{"children, their children, and those who have lost their parents", func() error {
+	{"children, their children, and orphans", func() error {
 		return open("child/tcp/203.0.113.10:443 child/child/udp/203.0.113.11:8125 orphan/tcp/203.0.113.12:5432")
 	}, []string{"203.0.113.10:443/TCP once", "203.0.113.11:8125/UDP once", "203.0.113.12:5432/TCP once"}},
-	{"what the test says to itself, on all of its addresses, whichever of two servers has the connection", func() error {
+	{"traffic of the test to itself, at each of its addresses, with two servers at one port", func() error {
 		return withServers(":8443", 2, func() error {
 			return open("tcp/127.0.0.1:8443 tcp/[::1]:8443 tcp/192.0.2.2:8443 tcp/[2001:db8:1::2]:8443")
 		})
 	}, nil},
-	{"a port that the test and a child serve may be the child's", func() error {
+	{"a port that the test and a child both serve counts as the child's", func() error {
 		return withServers("127.0.0.1:8444", 1, func() error {
 			return withChildServer("127.0.0.1:8444", func() error { return open("tcp/127.0.0.1:8444 tcp/127.0.0.1:8444") })
 		})
 	}, []string{"recorded-test:8444/TCP 2 times"}},
-	{"the answers of servers", func() error {
+	{"answers of servers are no flows", func() error {
 		datagrams, err := net.ListenPacket("udp", "192.0.2.2:9999")
 		if err != nil {
 			return err

@@ -33,7 +33,7 @@ const patience = 30 * time.Second
 // open opens the flows that words name, one after another:
 //
 //	tcp/api.pay.test:443     a connection or a datagram, with an answer; also tcp6 and similar networks
-//	ask/api.pay.test         only a look-up of the name
+//	lookup/api.pay.test      only a lookup of the name
 //	meet/203.0.113.12:1000   a connection that the other end closes
 //	child/WORD               a child process opens WORD
 //	orphan/WORD              a child's child opens WORD after the child has ended
@@ -44,7 +44,7 @@ func open(words string) error {
 		how, what, _ := strings.Cut(word, "/")
 		var err error
 		switch how {
-		case "ask":
+		case "lookup":
 			_, err = net.LookupHost(what)
 		case "meet":
 			err = meet(what)
@@ -53,7 +53,7 @@ func open(words string) error {
 		case asOrphan:
 			err = leaveOrphan(what)
 		case asEarly:
-			err = tellEarly()
+			err = signalEarly()
 		case "test":
 			err = runInner(what)
 		default:
@@ -120,7 +120,7 @@ func runChild(as string) int {
 			err = open(os.Getenv(openVariable))
 		}
 	case asServer:
-		err = serveUntilTold(os.Getenv(atVariable))
+		err = serveUntilClosed(os.Getenv(atVariable))
 	default:
 		err = open(os.Getenv(openVariable))
 	}
@@ -158,7 +158,7 @@ func startOrphan() error {
 // early is the child that is older than the recording.
 var early struct {
 	*exec.Cmd
-	tell io.Writer
+	stdin io.Writer
 }
 
 func startEarly(words string) error {
@@ -168,12 +168,12 @@ func startEarly(words string) error {
 	if err != nil {
 		return err
 	}
-	early.tell = stdin
+	early.stdin = stdin
 	return early.Start()
 }
 
-func tellEarly() error {
-	_, err := io.WriteString(early.tell, "go\n")
+func signalEarly() error {
+	_, err := io.WriteString(early.stdin, "go\n")
 	return errors.Join(err, early.Wait())
 }
 

@@ -15,7 +15,7 @@ import (
 // Two unrelated processes record at the same time, and this process runs without a recording. All three share a network
 // and use the same addresses and ports at the same time. The second process runs a test with a third recording. The
 // cgroup of the third recording is inside the second one's, so the second recording has the flows of both.
-func TestOnlyTheTestsOwnProcessesAreRecorded(t *testing.T) {
+func TestScope_OwnProcessesOnly(t *testing.T) {
 	lab := newLab(t)
 	var arrived atomic.Int32
 	bothThere := make(chan bool)
@@ -35,13 +35,13 @@ func TestOnlyTheTestsOwnProcessesAreRecorded(t *testing.T) {
 	})
 	a, b := newShop(t, lab), newShop(t, lab)
 	update := []string{"-update"}
-	// The first process dials by address. The flow has the name that it looked up, not the name that this process looks
-	// up.
-	endA := a.start(run{Open: "ask/api.pay.test meet/203.0.113.12:1000 tcp/203.0.113.10:443 early/", Args: update,
+	// The first process dials by address. The flow has the name that the first process looked up, not the name
+	// that the lab's process looks up.
+	endA := a.start(run{Open: "lookup/api.pay.test meet/203.0.113.12:1000 tcp/203.0.113.10:443 early/", Args: update,
 		Env: []string{"EARLY=udp/203.0.113.11:8125"}})
 	endB := b.start(run{Open: "meet/203.0.113.12:1000 test/tcp/203.0.113.12:5432 tcp/203.0.113.10:443", Args: update})
-	endA().green()
-	endB().green()
+	endA().passes()
+	endB().passes()
 	a.golden("TestShop", "one.yaml")
 	b.golden("TestShop", "other.yaml")
 	b.dir = filepath.Join(b.dir, innerDir)

@@ -49,8 +49,8 @@ func withChildServer(address string, use func() error) (err error) {
 	return use()
 }
 
-// serveUntilTold is the main function of the child of withChildServer. It serves until its standard input ends.
-func serveUntilTold(address string) error {
+// serveUntilClosed is the main function of the child of withChildServer. It serves until its standard input ends.
+func serveUntilClosed(address string) error {
 	listener, err := listenShared(address)
 	if err != nil {
 		return err

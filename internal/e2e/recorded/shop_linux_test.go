@@ -127,7 +127,7 @@ func (s shop) leftNothing(pid int) {
 	}
 }
 
-func (e ended) green() ended {
+func (e ended) passes() ended {
 	e.t.Helper()
 	if e.code != 0 {
 		e.t.Fatalf("%s of %q %q ended with exit code %d, want 0:\n%s", e.Test, e.Open, e.Args, e.code, e.text)
@@ -135,7 +135,7 @@ func (e ended) green() ended {
 	return e
 }
 
-func (e ended) red() ended {
+func (e ended) fails() ended {
 	e.t.Helper()
 	if e.code != 1 {
 		e.t.Fatalf("%s of %q %q ended with exit code %d, want 1:\n%s", e.Test, e.Open, e.Args, e.code, e.text)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Starts PostgreSQL as the public image of that name does, as far as tests need it: POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB,
-# POSTGRES_HOST_AUTH_METHOD, POSTGRES_INITDB_ARGS, and *.sql and *.sh of /docker-entrypoint-initdb.d. The server that sets up the database has
-# none of the command's settings, and listens to nobody.
+# Starts PostgreSQL as the public image of that name does, as far as tests need it: POSTGRES_USER, POSTGRES_PASSWORD,
+# POSTGRES_DB, POSTGRES_HOST_AUTH_METHOD, POSTGRES_INITDB_ARGS, and *.sql and *.sh of /docker-entrypoint-initdb.d. The
+# server that sets up the database has none of the command's settings, and does not listen on TCP.
 set -eu
 if [ "${1#-}" != "$1" ]; then
 	set -- postgres "$@"
@@ -30,8 +30,8 @@ setup() {
 	password=$(mktemp)
 	printf '%s\n' "${POSTGRES_PASSWORD:-none}" >"$password"
 	# shellcheck disable=SC2086 # several arguments
-	initdb --username="$POSTGRES_USER" --pwfile="$password" --auth-local=trust --auth-host="$method" --encoding=UTF8 --locale=C.UTF-8 \
-		--no-sync ${POSTGRES_INITDB_ARGS-}
+	initdb --username="$POSTGRES_USER" --pwfile="$password" --auth-local=trust --auth-host="$method" \
+		--encoding=UTF8 --locale=C.UTF-8 --no-sync ${POSTGRES_INITDB_ARGS-}
 	rm "$password"
 	echo "host all all all $method" >>"$PGDATA/pg_hba.conf"
 	echo "listen_addresses = '*'" >>"$PGDATA/postgresql.conf"

@@ -34,13 +34,15 @@ const Shop = `{apiVersion: v1, kind: Service, metadata: {name: orders-db, namesp
   selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db}},
   spec: {containers: [{name: pg, image: pg, ports: [{name: pg, containerPort: 5432}]}]}}}}
 ---
-{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: shop}, spec: {selector: {app: redis}, ports: [{port: 6379}]}}
+{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: shop},
+  spec: {selector: {app: redis}, ports: [{port: 6379}]}}
 ---
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: redis, namespace: shop}, spec: {
   selector: {matchLabels: {app: redis}}, template: {metadata: {labels: {app: redis}},
   spec: {containers: [{name: redis, image: redis, ports: [{containerPort: 6379}]}]}}}}
 ---
-{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: web}, spec: {selector: {app: cache}, ports: [{port: 6379}]}}
+{apiVersion: v1, kind: Service, metadata: {name: redis, namespace: web},
+  spec: {selector: {app: cache}, ports: [{port: 6379}]}}
 ---
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: redis, namespace: web}, spec: {
   selector: {matchLabels: {app: cache}}, template: {metadata: {labels: {app: cache}},
@@ -105,7 +107,13 @@ spec:
     metadata: {labels: {app: kafka, part: metrics, helm.sh/chart: kafka-28.0.1}}
     spec: {containers: [{name: x, image: x, ports: [{name: metrics, containerPort: 9308}]}]}
 ---
-{apiVersion: v1, kind: Pod, metadata: {name: kafka-test, annotations: {helm.sh/hook: test}, labels: {app: kafka, part: broker, helm.sh/chart: kafka-28.0.1}}, spec: {containers: [{name: x}]}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: kafka-test
+  annotations: {helm.sh/hook: test}
+  labels: {app: kafka, part: broker, helm.sh/chart: kafka-28.0.1}
+spec: {containers: [{name: x}]}
 ---
 apiVersion: v1
 kind: Service
@@ -122,14 +130,18 @@ kind: Deployment
 metadata: {name: web}
 spec:
   selector: {matchLabels: {app: web, track: stable}}
-  template: {metadata: {labels: {app: web, track: stable}}, spec: {containers: [{name: x, image: x, ports: [{containerPort: 8080}]}]}}
+  template:
+    metadata: {labels: {app: web, track: stable}}
+    spec: {containers: [{name: x, image: x, ports: [{containerPort: 8080}]}]}
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web-canary}
 spec:
   selector: {matchLabels: {app: web, track: canary}}
-  template: {metadata: {labels: {app: web, track: canary}}, spec: {containers: [{name: x, image: x, ports: [{containerPort: 8080}]}]}}
+  template:
+    metadata: {labels: {app: web, track: canary}}
+    spec: {containers: [{name: x, image: x, ports: [{containerPort: 8080}]}]}
 `
 
 // Manifests of single objects, which begin with the separator of documents.

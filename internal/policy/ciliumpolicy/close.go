@@ -20,5 +20,5 @@ func denyAll(namespace string) *cilium.NetworkPolicy {
 }
 
 func deniesAll(p *cilium.NetworkPolicy, d policy.Direction) bool {
-	return len(RulesOf(p, d)) > 0 && deniesByDefault(p, d) && policy.IsEmpty(&p.Spec.EndpointSelector)
+	return len(RulesOf(p, d)) > 0 && DeniesByDefault(p, d) && policy.IsEmpty(&p.Spec.EndpointSelector)
 }

@@ -18,9 +18,10 @@ import (
 func (c Dialect) Evaluator(policies Policies) func(flow.Flow) policy.Verdict {
 	c = Dialect{c.Scope.Normalized().Indexed()}
 	policies = partsOf(policies)
-	return policy.NewEvaluator(c.Scope, c.byAddress, c.inexpressibleKind, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
-		return c.compile(policies, subject, d).verdict
-	})
+	return policy.NewEvaluator(c.Scope, c.byAddress, c.inexpressibleKind,
+		func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+			return c.compile(policies, subject, d).verdict
+		})
 }
 
 // compiled holds the policies that select a subject, indexed to evaluate many flows of one direction.
@@ -57,7 +58,7 @@ func (c Dialect) compile(policies Policies, subject policy.Workload, d policy.Di
 }
 
 func (s *compiled) build() {
-	if len(s.applicable) > 0 { // all policies have the same look-ups
+	if len(s.applicable) > 0 { // all policies have the same lookups
 		lookups := newFQDNIndex(s.applicable[0].lookups)
 		for i := range s.applicable {
 			s.applicable[i].read = lookups
@@ -76,7 +77,9 @@ func newRules(policies []applicable, of func(applicable) []Rule) ruleTable {
 			ref := refs{r.peers(), r.AllowedPorts()}
 			each = append(each, ref)
 			if !r.isEmpty() { // an empty rule has no pairs
-				all = append(all, index.Rule{At: index.RuleAt{Policy: i, Rule: j}, Peers: specsOfPeers(ref.peers), Ports: specsOfPorts(ref.ports)})
+				all = append(all, index.Rule{
+					At: index.RuleAt{Policy: i, Rule: j}, Peers: specsOfPeers(ref.peers), Ports: specsOfPorts(ref.ports),
+				})
 			}
 		}
 		x.rules = append(x.rules, each)
@@ -198,7 +201,9 @@ func (s *compiled) verdict(f flow.Flow) policy.Verdict {
 		peer, port := s.allowed.pair(at)
 		x := candidate{v, at.Rule, at.Peer, v.matchRefs(peer, port, f)}
 		if x.match.Allows() {
-			return policy.Verdict{Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices()}
+			return policy.Verdict{
+				Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices(),
+			}
 		}
 		if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
 			nearest = x
@@ -223,7 +228,7 @@ func (s *compiled) denies(f flow.Flow) (applicable, string) {
 	return applicable{}, ""
 }
 
-// isMissing reports whether no rule and no look-up entry allows a flow, although one could.
+// isMissing reports whether no rule and no lookup entry allows a flow, although one could.
 func (s *compiled) isMissing(f flow.Flow) bool {
 	if !f.Lookup && s.scope.inexpressibleKind(f) != "" {
 		return false // lists allow such flows
@@ -243,7 +248,7 @@ func (s *compiled) isMissing(f flow.Flow) bool {
 	return s.scope.inexpressible(s.direction, f) == ""
 }
 
-// onlyUnseen reports whether a rule allows a flow by name, and only the permission to read the look-up is missing.
+// onlyUnseen reports whether a rule allows a flow by name, and only the permission to read the lookup is missing.
 func (s *compiled) onlyUnseen(f flow.Flow) bool {
 	return slices.ContainsFunc(s.allowing(f), func(at index.Pair) bool {
 		peer, port := s.allowed.pair(at)
@@ -261,7 +266,10 @@ func (s *compiled) allowing(f flow.Flow) []index.Pair {
 	for i, v := range s.applicable {
 		for j, r := range v.rules {
 			for peer, port := range r.pairs() {
-				all = append(all, index.Pair{PeerAt: index.PeerAt{RuleAt: index.RuleAt{Policy: i, Rule: j}, Peer: peer}, Port: port})
+				all = append(all, index.Pair{
+					PeerAt: index.PeerAt{RuleAt: index.RuleAt{Policy: i, Rule: j}, Peer: peer},
+					Port:   port,
+				})
 			}
 		}
 	}

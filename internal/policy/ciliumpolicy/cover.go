@@ -12,7 +12,7 @@ import (
 )
 
 // minimal removes the ports and peers that the remaining rules also allow, and rules that become empty. It keeps rules
-// with L7 rules for DNS, because they also let Cilium read look-ups.
+// with L7 rules for DNS, because they also let Cilium read lookups.
 func minimal(rules []Rule, d policy.Direction) []Rule {
 	gone := make([]bool, len(rules))
 	others := func(i int, r Rule) bool {
@@ -94,7 +94,8 @@ func covers(r Rule, peer peerRef, port portRef, d policy.Direction) bool {
 	for i, j := range r.pairs() {
 		a, b := r.pair(i, j)
 		if coversPeer(a, peer) && coversPort(b, port) &&
-			(!namesDNS(peer, port, d) || namesDNS(a, b, d) || allowsAny(a, b) && (Dialect{}).classifyPort(port, policy.ResolverPort) == policy.IncludesDNS) {
+			(!namesDNS(peer, port, d) || namesDNS(a, b, d) ||
+				allowsAny(a, b) && (Dialect{}).classifyPort(port, policy.ResolverPort) == policy.IncludesDNS) {
 			return true
 		}
 	}

@@ -22,11 +22,3 @@ type Dialect struct{ policy.Scope }
 type Policies = []*cilium.NetworkPolicy
 
 var _ policy.Dialect[*cilium.NetworkPolicy] = Dialect{}
-
-// Unite is the function [Unite].
-func (Dialect) Unite(sets ...[]*cilium.NetworkPolicy) ([]*cilium.NetworkPolicy, error) {
-	return Unite(sets...)
-}
-
-// Validate is the function [Validate].
-func (Dialect) Validate(p *cilium.NetworkPolicy) error { return Validate(p) }

@@ -25,7 +25,10 @@ func (m *merging) dropFrom(p *cilium.NetworkPolicy, subject policy.Workload) {
 	if doesNotIsolate(p, subject, policy.Egress) == "" {
 		m.dropMetadata(p)
 		policy.DropOthers(m.scope.otherFlows(), p, m.scope.listedBy(p), m.flows)
-		unused := policy.UnusedLookups(m.scope.Scope, p, m.scope.listedBy(p)(policy.Egress), func(w policy.Workload) []flow.Flow { return m.scope.unmetLookups(m.policies, w, m.flows) })
+		unused := policy.UnusedLookups(
+			m.scope.Scope, p, m.scope.listedBy(p)(policy.Egress),
+			func(w policy.Workload) []flow.Flow { return m.scope.unmetLookups(m.policies, w, m.flows) },
+		)
 		policy.DropEntries(p, policy.NamesAnnotation, func(entry string) bool { return !slices.Contains(unused, entry) })
 		if m.scope.Binaries {
 			policy.DropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, policy.Egress), m.flows))
@@ -50,7 +53,8 @@ func (m *merging) dropRules(p *cilium.NetworkPolicy, d policy.Direction) {
 		}
 	}
 	isServer := func(s policy.Subject) bool { return m.scope.IsolatesIngress(s, m.scope.serves(s.Workload, m.flows)) }
-	if len(kept) == 0 && (d == policy.Egress || deniedAll || len(p.Spec.Egress) == 0 || slices.ContainsFunc(m.scope.isolatedBy(p, policy.Ingress), isServer)) {
+	if len(kept) == 0 && (d == policy.Egress || deniedAll || len(p.Spec.Egress) == 0 ||
+		slices.ContainsFunc(m.scope.isolatedBy(p, policy.Ingress), isServer)) {
 		kept = []Rule{{}}
 	}
 	SetRules(p, d, kept)

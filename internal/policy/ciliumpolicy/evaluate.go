@@ -17,10 +17,10 @@ import (
 // lacks, are rejected when policies are read.
 //
 // A range of addresses contains no pods, nodes or API server, and a name matches none of these. A name only matches if
-// a rule of one of the subject's policies lets Cilium read its look-up. A flow to an address without a name matches no
+// a rule of one of the subject's policies lets Cilium read its lookup. A flow to an address without a name matches no
 // name.
 func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
-	c = c.Normal()
+	c = Dialect{c.Normalized()}
 	policies = partsOf(policies)
 	evaluated := c.byAddress(f)
 	v := c.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
@@ -32,7 +32,9 @@ func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
 }
 
 // EvaluateEnd returns the verdict of policies on a flow of the subject in one direction.
-func (c Dialect) EvaluateEnd(policies Policies, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+func (c Dialect) EvaluateEnd(
+	policies Policies, subject policy.Workload, d policy.Direction, f flow.Flow,
+) policy.Verdict {
 	selecting := c.applicablePolicies(policies, subject, d)
 	for _, v := range selecting {
 		if why := v.denies(f); why != "" {
@@ -52,14 +54,18 @@ func (c Dialect) EvaluateEnd(policies Policies, subject policy.Workload, d polic
 
 // evaluateApplicable is EvaluateEnd for the policies that select the subject. first is the index of the first that
 // isolates it.
-func (c Dialect) evaluateApplicable(selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+func (c Dialect) evaluateApplicable(
+	selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow,
+) policy.Verdict {
 	nearest := candidate{policy: selecting[first], rule: -1}
 	for _, v := range selecting {
 		for i, rule := range v.rules {
 			for peer, port := range rule.pairs() {
 				x := candidate{v, i, peer, v.match(rule, peer, port, f)}
 				if x.match.Allows() {
-					return policy.Verdict{Outcome: policy.Allowed, Policy: v.Name, Rule: i, Reason: x.allowedReason(), Notices: x.notices()}
+					return policy.Verdict{
+						Outcome: policy.Allowed, Policy: v.Name, Rule: i, Reason: x.allowedReason(), Notices: x.notices(),
+					}
 				}
 				if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
 					nearest = x
@@ -72,7 +78,9 @@ func (c Dialect) evaluateApplicable(selecting []applicable, first int, subject p
 
 // notAllowed returns the verdict on a flow that no rule allows. The lists in the annotations of the policies that
 // select the subject may still allow it. first is the index of the first policy that isolates the subject.
-func (c Dialect) notAllowed(nearest candidate, selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+func (c Dialect) notAllowed(
+	nearest candidate, selecting []applicable, first int, subject policy.Workload, d policy.Direction, f flow.Flow,
+) policy.Verdict {
 	isolating := selecting[first].Name
 	switch {
 	case f.Lookup:
@@ -107,7 +115,7 @@ func (v applicable) denies(f flow.Flow) string {
 
 // isolates reports whether a policy denies everything in its direction that no rule allows.
 func (v applicable) isolates() bool {
-	return len(v.rules)+len(v.denials) > 0 && deniesByDefault(v.NetworkPolicy, v.direction)
+	return len(v.rules)+len(v.denials) > 0 && DeniesByDefault(v.NetworkPolicy, v.direction)
 }
 
 // candidate is a rule with the peer that allows a flow, or comes nearest to it.
@@ -144,7 +152,9 @@ func (c candidate) notices() []string {
 	case everywhere && len(rule.AllowedPorts()) == 0:
 		return []string{fmt.Sprintf("policy %s: %s %d allows everything", c.policy.Name, c.word(), c.rule)}
 	case c.policy.direction == policy.Egress && (everywhere || isWorld(peer)):
-		return []string{fmt.Sprintf("policy %s: %s %d opens the internet, and no name is checked there", c.policy.Name, c.word(), c.rule)}
+		return []string{
+			fmt.Sprintf("policy %s: %s %d opens the internet, and no name is checked there", c.policy.Name, c.word(), c.rule),
+		}
 	}
 	return nil
 }
@@ -166,7 +176,7 @@ func isWorld(peer peerRef) bool {
 // deniedReason says why the nearest rule does not allow a flow.
 func (c candidate) deniedReason(f flow.Flow, first string) string {
 	if c.rule < 0 {
-		return fmt.Sprintf("policy %s has no %s rules that allow anything, it denies everything", first, c.policy.direction)
+		return fmt.Sprintf("policy %s has no %s rules that allow anything: it denies everything", first, c.policy.direction)
 	}
 	rule, peerEnd := c.String(), c.policy.direction.PeerEnd(f)
 	if c.policy.Name != first {
@@ -185,18 +195,25 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 			rule := c.policy.rules[c.rule]
 			return policy.Description{Text: describeAllAllowed(rule), PortNames: rule.namesOfPorts()}
 		})
-		return fmt.Sprintf("%s, %s allows %s", port, rule, allowed.Text) + c.policy.scope.ExplainPortNames(allowed.PortNames, f)
+		return fmt.Sprintf("%s, %s allows %s", port, rule, allowed.Text) +
+			c.policy.scope.ExplainPortNames(allowed.PortNames, f)
 	case policy.LookupNotRead:
-		return fmt.Sprintf("%s never matches: no rule lets Cilium read the look-up of %s (toPorts with rules.dns, to the resolver at port %d)", rule, peerEnd.Name, policy.ResolverPort)
+		return fmt.Sprintf(
+			"%s never matches: no rule lets Cilium read the lookup of %s (toPorts with rules.dns, to the resolver at port %d)",
+			rule, peerEnd.Name, policy.ResolverPort,
+		)
 	case policy.OtherNamespace:
 		return fmt.Sprintf("%s is in another namespace than %s", c.policy.scope.describe(c.policy.direction, peerEnd), rule)
 	case policy.Excepted:
-		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(peerEnd), policy.ExceptionFor(c.ref().cidr.Except, policy.EndpointAddress(peerEnd)), rule)
+		return fmt.Sprintf("%s is in the range %s that %s excepts",
+			policy.EndpointAddress(peerEnd), policy.ExceptionFor(c.ref().cidr.Except, policy.EndpointAddress(peerEnd)), rule)
 	case policy.NameNotListed:
-		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name", c.policy.scope.describe(c.policy.direction, peerEnd), rule)
+		return fmt.Sprintf("%s is not in toFQDNs, and %s is for an address without a name",
+			c.policy.scope.describe(c.policy.direction, peerEnd), rule)
 	case policy.OtherPeer, policy.OtherKind:
 		if c.match.Port == policy.PortMatches && (c.match.Peer == policy.OtherPeer || peerEnd.Kind == flow.Anyone) {
-			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.policy.scope.describe(c.policy.direction, peerEnd), rule, port)
+			return fmt.Sprintf("no %s is for %s; %s allows %s",
+				c.word(), c.policy.scope.describe(c.policy.direction, peerEnd), rule, port)
 		}
 	}
 	return fmt.Sprintf("no %s is for %s", c.word(), c.policy.scope.describe(c.policy.direction, peerEnd))

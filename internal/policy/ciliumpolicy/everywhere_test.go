@@ -21,12 +21,18 @@ func TestHostNetwork_NeedsBothEntities(t *testing.T) {
 		rules string
 		want  policy.Outcome
 	}{
-		{`  egress: [{toEntities: [host, remote-node], toPorts: [{ports: [{port: "9100", protocol: TCP}]}]}]`, policy.Allowed},
+		{
+			`  egress: [{toEntities: [host, remote-node], toPorts: [{ports: [{port: "9100", protocol: TCP}]}]}]`,
+			policy.Allowed,
+		},
 		{`  egress: [{toEntities: [host]}, {toEntities: [remote-node]}]`, policy.Allowed},
 		{`  egress: [{toEntities: [cluster]}]`, policy.Allowed},
 		{`  egress: [{toEntities: [host], toPorts: [{ports: [{port: "9100", protocol: TCP}]}]}]`, policy.Denied},
 		{`  egress: [{toEntities: [remote-node]}]`, policy.Denied},
-		{`  egress: [{toEntities: [host]}, {toEntities: [remote-node], toPorts: [{ports: [{port: "9101", protocol: TCP}]}]}]`, policy.Denied},
+		{
+			`  egress: [{toEntities: [host]}, {toEntities: [remote-node], toPorts: [{ports: [{port: "9101", protocol: TCP}]}]}]`,
+			policy.Denied,
+		},
 		{`  egress: [{toEndpoints: [{matchLabels: {app: agent}}]}]`, policy.Denied},
 		{`  egress: [{toCIDR: [0.0.0.0/0]}]`, policy.Denied},
 	} {
@@ -38,7 +44,8 @@ func TestHostNetwork_NeedsBothEntities(t *testing.T) {
 		}
 	}
 	generated := c.Generate(from(controller, toPort(agent, flow.TCP, 9100)))
-	if again := c.Merge(generated, from(controller, toPort(agent, flow.TCP, 9100), toPort(agent, flow.TCP, 9101))); len(again[0].Spec.Egress) != len(generated[0].Spec.Egress) {
+	again := c.Merge(generated, from(controller, toPort(agent, flow.TCP, 9100), toPort(agent, flow.TCP, 9101)))
+	if len(again[0].Spec.Egress) != len(generated[0].Spec.Egress) {
 		t.Errorf("a second port has a rule of its own: %s", toYAML(t, again[0]))
 	}
 }
@@ -52,8 +59,14 @@ func TestAPIServer_NodeEntitiesInclude(t *testing.T) {
 		want  policy.Outcome
 	}{
 		{`  egress: [{toEntities: [kube-apiserver]}]`, policy.Allowed},
-		{`  egress: [{toEntities: [host, remote-node], toPorts: [{ports: [{port: "6443", protocol: TCP}]}]}]`, policy.Allowed},
-		{`  egress: [{toEntities: [host, remote-node], toPorts: [{ports: [{port: "10250", protocol: TCP}]}]}]`, policy.Denied},
+		{
+			`  egress: [{toEntities: [host, remote-node], toPorts: [{ports: [{port: "6443", protocol: TCP}]}]}]`,
+			policy.Allowed,
+		},
+		{
+			`  egress: [{toEntities: [host, remote-node], toPorts: [{ports: [{port: "10250", protocol: TCP}]}]}]`,
+			policy.Denied,
+		},
 		{`  egress: [{toEntities: [remote-node], toPorts: [{ports: [{port: "6443", protocol: TCP}]}]}]`, policy.Denied},
 		{`  egress: [{toEntities: [host], toPorts: [{ports: [{port: "6443", protocol: TCP}]}]}]`, policy.Denied},
 		{`  egress: [{toEntities: [world]}]`, policy.Denied},
@@ -65,7 +78,10 @@ func TestAPIServer_NodeEntitiesInclude(t *testing.T) {
 			t.Errorf("%s: %s: %s, want %s", row.rules, v.Outcome, v.Reason, row.want)
 		}
 		merged := c.Merge(Policies{p}, []flow.Flow{f})
-		if isKept := slices.ContainsFunc(merged[0].Spec.Egress, func(r cilium.EgressRule) bool { return reflect.DeepEqual(r, p.Spec.Egress[0]) }); isKept != (row.want == policy.Allowed) {
+		isKept := slices.ContainsFunc(merged[0].Spec.Egress, func(r cilium.EgressRule) bool {
+			return reflect.DeepEqual(r, p.Spec.Egress[0])
+		})
+		if isKept != (row.want == policy.Allowed) {
 			t.Errorf("%s: an update keeps it: %v", row.rules, isKept)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// matchLookup matches a failed look-up against a pair of a rule. Cilium need not read a look-up that got no answer.
+// matchLookup matches a failed lookup against a pair of a rule. Cilium need not read a lookup that got no answer.
 func (v applicable) matchLookup(peer peerRef, port portRef, f flow.Flow) policy.Match {
 	m := policy.Match{Peer: v.matchPeer(peer, f), Port: policy.PortMatches}
 	if m.Peer == policy.LookupNotRead {

@@ -24,7 +24,9 @@ func (c Dialect) fqdn(host string) cilium.FQDN {
 
 // writes reports whether Generate may write this name or pattern unchanged.
 func (c Dialect) writes(n cilium.FQDN) bool {
-	return n.MatchName != "" || slices.ContainsFunc(c.Fold, func(p string) bool { return n.MatchPattern == p || n.MatchPattern == "*"+p })
+	return n.MatchName != "" || slices.ContainsFunc(c.Fold, func(p string) bool {
+		return n.MatchPattern == p || n.MatchPattern == "*"+p
+	})
 }
 
 // foldNames folds the names of a policy. Rules that get the same pattern and differ only in their ports become one.
@@ -49,7 +51,8 @@ func (c Dialect) foldNames(p *cilium.NetworkPolicy) {
 		}
 		r.Names, folded = names, true
 		same := slices.IndexFunc(kept, func(other Rule) bool {
-			return slices.Equal(other.Names, names) && (other.hasPlainPorts() && r.hasPlainPorts() || equality.Semantic.DeepEqual(other.AllowedPorts(), r.AllowedPorts()))
+			return slices.Equal(other.Names, names) && (other.hasPlainPorts() && r.hasPlainPorts() ||
+				equality.Semantic.DeepEqual(other.AllowedPorts(), r.AllowedPorts()))
 		})
 		if same < 0 {
 			kept = append(kept, r)

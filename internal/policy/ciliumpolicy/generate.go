@@ -16,11 +16,11 @@ import (
 // order is: workloads by namespace and labels, the resolver, the API server, the node, names, addresses, anyone. Label
 // keys have the source k8s. A selector contains the namespace of its pods if it is known.
 //
-// The resolver's rule lets Cilium read every look-up, because toFQDNs matches nothing without it. If the API server was
+// The resolver's rule lets Cilium read every lookup, because toFQDNs matches nothing without it. If the API server was
 // dialled at 443, the port of its Service, 6443 is allowed too, because most API servers listen there behind the
 // Service.
 func (c Dialect) Generate(flows []flow.Flow) []*cilium.NetworkPolicy {
-	c = c.Normal()
+	c = Dialect{c.Normalized()}
 	required := c.allByAddress(c.Required(flows))
 	var policies Policies
 	for _, subject := range c.Subjects {
@@ -46,7 +46,9 @@ func (c Dialect) generate(subject policy.Subject, required []flow.Flow) *cilium.
 		}
 	}
 	if len(metadata) > 0 {
-		metav1.SetMetaDataAnnotation(&p.ObjectMeta, policy.MetadataAnnotation, strings.Join(slices.Sorted(maps.Keys(metadata)), ","))
+		metav1.SetMetaDataAnnotation(
+			&p.ObjectMeta, policy.MetadataAnnotation, strings.Join(slices.Sorted(maps.Keys(metadata)), ","),
+		)
 	}
 	if unmet := c.unmetLookups(Policies{p}, subject.Workload, required); len(unmet) > 0 {
 		policy.SetEntries(p, policy.NamesAnnotation, c.LookupEntries(subject.Workload, unmet))
@@ -68,7 +70,8 @@ func (c Dialect) generate(subject policy.Subject, required []flow.Flow) *cilium.
 // metadataEntry returns the entry of [policy.MetadataAnnotation] for a flow that leaves a subject, or "". Cilium treats
 // the metadata service like any other address outside of the cluster.
 func (c Dialect) metadataEntry(f flow.Flow) string {
-	if policy.EndpointAddress(f.Destination) != flow.MetadataService || f.Destination.Kind < flow.External || !f.Protocol.HasPorts() || c.inexpressible(policy.Egress, f) != "" {
+	if policy.EndpointAddress(f.Destination) != flow.MetadataService || f.Destination.Kind < flow.External ||
+		!f.Protocol.HasPorts() || c.inexpressible(policy.Egress, f) != "" {
 		return ""
 	}
 	return policy.MetadataServiceEntry(f.Port, f.Protocol)

@@ -75,7 +75,10 @@ func (v applicable) matchPeer(peer peerRef, f flow.Flow) policy.PeerMatch {
 // lifts the restriction to the policy's own namespace, and an endpoint without labels passes every exclusion.
 func selectsOthers(selector *metav1.LabelSelector) bool {
 	plain := plainSelector(selector)
-	return policy.Selects(plain, nil) && slices.ContainsFunc(plain.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool { return isNamespaceKey(e.Key) })
+	return policy.Selects(plain, nil) &&
+		slices.ContainsFunc(plain.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool {
+			return isNamespaceKey(e.Key)
+		})
 }
 
 func (v applicable) matchEntity(entity string, peerEnd flow.Endpoint, f flow.Flow, isServer bool) policy.PeerMatch {
@@ -87,7 +90,8 @@ func (v applicable) matchEntity(entity string, peerEnd flow.Endpoint, f flow.Flo
 	case cilium.Host:
 		matches = IsNode(peerEnd) || (policy.UsesHostNetwork(peerEnd) || isServer) && v.opens(cilium.RemoteNode, f)
 	case cilium.RemoteNode:
-		matches = (policy.UsesHostNetwork(peerEnd) || isServer) && v.opens(cilium.Host, f) // the API server runs on some nodes
+		// the API server runs on some nodes
+		matches = (policy.UsesHostNetwork(peerEnd) || isServer) && v.opens(cilium.Host, f)
 	case cilium.Cluster, cilium.Mesh:
 		matches = !isWorld
 	case cilium.World:
@@ -110,7 +114,9 @@ func (v applicable) opens(entity string, f flow.Flow) bool {
 
 func (v applicable) matchPods(selector *metav1.LabelSelector, peerEnd flow.Endpoint) policy.PeerMatch {
 	w, _ := v.scope.WorkloadOf(peerEnd)
-	return v.matchLabels(selector, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace))
+	return v.matchLabels(
+		selector, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace),
+	)
 }
 
 // matchLabels matches a selector against the labels of pods and of their namespace.
@@ -144,7 +150,7 @@ func (v applicable) matchLabels(selector *metav1.LabelSelector, pods labels.Set,
 	return policy.PeerMatches
 }
 
-// matchName matches a name, and requires that Cilium may read its look-up. An address without a name matches no name,
+// matchName matches a name, and requires that Cilium may read its lookup. An address without a name matches no name,
 // because it may belong to any host.
 func (v applicable) matchName(name cilium.FQDN, peerEnd flow.Endpoint) policy.PeerMatch {
 	switch {

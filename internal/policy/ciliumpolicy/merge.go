@@ -15,8 +15,8 @@ import (
 )
 
 // Merge implements [policy.Dialect]. Rules, peers, ports, patterns of names and policies of other names stay as edited,
-// as long as flows need them. If a name is allowed but its look-up is not read, Merge adds the name to the first list
-// of look-ups. If there is no such list, it adds the resolver's rule.
+// as long as flows need them. If a name is allowed but its lookup is not read, Merge adds the name to the first list
+// of lookups. If there is no such list, it adds the resolver's rule.
 func (c Dialect) Merge(committed Policies, flows []flow.Flow) Policies {
 	m := newMerging(c, committed, flows)
 	m.addAll()
@@ -42,7 +42,10 @@ type merging struct {
 }
 
 func newMerging(c Dialect, committed Policies, flows []flow.Flow) *merging {
-	m := &merging{scope: Dialect{c.Scope.Normalized().Indexed()}, of: make(map[*cilium.NetworkPolicy]*cilium.NetworkPolicy)}
+	m := &merging{
+		scope: Dialect{c.Scope.Normalized().Indexed()},
+		of:    make(map[*cilium.NetworkPolicy]*cilium.NetworkPolicy),
+	}
 	m.flows = m.scope.allByAddress(c.Required(flows))
 	slices.SortStableFunc(m.flows, flow.Flow.Compare)
 	for _, p := range committed {
@@ -73,7 +76,7 @@ func (m *merging) isolating(subject policy.Workload, d policy.Direction) *cilium
 	if len(RulesOf(p, d)) == 0 {
 		SetRules(p, d, []Rule{{}})
 	}
-	if !deniesByDefault(p, d) {
+	if !DeniesByDefault(p, d) {
 		denyByDefault(p, d)
 	}
 	return p
@@ -86,19 +89,23 @@ func (m *merging) addAll() {
 	}
 	policy.AddUntilDone(m.scope.Subjects, m.add)
 	m.addLookups()
-	policy.AddOthers(m.scope.otherFlows(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
-		return m.scope.compile(m.policies, w, d).verdict
-	},
+	policy.AddOthers(m.scope.otherFlows(), m.flows,
+		func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+			return m.scope.compile(m.policies, w, d).verdict
+		},
 		func(w policy.Workload) *cilium.NetworkPolicy { return m.isolating(w, policy.Egress) })
 	if !m.scope.Binaries {
 		return
 	}
 	for _, subject := range m.scope.Subjects {
-		policy.AddBinaries(policy.IsolatingEgress(m.policies, subject.Workload, doesNotIsolate), m.scope.binariesOf([]policy.Subject{subject}, m.flows))
+		policy.AddBinaries(
+			policy.IsolatingEgress(m.policies, subject.Workload, doesNotIsolate),
+			m.scope.binariesOf([]policy.Subject{subject}, m.flows),
+		)
 	}
 }
 
-// addLookups adds entries for the look-ups that nothing allows.
+// addLookups adds entries for the lookups that nothing allows.
 func (m *merging) addLookups() {
 	for _, subject := range m.scope.Subjects {
 		lookups := policy.LookupsOf(m.scope.FlowsOf(subject.Workload, policy.Egress, m.flows))
@@ -136,7 +143,7 @@ func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 // missing returns the flows of a subject that a rule could allow, and that no rule allows.
 func (m *merging) missing(subject policy.Workload, d policy.Direction, flows []flow.Flow) []flow.Flow {
 	s := m.scope.compile(m.policies, subject, d)
-	// Look-ups are listed in an annotation.
+	// Lookups are listed in an annotation.
 	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return f.Lookup || !s.isMissing(f) })
 }
 
@@ -181,12 +188,16 @@ func (e edit) addPorts(flows []flow.Flow) {
 	added := make(map[addition]bool)
 	var uniform []int // changed rules for peers that the index does not find
 	allows := func(a addition, f flow.Flow) bool {
-		ref := portRef{port: &cilium.Port{Port: strconv.Itoa(int(a.port)), EndPort: int32(a.end), Protocol: a.protocol.String()}}
+		ref := portRef{
+			port: &cilium.Port{Port: strconv.Itoa(int(a.port)), EndPort: int32(a.end), Protocol: a.protocol.String()},
+		}
 		if a.protocol.IsICMP() {
 			field := permission{port: a.port, protocol: a.protocol}.icmpField()
 			ref = portRef{icmp: &field}
 		}
-		return slices.ContainsFunc(rules[a.rule].peers(), func(peer peerRef) bool { return c.applicable[own].matchRefs(peer, ref, f).Allows() })
+		return slices.ContainsFunc(rules[a.rule].peers(), func(peer peerRef) bool {
+			return c.applicable[own].matchRefs(peer, ref, f).Allows()
+		})
 	}
 	isAllowed := func(f flow.Flow) bool { // by the ports added so far: one port may allow two flows
 		candidates := slices.Clone(uniform)
@@ -223,7 +234,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 			added[addition{same[0], each.port, each.end, each.protocol}] = true
 		}
 		e.addMetadata(f)
-		if o.peer.rank == rankResolver { // it may let Cilium read look-ups, and match any port of the resolver
+		if o.peer.rank == rankResolver { // it may let Cilium read lookups, and match any port of the resolver
 			SetRules(e.policy, e.direction, rules)
 			e.addPorts(e.missing(e.subject, e.direction, flows[n+1:]))
 			return
@@ -271,14 +282,14 @@ func icmpOrNot(icmp bool) flow.Protocol {
 	return flow.TCP
 }
 
-// addLookups lets Cilium read the look-ups of names that a rule already allows.
+// addLookups lets Cilium read the lookups of names that a rule already allows.
 func (e edit) addLookups(flows []flow.Flow) {
 	if len(flows) == 0 {
 		return
 	}
 	c := e.compile()
 	rules := RulesOf(e.policy, e.direction)
-	var list *[]cilium.FQDN // the first list of look-ups
+	var list *[]cilium.FQDN // the first list of lookups
 	for i := range rules {
 		for j := range rules[i].Ports {
 			if ports := &rules[i].Ports[j]; list == nil && ports.HasDNS() && len(rules[i].Names) == 0 {
@@ -293,7 +304,7 @@ func (e edit) addLookups(flows []flow.Flow) {
 		}
 		if list == nil {
 			e.addResolver(rules)
-			return // the resolver's rule reads every look-up
+			return // the resolver's rule reads every lookup
 		}
 		name := e.scope.fqdn(f.Destination.Name)
 		*list = append(*list, name)
@@ -302,7 +313,7 @@ func (e edit) addLookups(flows []flow.Flow) {
 	SetRules(e.policy, e.direction, rules)
 }
 
-// addResolver adds the resolver's rule, which lets Cilium read every look-up.
+// addResolver adds the resolver's rule, which lets Cilium read every lookup.
 func (e edit) addResolver(rules []Rule) {
 	places := e.scope.Resolvers
 	if len(places) == 0 {
@@ -340,7 +351,8 @@ func (e edit) normalPermission(o permission) permission {
 // if Generate writes no such rule.
 func (e edit) permissionOfRule(r Rule) (permission, bool) {
 	o := permission{protocol: icmpOrNot(len(r.Icmps) > 0)}
-	if entities := slices.Sorted(slices.Values(r.Entities)); len(r.peers()) == 2 && slices.Equal(entities, []string{cilium.Host, cilium.RemoteNode}) {
+	entities := slices.Sorted(slices.Values(r.Entities))
+	if len(r.peers()) == 2 && slices.Equal(entities, []string{cilium.Host, cilium.RemoteNode}) {
 		o.peer = peerKey{rank: rankNodes}
 		return o, true
 	}
@@ -355,7 +367,9 @@ func (e edit) permissionOfRule(r Rule) (permission, bool) {
 	}
 	switch peer := r.peers()[0]; {
 	case peer.endpoint != nil && len(peer.endpoint.MatchExpressions) > 0:
-		isOfAny := equality.Semantic.DeepEqual(peer.endpoint.MatchExpressions, []metav1.LabelSelectorRequirement{ofAnyNamespace})
+		isOfAny := equality.Semantic.DeepEqual(
+			peer.endpoint.MatchExpressions, []metav1.LabelSelectorRequirement{ofAnyNamespace},
+		)
 		set := labels.Set(plainSelector(peer.endpoint).MatchLabels)
 		_, hasNamespace := set[cilium.NamespaceLabel]
 		o.peer = peerKey{rank: rankPods, namespace: policy.AnyNamespace, labels: set.String()}

@@ -10,10 +10,13 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// parts splits a rule into one for ports, one for the look-ups that Cilium reads, and one for ICMP types. A rule
+// parts splits a rule into one for ports, one for the lookups that Cilium reads, and one for ICMP types. A rule
 // without ports and ICMP types is one part.
 func (r Rule) parts() []Rule {
-	peers := Rule{Endpoints: policy.SortedSet(r.Endpoints), Names: policy.SortedSet(r.Names), Cidrs: policy.SortedSet(r.ranges()), Entities: policy.SortedSet(r.Entities)}
+	peers := Rule{
+		Endpoints: policy.SortedSet(r.Endpoints), Names: policy.SortedSet(r.Names),
+		Cidrs: policy.SortedSet(r.ranges()), Entities: policy.SortedSet(r.Entities),
+	}
 	if len(r.AllowedPorts()) == 0 {
 		return []Rule{peers}
 	}
@@ -76,7 +79,7 @@ func sortedPorts(ports []cilium.Port) []cilium.Port {
 	return slices.Compact(ports)
 }
 
-// key identifies a part of a rule by its peers and its kind: look-ups, ports, ICMP or everything.
+// key identifies a part of a rule by its peers and its kind: lookups, ports, ICMP or everything.
 func (r Rule) key() string {
 	sort := "everything"
 	switch {
@@ -110,7 +113,7 @@ func (r *Rule) join(other Rule) {
 	}
 }
 
-// sortedNames returns the names of look-ups, sorted. If there is a pattern for all names, it returns only the pattern.
+// sortedNames returns the names of lookups, sorted. If there is a pattern for all names, it returns only the pattern.
 func sortedNames(names []cilium.FQDN) []cilium.FQDN {
 	every := cilium.FQDN{MatchPattern: "*"}
 	if slices.Contains(names, every) {
@@ -119,7 +122,7 @@ func sortedNames(names []cilium.FQDN) []cilium.FQDN {
 	return policy.SortedSet(names)
 }
 
-// whole joins the parts for look-ups and for ports of the same peers, as Generate writes them. It splits lists of ports
+// whole joins the parts for lookups and for ports of the same peers, as Generate writes them. It splits lists of ports
 // that exceed [cilium.MaxPorts].
 func whole(parts []Rule) []Rule {
 	var rules []Rule

@@ -66,7 +66,10 @@ func (o permission) compare(p permission) int {
 		}
 		return 0
 	}
-	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(icmp(o), icmp(p)), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end), cmp.Compare(o.protocol, p.protocol))
+	return cmp.Or(
+		o.peer.compare(p.peer), cmp.Compare(icmp(o), icmp(p)), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end),
+		cmp.Compare(o.protocol, p.protocol),
+	)
 }
 
 // permissions returns the permissions that a subject's flows need in a direction, sorted, without duplicates.

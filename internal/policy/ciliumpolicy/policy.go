@@ -15,9 +15,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-func (c Dialect) Normal() Dialect { return Dialect{c.Scope.Normalized()} }
-
-// Required implements [policy.Dialect]. Unlike in package networkpolicy, a ping to a name implies the look-up too. A
+// Required implements [policy.Dialect]. Unlike in package networkpolicy, a ping to a name implies the lookup too. A
 // flow to the node implies none, because pods know the node's address without a name.
 func (c Dialect) Required(flows []flow.Flow) []flow.Flow {
 	return policy.RequiredBy(flows, func(d policy.Direction, f flow.Flow) string {
@@ -44,7 +42,7 @@ func (c Dialect) inexpressibleKind(f flow.Flow) string {
 	switch {
 	case f.Protocol.IsICMP():
 	case !f.Protocol.HasPorts():
-		return fmt.Sprintf("a CiliumNetworkPolicy allows TCP, UDP, SCTP and ICMP, it has no word for %s", f.Protocol)
+		return fmt.Sprintf("a CiliumNetworkPolicy allows TCP, UDP, SCTP and ICMP, not %s", f.Protocol)
 	case f.Port == 0:
 		return "a CiliumNetworkPolicy has no word for port 0 alone"
 	}
@@ -72,8 +70,12 @@ func doesNotSelect(p *cilium.NetworkPolicy, subject policy.Workload) string {
 	switch {
 	case p.Namespace != "" && subject.Namespace != "" && p.Namespace != subject.Namespace:
 		return fmt.Sprintf("policy %s is in namespace %s, not in %s", p.Name, p.Namespace, subject.Namespace)
-	case !policy.Selects(plainSelector(&p.Spec.EndpointSelector), endpointLabels(subject.AsSubject().AllLabels(), namespace, policy.NamespaceNameLabels(namespace))):
-		return fmt.Sprintf("policy %s selects %s, the pods have %s", p.Name, describeSourced(p.Spec.EndpointSelector), subject.AsSubject().AllLabels())
+	case !policy.Selects(
+		plainSelector(&p.Spec.EndpointSelector),
+		endpointLabels(subject.AsSubject().AllLabels(), namespace, policy.NamespaceNameLabels(namespace)),
+	):
+		return fmt.Sprintf("policy %s selects %s, the pods have %s",
+			p.Name, describeSourced(p.Spec.EndpointSelector), subject.AsSubject().AllLabels())
 	}
 	return ""
 }
@@ -86,15 +88,15 @@ func doesNotIsolate(p *cilium.NetworkPolicy, subject policy.Workload, d policy.D
 	switch {
 	case len(RulesOf(p, d))+len(DenyRulesOf(p, d)) == 0:
 		return fmt.Sprintf("policy %s has no %s rules, not even {}", p.Name, d)
-	case !deniesByDefault(p, d):
+	case !DeniesByDefault(p, d):
 		return fmt.Sprintf("policy %s denies nothing by default, by its enableDefaultDeny.%s", p.Name, d)
 	}
 	return ""
 }
 
-// deniesByDefault reports whether a policy denies everything in a direction that its rules do not allow, if it has
+// DeniesByDefault reports whether a policy denies everything in a direction that its rules do not allow, if it has
 // rules.
-func deniesByDefault(p *cilium.NetworkPolicy, d policy.Direction) bool {
+func DeniesByDefault(p *cilium.NetworkPolicy, d policy.Direction) bool {
 	enabled := p.Spec.EnableDefaultDeny
 	if enabled == nil {
 		return true
@@ -107,7 +109,9 @@ func deniesByDefault(p *cilium.NetworkPolicy, d policy.Direction) bool {
 }
 
 func isolates(policies Policies, subject policy.Workload, d policy.Direction) (bool, string) {
-	return policy.Isolated(subject, d, policies, func(p *cilium.NetworkPolicy) string { return doesNotIsolate(p, subject, d) })
+	return policy.Isolated(subject, d, policies, func(p *cilium.NetworkPolicy) string {
+		return doesNotIsolate(p, subject, d)
+	})
 }
 
 // denyByDefault removes the setting that turns off the default deny of a direction.
@@ -157,7 +161,7 @@ func plainKey(key string) string {
 
 // NotIsolated implements [policy.Dialect].
 func (c Dialect) NotIsolated(policies Policies, flows []flow.Flow) []string {
-	c = c.Normal()
+	c = Dialect{c.Normalized()}
 	flows = c.allByAddress(flows)
 	policies = partsOf(policies)
 	var lines []string
@@ -176,7 +180,9 @@ func (c Dialect) NotIsolated(policies Policies, flows []flow.Flow) []string {
 
 // serves reports whether a subject received a flow from a caller that a rule can name.
 func (c Dialect) serves(subject policy.Workload, flows []flow.Flow) bool {
-	return slices.ContainsFunc(c.FlowsOf(subject, policy.Ingress, flows), func(f flow.Flow) bool { return c.inexpressible(policy.Ingress, f) == "" })
+	return slices.ContainsFunc(c.FlowsOf(subject, policy.Ingress, flows), func(f flow.Flow) bool {
+		return c.inexpressible(policy.Ingress, f) == ""
+	})
 }
 
 // Protects implements [policy.Dialect].
@@ -192,7 +198,9 @@ func (c Dialect) Foreign(policies Policies) Policies {
 	var foreign Policies
 	for _, p := range policies {
 		selects := func(subject policy.Subject) bool {
-			return slices.ContainsFunc(cilium.Parts(p), func(part *cilium.NetworkPolicy) bool { return doesNotSelect(part, subject.Workload) == "" })
+			return slices.ContainsFunc(cilium.Parts(p), func(part *cilium.NetworkPolicy) bool {
+				return doesNotSelect(part, subject.Workload) == ""
+			})
 		}
 		if !slices.ContainsFunc(c.Subjects, selects) {
 			foreign = append(foreign, p)

@@ -7,26 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
-	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
-
-// ciliumPolicy parses a policy for the pods app=checkout from its rules.
-func ciliumPolicy(t *testing.T, rules string) *cilium.NetworkPolicy {
-	t.Helper()
-	p := new(cilium.NetworkPolicy)
-	text := "metadata: {name: checkout}\nspec:\n  endpointSelector: {matchLabels: {\"k8s:app\": checkout}}\n" + rules
-	if err := yaml.UnmarshalStrict([]byte(text), p); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	if err := cilium.Validate(p); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
 
 const dnsRule = `
   - toEndpoints: [{matchLabels: {"k8s:k8s-app": kube-dns, "k8s:io.kubernetes.pod.namespace": kube-system}}]
@@ -51,50 +36,180 @@ func TestEvaluate_CiliumPolicies(t *testing.T) {
 		says          string
 	}{
 		{"an empty rule denies all", "  egress: [{}]", db, policy.Denied, "denies everything"},
-		{"no egress rules at all isolate nobody", "  ingress: [{}]", db, policy.Unprotected, "has no egress rules"},
-		{"a rule without peers is for everywhere", "  egress: [{toPorts: [{ports: [{port: \"5432\"}]}]}]", db, policy.Allowed, ""},
-		{"a missing protocol is any", "  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"5432\"}]}]}]", db, policy.Allowed, ""},
-		{"another protocol", "  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"5432\", protocol: UDP}]}]}]", db, policy.Denied, "5432/UDP"},
-		{"a rule without ports is for all of them", "  egress: [{toEndpoints: [{matchLabels: {app: db}}]}]", db, policy.Allowed, ""},
+		{"a policy without egress rules isolates no pod", "  ingress: [{}]", db, policy.Unprotected, "has no egress rules"},
+		{
+			"a rule without peers is for everywhere",
+			"  egress: [{toPorts: [{ports: [{port: \"5432\"}]}]}]",
+			db, policy.Allowed, "",
+		},
+		{
+			"a missing protocol is any",
+			"  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"5432\"}]}]}]",
+			db, policy.Allowed, "",
+		},
+		{
+			"another protocol",
+			"  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"5432\", protocol: UDP}]}]}]",
+			db, policy.Denied, "5432/UDP",
+		},
+		{
+			"a rule without ports is for all of them",
+			"  egress: [{toEndpoints: [{matchLabels: {app: db}}]}]",
+			db, policy.Allowed, "",
+		},
 		{"and for ICMP", "  egress: [{toCIDRSet: [{cidr: 203.0.113.0/24}]}]", ping, policy.Allowed, ""},
 		{"a key of any source", "  egress: [{toEndpoints: [{matchLabels: {\"any:app\": db}}]}]", db, policy.Allowed, ""},
-		{"labels that are not X include none", "  egress: [{toEndpoints: [{matchExpressions: [{key: tier, operator: NotIn, values: [web]}]}]}]", db, policy.Allowed, ""},
-		{"a label that has to be there", "  egress: [{toEndpoints: [{matchExpressions: [{key: tier, operator: Exists}]}]}]", db, policy.Denied, "no rule is for db"},
-		{"without a namespace it is the policy's own", "  egress: [{toEndpoints: [{matchLabels: {app: db}}]}]", toPort(workloadIn("data", "db"), flow.TCP, 5432), policy.Denied, "another namespace"},
-		{"any namespace, by an expression", "  egress: [{toEndpoints: [{matchLabels: {app: db}, matchExpressions: [{key: io.kubernetes.pod.namespace, operator: Exists}]}]}]", toPort(workloadIn("data", "db"), flow.TCP, 5432), policy.Allowed, ""},
-		{"a name with its look-up", "  egress:" + dnsRule + "  - {toFQDNs: [{matchName: api.stripe.com}], toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]}", stripe, policy.Allowed, ""},
-		{"a pattern", "  egress:" + dnsRule + "  - {toFQDNs: [{matchPattern: \"*.stripe.com\"}]}", stripe, policy.Allowed, ""},
-		{"a name without its look-up", "  egress:\n  - {toFQDNs: [{matchName: api.stripe.com}]}", stripe, policy.Denied, "never matches"},
-		{"a name whose look-up is not among those that are read", "  egress:" + strings.Replace(dnsRule, `"*"`, `"*.cluster.local"`, 1) + "  - {toFQDNs: [{matchName: api.stripe.com}]}", stripe, policy.Denied, "never matches"},
-		{"a name is never the API server", "  egress:" + dnsRule + "  - {toFQDNs: [{matchName: kubernetes.default.svc}]}", toPort(flow.ClusterAPIServer, flow.TCP, 443), policy.Denied, ""},
-		{"the API server, behind its Service", "  egress: [{toEntities: [kube-apiserver], toPorts: [{ports: [{port: \"6443\", protocol: TCP}]}]}]", apiServer, policy.Allowed, ""},
+		{
+			"labels that are not X include none",
+			"  egress: [{toEndpoints: [{matchExpressions: [{key: tier, operator: NotIn, values: [web]}]}]}]",
+			db, policy.Allowed, "",
+		},
+		{
+			"a label that has to be there",
+			"  egress: [{toEndpoints: [{matchExpressions: [{key: tier, operator: Exists}]}]}]",
+			db, policy.Denied, "no rule is for db",
+		},
+		{
+			"without a namespace it is the policy's own",
+			"  egress: [{toEndpoints: [{matchLabels: {app: db}}]}]",
+			toPort(workloadIn("data", "db"), flow.TCP, 5432),
+			policy.Denied, "another namespace",
+		},
+		{
+			"any namespace, by an expression",
+			"  egress: [{toEndpoints: [{matchLabels: {app: db}, " +
+				"matchExpressions: [{key: io.kubernetes.pod.namespace, operator: Exists}]}]}]",
+			toPort(workloadIn("data", "db"), flow.TCP, 5432),
+			policy.Allowed, "",
+		},
+		{
+			"a name with its lookup",
+			"  egress:" + dnsRule + "  - {toFQDNs: [{matchName: api.stripe.com}], " +
+				"toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]}",
+			stripe, policy.Allowed, "",
+		},
+		{
+			"a pattern",
+			"  egress:" + dnsRule + "  - {toFQDNs: [{matchPattern: \"*.stripe.com\"}]}",
+			stripe, policy.Allowed, "",
+		},
+		{
+			"a name without its lookup",
+			"  egress:\n  - {toFQDNs: [{matchName: api.stripe.com}]}",
+			stripe, policy.Denied, "never matches",
+		},
+		{
+			"a name with a lookup that Cilium does not read",
+			"  egress:" + strings.Replace(dnsRule, `"*"`, `"*.cluster.local"`, 1) +
+				"  - {toFQDNs: [{matchName: api.stripe.com}]}",
+			stripe, policy.Denied, "never matches",
+		},
+		{
+			"a name is never the API server",
+			"  egress:" + dnsRule + "  - {toFQDNs: [{matchName: kubernetes.default.svc}]}",
+			toPort(flow.ClusterAPIServer, flow.TCP, 443), policy.Denied, "",
+		},
+		{
+			"the API server, behind its Service",
+			"  egress: [{toEntities: [kube-apiserver], toPorts: [{ports: [{port: \"6443\", protocol: TCP}]}]}]",
+			apiServer, policy.Allowed, "",
+		},
 		{"the API server is no address", "  egress: [{toCIDRSet: [{cidr: 0.0.0.0/0}]}]", apiServer, policy.Denied, ""},
 		{"the world is no pod", "  egress: [{toEntities: [world]}]", db, policy.Denied, ""},
 		{"the world is every host outside", "  egress: [{toEntities: [world]}]", stripe, policy.Allowed, ""},
 		{"the host is no host outside", "  egress: [{toEntities: [host]}]", stripe, policy.Denied, ""},
 		{"nor pods", "  egress: [{toEntities: [host]}]", db, policy.Denied, ""},
-		{"a process of the node", "  egress: [{toEntities: [host], toPorts: [{ports: [{port: \"9125\", protocol: UDP}]}]}]", statsd, policy.Allowed, ""},
+		{
+			"a process of the node",
+			"  egress: [{toEntities: [host], toPorts: [{ports: [{port: \"9125\", protocol: UDP}]}]}]",
+			statsd, policy.Allowed, "",
+		},
 		{"which is in the cluster", "  egress: [{toEntities: [cluster]}]", statsd, policy.Allowed, ""},
-		{"and no pod, whatever its name", "  egress: [{toEndpoints: [{matchLabels: {app: statsd}}]}]", statsd, policy.Denied, "statsd (a process of the node, which toEntities calls host)"},
+		{
+			"and no pod, whatever its name",
+			"  egress: [{toEndpoints: [{matchLabels: {app: statsd}}]}]",
+			statsd, policy.Denied,
+			"statsd (a process of the node, which toEntities calls host)",
+		},
 		{"nor all pods", "  egress: [{toEndpoints: [{}]}]", statsd, policy.Denied, ""},
 		{"nor an address", "  egress: [{toCIDRSet: [{cidr: 172.17.0.1/32}]}]", statsd, policy.Denied, ""},
-		{"the node at another port", "  egress: [{toEntities: [host], toPorts: [{ports: [{port: \"10250\", protocol: TCP}]}]}]", statsd, policy.Denied, "port 9125/UDP, rule 0 (host) allows 10250/TCP"},
-		{"an echo request", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: EchoRequest}]}]}]", ping, policy.Allowed, ""},
-		{"an echo request of the other family", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{family: IPv6, type: 128}]}]}]", ping, policy.Denied, "echo request"},
-		{"of IPv6", "  egress: [{toCIDRSet: [{cidr: \"2001:db8::7/128\"}], icmps: [{fields: [{family: IPv6, type: EchoRequest}]}]}]", ping6, policy.Allowed, ""},
-		{"another ICMP type than was asked for", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: 8}]}]}]", clock, policy.Denied, "ICMP timestamp request, rule 0 (203.0.113.9/32) allows ICMP echo request"},
-		{"the type that was asked for, by its name", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: Timestamp}]}]}]", clock, policy.Allowed, ""},
-		{"an ICMP type that no flow is", "  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: 13}]}]}]", ping, policy.Denied, "ICMP type 13"},
-		{"a protocol without words", "  egress: [{}]", toPort(at("203.0.113.9"), 47, 0), policy.Denied, "no word for IP/47"},
-		{"an exception", "  egress: [{toCIDRSet: [{cidr: 203.0.113.0/24, except: [203.0.113.9/32]}]}]", ping, policy.Denied, "excepts"},
-		{"a range by its other field", "  egress: [{toCIDR: [198.51.100.0/24, 203.0.113.0/24]}]", ping, policy.Allowed, "rule 0 (203.0.113.0/24)"},
-		{"and nothing outside of it", "  egress: [{toCIDR: [198.51.100.0/24], toPorts: [{ports: [{port: \"443\"}]}]}]", toPort(at("203.0.113.9"), flow.TCP, 443), policy.Denied, "no rule is for 203.0.113.9; rule 0 (198.51.100.0/24) allows port 443/TCP"},
-		{"pods that are not in a namespace, and all that is no pod", "  egress: [{toEndpoints: [{matchExpressions: [{key: io.kubernetes.pod.namespace, operator: NotIn, values: [kube-system]}]}]}]", stripe, policy.Allowed, ""},
-		{"in the policy's own namespace nothing else is", "  egress: [{toEndpoints: [{matchExpressions: [{key: app, operator: NotIn, values: [x]}]}]}]", stripe, policy.Denied, ""},
-		{"nobody", "  egress: [{toEntities: [none]}]", db, policy.Denied, "no rule is for db"},
+		{
+			"the node at another port",
+			"  egress: [{toEntities: [host], toPorts: [{ports: [{port: \"10250\", protocol: TCP}]}]}]",
+			statsd, policy.Denied,
+			"port 9125/UDP, rule 0 (host) allows 10250/TCP",
+		},
+		{
+			"an echo request",
+			"  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: EchoRequest}]}]}]",
+			ping, policy.Allowed, "",
+		},
+		{
+			"an echo request of the other family",
+			"  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{family: IPv6, type: 128}]}]}]",
+			ping, policy.Denied, "echo request",
+		},
+		{
+			"of IPv6",
+			"  egress: [{toCIDRSet: [{cidr: \"2001:db8::7/128\"}], icmps: [{fields: [{family: IPv6, type: EchoRequest}]}]}]",
+			ping6, policy.Allowed, "",
+		},
+		{
+			"another ICMP type than the rule allows",
+			"  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: 8}]}]}]",
+			clock, policy.Denied,
+			"ICMP timestamp request, rule 0 (203.0.113.9/32) allows ICMP echo request",
+		},
+		{
+			"the allowed type, by its name",
+			"  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: Timestamp}]}]}]",
+			clock, policy.Allowed, "",
+		},
+		{
+			"an ICMP type that no flow is",
+			"  egress: [{toCIDRSet: [{cidr: 203.0.113.9/32}], icmps: [{fields: [{type: 13}]}]}]",
+			ping, policy.Denied, "ICMP type 13",
+		},
+		{"a protocol without words", "  egress: [{}]", toPort(at("203.0.113.9"), 47, 0), policy.Denied, "not IP/47"},
+		{
+			"an exception",
+			"  egress: [{toCIDRSet: [{cidr: 203.0.113.0/24, except: [203.0.113.9/32]}]}]",
+			ping, policy.Denied, "excepts",
+		},
+		{
+			"a range by its other field",
+			"  egress: [{toCIDR: [198.51.100.0/24, 203.0.113.0/24]}]",
+			ping, policy.Allowed, "rule 0 (203.0.113.0/24)",
+		},
+		{
+			"and nothing outside of it",
+			"  egress: [{toCIDR: [198.51.100.0/24], toPorts: [{ports: [{port: \"443\"}]}]}]",
+			toPort(at("203.0.113.9"), flow.TCP, 443), policy.Denied,
+			"no rule is for 203.0.113.9; rule 0 (198.51.100.0/24) allows port 443/TCP",
+		},
+		{
+			"pods that are not in a namespace, and all that is no pod",
+			"  egress: [{toEndpoints: [{matchExpressions: [{key: io.kubernetes.pod.namespace, operator: NotIn, " +
+				"values: [kube-system]}]}]}]",
+			stripe, policy.Allowed, "",
+		},
+		{
+			"in the policy's own namespace nothing else is",
+			"  egress: [{toEndpoints: [{matchExpressions: [{key: app, operator: NotIn, values: [x]}]}]}]",
+			stripe, policy.Denied, "",
+		},
+		{"no entity", "  egress: [{toEntities: [none]}]", db, policy.Denied, "no rule is for db"},
 		{"all of a mesh", "  egress: [{toEntities: [cluster-mesh]}]", db, policy.Allowed, "rule 0 (cluster-mesh)"},
-		{"every port of a protocol", "  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"0\", protocol: TCP}]}]}]", db, policy.Allowed, ""},
-		{"a port by its name", "  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: pg, protocol: TCP}]}]}]", db, policy.Denied, "write the number"},
+		{
+			"every port of a protocol",
+			"  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: \"0\", protocol: TCP}]}]}]",
+			db, policy.Allowed, "",
+		},
+		{
+			"a port by its name",
+			"  egress: [{toEndpoints: [{}], toPorts: [{ports: [{port: pg, protocol: TCP}]}]}]",
+			db, policy.Denied, "write the number",
+		},
 	} {
 		f := from(checkout, row.flow)[0]
 		v := c.Evaluate(Policies{ciliumPolicy(t, row.rules)}, f)
@@ -108,7 +223,9 @@ func TestLookups_ReadByAnotherPolicy(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	dns := ciliumPolicy(t, "  egress:"+dnsRule)
 	dns.Name = "dns-for-all"
-	name := ciliumPolicy(t, "  egress: [{toFQDNs: [{matchName: api.stripe.com}], toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]}]")
+	name := ciliumPolicy(
+		t, "  egress: [{toFQDNs: [{matchName: api.stripe.com}], toPorts: [{ports: [{port: \"443\", protocol: TCP}]}]}]",
+	)
 	flows := from(checkout, toPort(external("api.stripe.com", "198.51.100.1"), flow.TCP, 443))
 	c, both := Dialect{alone(checkout)}, Policies{dns, name}
 	for _, f := range c.Required(flows) {
@@ -142,11 +259,15 @@ func TestGenerate_SplitsMoreThan40Ports(t *testing.T) {
 
 func TestMerge_KeepsHandWrittenCiliumRules(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
-	p := ciliumPolicy(t, "  egress:"+dnsRule+`  - {toFQDNs: [{matchPattern: "shard-*.db.example"}], toPorts: [{ports: [{port: "5432", protocol: TCP}]}]}
+	p := ciliumPolicy(t,
+		"  egress:"+dnsRule+`
+  - {toFQDNs: [{matchPattern: "shard-*.db.example"}], toPorts: [{ports: [{port: "5432", protocol: TCP}]}]}
   - {toEntities: [cluster], toPorts: [{ports: [{port: "8080", protocol: TCP}]}]}
   - {toFQDNs: [{matchName: old.example}], toPorts: [{ports: [{port: "443", protocol: TCP}]}]}`)
 	other := ciliumPolicy(t, "  egress: [{}]")
-	other.Name, other.Spec.EndpointSelector = "somebody's", metav1.LabelSelector{MatchLabels: map[string]string{"app": "theirs"}}
+	other.Name, other.Spec.EndpointSelector = "by-hand", metav1.LabelSelector{
+		MatchLabels: map[string]string{"app": "theirs"},
+	}
 	merged := Dialect{alone(checkout)}.Merge(Policies{other, p}, from(checkout,
 		toPort(external("shard-1.db.example", "198.51.100.1"), flow.TCP, 5432),
 		toPort(external("shard-22.db.example", "198.51.100.2"), flow.TCP, 5432),
@@ -154,13 +275,16 @@ func TestMerge_KeepsHandWrittenCiliumRules(t *testing.T) {
 		toPort(external("new.example", "198.51.100.3"), flow.TCP, 443),
 	))
 	if len(merged) != 2 || !cmp.Equal(merged[0], other) {
-		t.Errorf("somebody's policy is not as it was: %s", toYAMLs(t, merged))
+		t.Errorf("the unrelated policy changed: %s", policytest.ToYAMLs(t, merged))
 	}
 	var got []string
 	for _, rule := range RulesOf(merged[1], policy.Egress) {
 		got = append(got, describePeers(policy.Egress, rule)+" "+describeAllAllowed(rule))
 	}
-	want := []string{"pods k8s-app=kube-dns in namespace kube-system 53/ANY", "shard-*.db.example 5432/TCP", "cluster 8080/TCP", "new.example 443/TCP"}
+	want := []string{
+		"pods k8s-app=kube-dns in namespace kube-system 53/ANY",
+		"shard-*.db.example 5432/TCP", "cluster 8080/TCP", "new.example 443/TCP",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
@@ -179,9 +303,16 @@ func TestMetadataService_CiliumCIDR(t *testing.T) {
 
 func TestNode_CiliumEntity(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
-	c, flows := Dialect{alone(checkout)}, from(checkout, toPort(node("statsd"), flow.UDP, 9125), toPort(node("kubelet"), flow.TCP, 10250), toPort(node("no label!"), flow.TCP, 10250))
+	c := Dialect{alone(checkout)}
+	flows := from(
+		checkout, toPort(node("statsd"), flow.UDP, 9125), toPort(node("kubelet"), flow.TCP, 10250),
+		toPort(node("no label!"), flow.TCP, 10250),
+	)
 	p := c.Generate(flows)[0]
-	if got := describePeers(policy.Egress, RulesOf(p, policy.Egress)[0]) + " " + describeAllAllowed(RulesOf(p, policy.Egress)[0]); len(p.Spec.Egress) != 1 || got != "host 9125/UDP, 10250/TCP" {
+	got := describePeers(policy.Egress, RulesOf(p, policy.Egress)[0]) + " " + describeAllAllowed(RulesOf(
+		p, policy.Egress,
+	)[0])
+	if len(p.Spec.Egress) != 1 || got != "host 9125/UDP, 10250/TCP" {
 		t.Errorf("%d rules, the first for %s", len(p.Spec.Egress), got)
 	}
 	if diff := cmp.Diff(c.Generate(flows), c.Merge(c.Generate(flows[:1]), flows)); diff != "" {
@@ -193,14 +324,17 @@ func TestICMP_CiliumRules(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}
 	var flows []flow.Flow
 	for _, f := range []flow.Flow{
-		{Protocol: flow.ICMP, ICMPType: 17}, {Protocol: flow.ICMP, ICMPType: 8}, {Protocol: flow.ICMP}, {Protocol: flow.ICMPv6, ICMPType: 128}, {Protocol: flow.ICMPv6, ICMPType: 139},
+		{Protocol: flow.ICMP, ICMPType: 17}, {Protocol: flow.ICMP, ICMPType: 8}, {Protocol: flow.ICMP},
+		{Protocol: flow.ICMPv6, ICMPType: 128}, {Protocol: flow.ICMPv6, ICMPType: 139},
 	} {
 		f.Destination = workload("db")
 		flows = append(flows, from(checkout, f)...)
 	}
 	c := Dialect{alone(checkout)}
 	rule := RulesOf(c.Generate(flows)[0], policy.Egress)[0]
-	if got, want := describePeers(policy.Egress, rule)+" "+describeAllAllowed(rule), "pods app=db ICMP echo request, ICMP type 17, ICMPv6 echo request and 1 more"; got != want {
+	got := describePeers(policy.Egress, rule) + " " + describeAllAllowed(rule)
+	want := "pods app=db ICMP echo request, ICMP type 17, ICMPv6 echo request and 1 more"
+	if got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	for i := range flows { // from any of them to all

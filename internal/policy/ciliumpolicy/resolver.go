@@ -37,7 +37,7 @@ func samePeers(a, b Rule) bool {
 		slices.Equal(a.Names, b.Names) && slices.Equal(a.Entities, b.Entities)
 }
 
-// readLookups allows a port of the resolver and lets Cilium read every look-up there.
+// readLookups allows a port of the resolver and lets Cilium read every lookup there.
 func (r *Rule) readLookups(port uint16) {
 	number := strconv.Itoa(int(port))
 	r.Ports = slices.Clone(r.Ports)
@@ -53,7 +53,7 @@ func (r *Rule) readLookups(port uint16) {
 	r.Ports = slices.Insert(r.Ports, 0, lookups(port))
 }
 
-func (s Dialect) classifyPort(ref portRef, queried uint16) policy.DNSPorts {
+func (c Dialect) classifyPort(ref portRef, queried uint16) policy.DNSPorts {
 	if ref.port == nil {
 		return policy.IncludesDNS
 	}
@@ -64,7 +64,7 @@ func (s Dialect) classifyPort(ref portRef, queried uint16) policy.DNSPorts {
 	case !isNumber:
 		return policy.NoDNS
 	}
-	return s.ClassifyPorts(int32(first), int32(max(first, int(ref.port.EndPort))), queried)
+	return c.ClassifyPorts(int32(first), int32(max(first, int(ref.port.EndPort))), queried)
 }
 
 // mayBeResolver reports whether a peer, whatever its ports, may be the resolver. The host may be, because NodeLocal
@@ -87,7 +87,9 @@ func namesNamespace(selector *metav1.LabelSelector) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(selector.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool { return isNamespaceKey(e.Key) })
+	return slices.ContainsFunc(selector.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool {
+		return isNamespaceKey(e.Key)
+	})
 }
 
 // allowsAny reports whether a pair allows every port of every peer.
@@ -116,7 +118,9 @@ func (v applicable) lostNamespace(selector *metav1.LabelSelector, e flow.Endpoin
 			delete(byName.MatchLabels, key)
 		}
 	}
-	byName.MatchExpressions = slices.DeleteFunc(byName.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool { return isUnknown(e.Key) })
+	byName.MatchExpressions = slices.DeleteFunc(byName.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool {
+		return isUnknown(e.Key)
+	})
 	if len(byName.MatchLabels)+len(byName.MatchExpressions) == before {
 		return true
 	}
@@ -144,9 +148,10 @@ func (v applicable) isForOtherResolver(peer peerRef, e flow.Endpoint) bool {
 		return false
 	}
 	queried := v.scope.ResolverOf(e)
-	return slices.ContainsFunc(append([]policy.Resolver{policy.DefaultResolver}, v.scope.Resolvers...), func(r policy.Resolver) bool {
-		return !r.Equal(queried) && v.matchResolver(peer, r) == policy.PeerMatches
-	})
+	return slices.ContainsFunc(append([]policy.Resolver{policy.DefaultResolver}, v.scope.Resolvers...),
+		func(r policy.Resolver) bool {
+			return !r.Equal(queried) && v.matchResolver(peer, r) == policy.PeerMatches
+		})
 }
 
 // matchResolver is matchPeer for a place of the resolver.

@@ -147,7 +147,7 @@ func protocolRank(name string) int {
 	return -1
 }
 
-// lookups returns a port of the resolver at which Cilium reads every look-up.
+// lookups returns a port of the resolver at which Cilium reads every lookup.
 func lookups(port uint16) cilium.PortRule {
 	return cilium.PortRule{
 		Ports: []cilium.Port{{Port: strconv.Itoa(int(port)), Protocol: cilium.Any}},

@@ -59,7 +59,8 @@ func SetRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 		p.Spec.Ingress = nil
 		for _, r := range rules {
 			p.Spec.Ingress = append(p.Spec.Ingress, cilium.IngressRule{
-				FromEndpoints: r.Endpoints, FromCIDR: r.Addresses, FromCIDRSet: r.Cidrs, FromEntities: r.Entities, ToPorts: r.Ports, ICMPs: r.Icmps,
+				FromEndpoints: r.Endpoints, FromCIDR: r.Addresses, FromCIDRSet: r.Cidrs,
+				FromEntities: r.Entities, ToPorts: r.Ports, ICMPs: r.Icmps,
 			})
 		}
 		return
@@ -67,7 +68,8 @@ func SetRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 	p.Spec.Egress = nil
 	for _, r := range rules {
 		p.Spec.Egress = append(p.Spec.Egress, cilium.EgressRule{
-			ToEndpoints: r.Endpoints, ToFQDNs: r.Names, ToCIDR: r.Addresses, ToCIDRSet: r.Cidrs, ToEntities: r.Entities, ToPorts: r.Ports, ICMPs: r.Icmps,
+			ToEndpoints: r.Endpoints, ToFQDNs: r.Names, ToCIDR: r.Addresses, ToCIDRSet: r.Cidrs,
+			ToEntities: r.Entities, ToPorts: r.Ports, ICMPs: r.Icmps,
 		})
 	}
 	if len(rules) == 0 {

@@ -28,7 +28,9 @@ func (m *merging) ownParts(subject policy.Workload) Policies {
 	if first == nil {
 		return nil
 	}
-	parts := slices.DeleteFunc(slices.Clone(m.policies), func(p *cilium.NetworkPolicy) bool { return m.of[p] != m.of[first] })
+	parts := slices.DeleteFunc(slices.Clone(m.policies), func(p *cilium.NetworkPolicy) bool {
+		return m.of[p] != m.of[first]
+	})
 	if len(parts) == 1 {
 		return parts
 	}

@@ -47,7 +47,11 @@ func specsPolicy(t *testing.T, text string) *cilium.NetworkPolicy {
 }
 
 func toAddress(from, addr string) flow.Flow {
-	return flow.Flow{Source: flow.Endpoint{Kind: flow.Workload, Name: from}, Destination: flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr(addr)}, Protocol: flow.TCP, Port: 443}
+	return flow.Flow{
+		Source:      flow.Endpoint{Kind: flow.Workload, Name: from},
+		Destination: flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr(addr)},
+		Protocol:    flow.TCP, Port: 443,
+	}
 }
 
 func specsScope(names ...string) Dialect {
@@ -60,14 +64,22 @@ func specsScope(names ...string) Dialect {
 
 func TestSpecs_EvaluatedTogether(t *testing.T) {
 	all := specsPolicy(t, specsYAML)
-	mixed := specsPolicy(t, strings.Replace(strings.Replace(specsYAML, "specs:\n- endpointSelector", "spec:\n  endpointSelector", 1), "- endpointSelector", "specs:\n- endpointSelector", 1))
+	mixed := specsPolicy(
+		t,
+		strings.Replace(
+			strings.Replace(specsYAML, "specs:\n- endpointSelector", "spec:\n  endpointSelector", 1),
+			"- endpointSelector", "specs:\n- endpointSelector", 1,
+		),
+	)
 	for name, p := range map[string]*cilium.NetworkPolicy{"specs": all, "spec and specs": mixed} {
 		for _, c := range []struct {
 			from, addr string
 			want       policy.Outcome
 		}{
-			{"shop", "203.0.113.1", policy.Allowed}, {"shop", "203.0.113.2", policy.Allowed}, {"shop", "203.0.113.3", policy.Denied},
-			{"db", "203.0.113.3", policy.Allowed}, {"db", "203.0.113.1", policy.Denied}, {"other", "203.0.113.1", policy.Unprotected},
+			{"shop", "203.0.113.1", policy.Allowed}, {"shop", "203.0.113.2", policy.Allowed},
+			{"shop", "203.0.113.3", policy.Denied},
+			{"db", "203.0.113.3", policy.Allowed}, {"db", "203.0.113.1", policy.Denied},
+			{"other", "203.0.113.1", policy.Unprotected},
 		} {
 			scope, f := specsScope("shop", "db", "other"), toAddress(c.from, c.addr)
 			if got := scope.Evaluate(Policies{p}, f); got.Outcome != c.want {
@@ -81,12 +93,14 @@ func TestSpecs_EvaluatedTogether(t *testing.T) {
 			t.Errorf("%s: whom it protects is wrong", name)
 		}
 		if len(specsScope("db").Foreign(Policies{p})) != 0 || len(specsScope("other").Foreign(Policies{p})) != 1 {
-			t.Errorf("%s: whose it is is wrong", name)
+			t.Errorf("%s: wrong owner", name)
 		}
 		if lines := specsScope("shop", "db").NotIsolated(Policies{p}, nil); len(lines) > 0 {
 			t.Errorf("%s: not isolated: %v", name, lines)
 		}
-		unused := specsScope("shop", "db").Unused(Policies{p}, []flow.Flow{toAddress("shop", "203.0.113.2"), toAddress("db", "203.0.113.3")})
+		unused := specsScope("shop", "db").Unused(Policies{p}, []flow.Flow{
+			toAddress("shop", "203.0.113.2"), toAddress("db", "203.0.113.3"),
+		})
 		if len(unused) != 1 || !strings.Contains(unused[0], "203.0.113.1") {
 			t.Errorf("%s: unused are %q, want the rule for 203.0.113.1", name, unused)
 		}
@@ -97,7 +111,10 @@ func TestSpecs_KeptByUpdate(t *testing.T) {
 	scope := specsScope("shop", "db")
 	was := specsPolicy(t, specsYAML)
 	was.Annotations = map[string]string{policy.BinariesAnnotation: "curl", "team": "a"}
-	flows := []flow.Flow{toAddress("shop", "203.0.113.2"), toAddress("shop", "203.0.113.9"), toAddress("db", "203.0.113.3"), toAddress("db", "203.0.113.8")}
+	flows := []flow.Flow{
+		toAddress("shop", "203.0.113.2"), toAddress("shop", "203.0.113.9"), toAddress("db", "203.0.113.3"),
+		toAddress("db", "203.0.113.8"),
+	}
 	merged := scope.Merge(Policies{was}, flows)
 	cidrs := func(s cilium.Spec) string {
 		var all []string
@@ -150,7 +167,11 @@ func TestSpecs_KeptByUpdate(t *testing.T) {
 }
 
 func TestSpecs_UnitedBySelector(t *testing.T) {
-	single := specsPolicy(t, "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: shop}\nspec: {endpointSelector: {matchLabels: {app: shop}}, egress: [{toCIDR: [203.0.113.4/32]}]}\n")
+	single := specsPolicy(
+		t,
+		"apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: shop}\n"+
+			"spec: {endpointSelector: {matchLabels: {app: shop}}, egress: [{toCIDR: [203.0.113.4/32]}]}\n",
+	)
 	united, err := Unite(Policies{specsPolicy(t, specsYAML)}, Policies{single})
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +181,9 @@ func TestSpecs_UnitedBySelector(t *testing.T) {
 		t.Errorf("the order counts (%v):\n%s", err, cmp.Diff(united, back))
 	}
 	scope := specsScope("shop", "db")
-	for addr, from := range map[string]string{"203.0.113.1": "shop", "203.0.113.2": "shop", "203.0.113.3": "db", "203.0.113.4": "shop"} {
+	for addr, from := range map[string]string{
+		"203.0.113.1": "shop", "203.0.113.2": "shop", "203.0.113.3": "db", "203.0.113.4": "shop",
+	} {
 		for _, name := range []string{"shop", "db"} {
 			want := policy.Denied
 			if name == from {

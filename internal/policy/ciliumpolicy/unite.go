@@ -16,8 +16,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Unite implements [policy.Dialect]. The union has one list of look-ups for each port, and the deny rules of every
-// policy. It writes ranges without exceptions in the form that allows exceptions.
+// Unite returns the union of sets of policies, as the function of package networkpolicy does. The union has one list of
+// lookups for each port, and the deny rules of every policy. It writes ranges without exceptions in the form that
+// allows exceptions.
 func Unite(sets ...[]*cilium.NetworkPolicy) ([]*cilium.NetworkPolicy, error) {
 	groups, err := policy.GroupByName(sets)
 	if err != nil {
@@ -72,16 +73,25 @@ func uniteGroup(group Policies) (*cilium.NetworkPolicy, error) {
 	for _, q := range group[1:] {
 		q = q.DeepCopy()
 		metas = append(metas, &q.ObjectMeta)
-		a, b := policy.SortedSelector(*plainSelector(&p.Spec.EndpointSelector)), policy.SortedSelector(*plainSelector(&q.Spec.EndpointSelector))
+		a := policy.SortedSelector(*plainSelector(&p.Spec.EndpointSelector))
+		b := policy.SortedSelector(*plainSelector(&q.Spec.EndpointSelector))
 		if !equality.Semantic.DeepEqual(a, b) {
-			errs = append(errs, policy.SelectorConflict(p.Name, describeSourced(p.Spec.EndpointSelector), describeSourced(q.Spec.EndpointSelector)))
+			errs = append(
+				errs,
+				policy.SelectorConflict(p.Name, describeSourced(p.Spec.EndpointSelector), describeSourced(q.Spec.EndpointSelector)),
+			)
 		}
 		if p.Spec.Description != "" && q.Spec.Description != "" && p.Spec.Description != q.Spec.Description {
-			errs = append(errs, fmt.Errorf("policy %s has the description %q and %q: keep one", p.Name, p.Spec.Description, q.Spec.Description))
+			errs = append(
+				errs,
+				fmt.Errorf("policy %s has the description %q and %q: keep one", p.Name, p.Spec.Description, q.Spec.Description),
+			)
 		}
 		p.Spec.Description = cmp.Or(p.Spec.Description, q.Spec.Description)
-		p.Spec.Egress, p.Spec.EgressDeny = append(p.Spec.Egress, q.Spec.Egress...), append(p.Spec.EgressDeny, q.Spec.EgressDeny...)
-		p.Spec.Ingress, p.Spec.IngressDeny = append(p.Spec.Ingress, q.Spec.Ingress...), append(p.Spec.IngressDeny, q.Spec.IngressDeny...)
+		p.Spec.Egress = append(p.Spec.Egress, q.Spec.Egress...)
+		p.Spec.EgressDeny = append(p.Spec.EgressDeny, q.Spec.EgressDeny...)
+		p.Spec.Ingress = append(p.Spec.Ingress, q.Spec.Ingress...)
+		p.Spec.IngressDeny = append(p.Spec.IngressDeny, q.Spec.IngressDeny...)
 	}
 	p.Spec.EnableDefaultDeny = uniteDefaultDeny(group)
 	var err error
@@ -96,7 +106,10 @@ func uniteGroup(group Policies) (*cilium.NetworkPolicy, error) {
 			SetDenyRules(p, d, uniteRules(rules, policy.Workload{Namespace: p.Namespace}, d))
 		}
 	}
-	v := applicable{NetworkPolicy: p, direction: policy.Egress, rules: RulesOf(p, policy.Egress), namespace: cmp.Or(p.Namespace, policy.DefaultNamespace)}
+	v := applicable{
+		NetworkPolicy: p, direction: policy.Egress, rules: RulesOf(p, policy.Egress),
+		namespace: cmp.Or(p.Namespace, policy.DefaultNamespace),
+	}
 	policy.UniteLookups(p, false, v.allowsLookup)
 	return p, errors.Join(errs...)
 }
@@ -121,14 +134,15 @@ func uniteDefaultDeny(policies Policies) *cilium.DefaultDeny {
 			if len(RulesOf(p, d))+len(DenyRulesOf(p, d)) == 0 {
 				continue
 			}
-			if deniesByDefault(p, d) {
+			if DeniesByDefault(p, d) {
 				return nil
 			}
 			is = new(bool)
 		}
 		return is
 	}
-	if united := (cilium.DefaultDeny{Ingress: open(policy.Ingress), Egress: open(policy.Egress)}); united != (cilium.DefaultDeny{}) {
+	united := (cilium.DefaultDeny{Ingress: open(policy.Ingress), Egress: open(policy.Egress)})
+	if united != (cilium.DefaultDeny{}) {
 		return &united
 	}
 	return nil

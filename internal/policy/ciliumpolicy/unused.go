@@ -9,7 +9,7 @@ import (
 )
 
 // Unused implements [policy.Dialect]. It never lists the empty rule, which makes its direction denied by default, and
-// does not examine the look-ups that a rule lets Cilium read.
+// does not examine the lookups that a rule lets Cilium read.
 func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 	c = Dialect{c.Scope.Normalized().Indexed()}
 	required := c.allByAddress(c.Required(flows))
@@ -22,7 +22,12 @@ func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 				lines = append(lines, c.unusedInRule(p, d, i, rules[i], used)...)
 			}
 		}
-		lines = append(lines, describeUnusedNames(p, policy.UnusedLookups(c.Scope, p, c.listedBy(p)(policy.Egress), func(w policy.Workload) []flow.Flow { return c.unmetLookups(policies, w, required) }))...)
+		lines = append(lines, describeUnusedNames(
+			p,
+			policy.UnusedLookups(c.Scope, p, c.listedBy(p)(policy.Egress), func(w policy.Workload) []flow.Flow {
+				return c.unmetLookups(policies, w, required)
+			}),
+		)...)
 		lines = append(lines, policy.DescribeUnusedOthers(c.otherFlows(), p, c.listedBy(p), required)...)
 		if subjects := c.isolatedBy(p, policy.Egress); c.Binaries && len(subjects) > 0 {
 			lines = append(lines, policy.DescribeUnusedBinaries(p, c.binariesOf(subjects, required))...)
@@ -31,7 +36,9 @@ func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 	return lines
 }
 
-func (c Dialect) unusedInRule(p *cilium.NetworkPolicy, d policy.Direction, i int, rule Rule, used policy.Usage) []string {
+func (c Dialect) unusedInRule(
+	p *cilium.NetworkPolicy, d policy.Direction, i int, rule Rule, used policy.Usage,
+) []string {
 	where := fmt.Sprintf("policy %s: %s %d", p.Name, c.RuleWord(d), i)
 	if !used.Rule {
 		return []string{fmt.Sprintf("%s (%s)", where, describePeers(d, rule))}
@@ -67,7 +74,7 @@ func (c Dialect) listedBy(p *cilium.NetworkPolicy) func(policy.Direction) []poli
 func (c Dialect) usage(p *cilium.NetworkPolicy, d policy.Direction, flows []flow.Flow) []policy.Usage {
 	return policy.UsageBy(c.isolatedBy(p, d), d, func(subject policy.Workload) []policy.Usage {
 		v := c.applicablePolicies(Policies{p}, subject, d)[0]
-		// Another policy may let Cilium read the look-up. A name counts as needed if a flow used it.
+		// Another policy may let Cilium read the lookup. A name counts as needed if a flow used it.
 		v.lookups = []cilium.FQDN{{MatchPattern: "*"}}
 		return v.usage(policy.Needed(d, c.FlowsOf(subject, d, flows)))
 	})
@@ -77,7 +84,9 @@ func (c Dialect) usage(p *cilium.NetworkPolicy, d policy.Direction, flows []flow
 func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 	var all []policy.Usage
 	for _, r := range v.rules {
-		all = append(all, policy.Usage{Rule: r.isEmpty(), Peers: make([]bool, len(r.peers())), Ports: make([]bool, len(r.AllowedPorts()))})
+		all = append(all, policy.Usage{
+			Rule: r.isEmpty(), Peers: make([]bool, len(r.peers())), Ports: make([]bool, len(r.AllowedPorts())),
+		})
 	}
 	s := &compiled{scope: v.scope, direction: v.direction, applicable: []applicable{v}}
 	s.build()

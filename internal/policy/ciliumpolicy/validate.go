@@ -9,8 +9,9 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// Validate implements [policy.Dialect]. It rejects what Cilium rejects, and malformed entries of the annotations that
-// evaluation uses. Of [policy.NamesAnnotation], this dialect only uses the entries for look-ups.
+// Validate returns an error that names the policy and each invalid field. It rejects what Cilium rejects, and
+// malformed entries of the annotations that evaluation uses. Of [policy.NamesAnnotation], this dialect only uses the
+// entries for lookups.
 func Validate(p *cilium.NetworkPolicy) error {
 	if err := cilium.Validate(p); err != nil {
 		return err
@@ -19,7 +20,13 @@ func Validate(p *cilium.NetworkPolicy) error {
 	errs := policy.ValidateLists(&p.ObjectMeta, annotations)
 	for _, n := range policy.ListedNames(p).All {
 		if !n.IsLookup() {
-			errs = append(errs, field.Invalid(annotations.Key(policy.NamesAnnotation), n.String(), "ports stand in toFQDNs: write "+policy.AllowedName{Host: n.Host}.String()+" for a look-up that has no answer"))
+			errs = append(
+				errs,
+				field.Invalid(
+					annotations.Key(policy.NamesAnnotation), n.String(),
+					"ports stand in toFQDNs: write "+policy.AllowedName{Host: n.Host}.String()+" for a lookup that has no answer",
+				),
+			)
 		}
 	}
 	if len(errs) == 0 {

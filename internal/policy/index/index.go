@@ -41,7 +41,10 @@ type Pair struct {
 }
 
 func (a Pair) compare(b Pair) int {
-	return cmp.Or(cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Port, b.Port))
+	return cmp.Or(
+		cmp.Compare(a.Policy, b.Policy), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Peer, b.Peer),
+		cmp.Compare(a.Port, b.Port),
+	)
 }
 
 type labelPair struct{ key, value string }

@@ -10,15 +10,15 @@ import (
 // Unlisted returns why the policies that isolate a flow's source for egress do not list one of its programs, with the
 // entries that they have, or "" if they list it. Policies without [policy.BinariesAnnotation] list nothing, which is
 // a reason only if Binaries of the [policy.Scope] is set.
-func (s Dialect) Unlisted(policies []*networkingv1.NetworkPolicy, f flow.Flow, binary string) string {
-	subject, ok := s.SubjectOf(f.Source)
+func (d Dialect) Unlisted(policies []*networkingv1.NetworkPolicy, f flow.Flow, binary string) string {
+	subject, ok := d.SubjectOf(f.Source)
 	if !ok {
 		return ""
 	}
-	return policy.Unlisted(policy.IsolatingEgress(policies, subject, doesNotIsolate), binary, s.Binaries)
+	return policy.Unlisted(policy.IsolatingEgress(policies, subject, doesNotIsolate), binary, d.Binaries)
 }
 
 // binariesOf returns the programs of the subjects that opened flows which a policy can allow, sorted.
-func (s Dialect) binariesOf(subjects []policy.Subject, flows []flow.Flow) []string {
-	return policy.BinariesOf(s.FlowsOfAll(subjects, policy.Egress, flows), s.Unnameable)
+func (d Dialect) binariesOf(subjects []policy.Subject, flows []flow.Flow) []string {
+	return policy.BinariesOf(d.FlowsOfAll(subjects, policy.Egress, flows), d.Unnameable)
 }

@@ -7,6 +7,6 @@ import (
 
 // allByAddress returns the flows as [policy.Scope.ByAddress] does, with each flow to the resolver repeated for each
 // of its places.
-func (s Dialect) allByAddress(flows []flow.Flow) []flow.Flow {
-	return s.FlowsAtResolvers(policy.MapFlows(flows, s.ByAddress))
+func (d Dialect) allByAddress(flows []flow.Flow) []flow.Flow {
+	return d.FlowsAtResolvers(policy.MapFlows(flows, d.ByAddress))
 }

@@ -16,11 +16,12 @@ import (
 // Evaluator returns a function that evaluates like [Dialect.Evaluate]. The policies must not change in the meantime.
 // For many flows its time grows with the sum of the number of flows and the size of the policies, not with their
 // product.
-func (s Dialect) Evaluator(policies []*networkingv1.NetworkPolicy) func(flow.Flow) policy.Verdict {
-	s.Scope = s.Normalized().Indexed()
-	return policy.NewEvaluator(s.Scope, s.ByAddress, s.inexpressibleKind, func(subject policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
-		return s.compile(policies, subject, d).verdict
-	})
+func (d Dialect) Evaluator(policies []*networkingv1.NetworkPolicy) func(flow.Flow) policy.Verdict {
+	d.Scope = d.Normalized().Indexed()
+	return policy.NewEvaluator(d.Scope, d.ByAddress, d.inexpressibleKind,
+		func(subject policy.Workload, direction policy.Direction) func(flow.Flow) policy.Verdict {
+			return d.compile(policies, subject, direction).verdict
+		})
 }
 
 // compiled holds the policies that isolate a subject in a direction, prepared for many flows.
@@ -34,14 +35,21 @@ type compiled struct {
 	index      *index.Index
 }
 
-func (s Dialect) compile(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction) *compiled {
-	c := &compiled{scope: s, subject: subject, direction: d, applicable: s.applicablePolicies(policies, subject, d)}
+func (d Dialect) compile(
+	policies []*networkingv1.NetworkPolicy, subject policy.Workload, direction policy.Direction,
+) *compiled {
+	c := &compiled{
+		scope: d, subject: subject, direction: direction,
+		applicable: d.applicablePolicies(policies, subject, direction),
+	}
 	c.listing = policiesOf(c.applicable)
-	if d == policy.Ingress {
-		c.listing = slices.DeleteFunc(slices.Clone(policies), func(p *networkingv1.NetworkPolicy) bool { return doesNotSelect(p, subject) != "" })
+	if direction == policy.Ingress {
+		c.listing = slices.DeleteFunc(slices.Clone(policies), func(p *networkingv1.NetworkPolicy) bool {
+			return doesNotSelect(p, subject) != ""
+		})
 	}
 	if len(c.applicable) == 0 {
-		_, c.why = isolates(policies, subject, d)
+		_, c.why = isolates(policies, subject, direction)
 		return c
 	}
 	c.build()
@@ -62,7 +70,9 @@ func (c *compiled) build() {
 		v := &c.applicable[i]
 		v.listed = policy.ListedNames(v.NetworkPolicy)
 		for j, r := range v.rules {
-			all = append(all, index.Rule{At: index.RuleAt{Policy: i, Rule: j}, Peers: specsOfPeers(r.Peers), Ports: specsOfPorts(r.Ports)})
+			all = append(all, index.Rule{
+				At: index.RuleAt{Policy: i, Rule: j}, Peers: specsOfPeers(r.Peers), Ports: specsOfPorts(r.Ports),
+			})
 		}
 	}
 	// If an annotation reserves rules without peers, each of them matches in its own way.
@@ -131,7 +141,9 @@ func (c *compiled) spec(f flow.Flow) index.Flow {
 }
 
 // pair returns the policy, peer and port at the position.
-func (c *compiled) pair(at index.Pair) (v applicable, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) {
+func (c *compiled) pair(
+	at index.Pair,
+) (v applicable, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) {
 	v = c.applicable[at.Policy]
 	rule := v.rules[at.Rule]
 	if at.Peer >= 0 {
@@ -161,14 +173,17 @@ func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: c.why}
 	}
 	if needsEveryRule(c.direction, f) {
-		return c.scope.evaluateApplicable(c.applicable, c.subject, c.direction, f) // a rule may stand for the peer by its port alone
+		// a rule may stand for the peer by its port alone
+		return c.scope.evaluateApplicable(c.applicable, c.subject, c.direction, f)
 	}
 	nearest := candidate{policy: c.applicable[0], rule: -1}
 	for _, at := range c.index.Nearest(c.spec(f)) {
 		v, peer, port := c.pair(at)
 		x := candidate{v, at.Rule, peer, v.match(peer, port, f)}
 		if x.match.Allows() {
-			return policy.Verdict{Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices()}
+			return policy.Verdict{
+				Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices(),
+			}
 		}
 		if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
 			nearest = x

@@ -22,11 +22,16 @@ type covering struct {
 // covers reports whether a rule allows everything that a pair of another rule allows.
 func (c covering) covers(r Rule, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) bool {
 	for p, q := range r.pairs() {
-		if p == nil && peer != nil && slices.ContainsFunc(c.reserved, func(r policy.Reservation) bool { return isPortOf(r, q) }) {
+		if p == nil && peer != nil && slices.ContainsFunc(c.reserved, func(r policy.Reservation) bool {
+			return isPortOf(
+				r, q,
+			)
+		}) {
 			continue // which an annotation reserves for others
 		}
 		if c.coversPeer(p, peer) && coversPort(q, port) &&
-			(!c.namesDNS(peer, port) || c.namesDNS(p, q) || allowsAnyDNS(p, q) && (Dialect{}).classifyPort(port, policy.ResolverPort) == policy.IncludesDNS) {
+			(!c.namesDNS(peer, port) || c.namesDNS(p, q) ||
+				allowsAnyDNS(p, q) && (Dialect{}).classifyPort(port, policy.ResolverPort) == policy.IncludesDNS) {
 			return true
 		}
 	}
@@ -65,7 +70,8 @@ func (c covering) coversPeer(wide, narrow *networkingv1.NetworkPolicyPeer) bool 
 			(!c.annotated || isInternet(wide) == isInternet(narrow))
 	}
 	switch w, n := wide.NamespaceSelector, narrow.NamespaceSelector; {
-	case w == nil && n != nil, w != nil && n == nil && !policy.IsEmpty(w), w != nil && n != nil && !policy.CoversSelector(w, n):
+	case w == nil && n != nil, w != nil && n == nil && !policy.IsEmpty(w), w != nil && n != nil &&
+		!policy.CoversSelector(w, n):
 		return false
 	}
 	return policy.CoversSelector(wide.PodSelector, narrow.PodSelector)

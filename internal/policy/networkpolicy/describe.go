@@ -44,7 +44,8 @@ func describeNamespaces(selector *metav1.LabelSelector) string {
 	case policy.IsEmpty(selector):
 		return " in all namespaces"
 	}
-	if name, ok := selector.MatchLabels[policy.NamespaceLabel]; ok && len(selector.MatchLabels)+len(selector.MatchExpressions) == 1 {
+	name, ok := selector.MatchLabels[policy.NamespaceLabel]
+	if ok && len(selector.MatchLabels)+len(selector.MatchExpressions) == 1 {
 		return " in namespace " + name
 	}
 	return " in namespaces " + metav1.FormatLabelSelector(selector)

@@ -19,11 +19,3 @@ import (
 type Dialect struct{ policy.Scope }
 
 var _ policy.Dialect[*networkingv1.NetworkPolicy] = Dialect{}
-
-// Unite returns the union of sets of policies; see [Unite].
-func (Dialect) Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy, error) {
-	return Unite(sets...)
-}
-
-// Validate returns an error that names the policy and each invalid field; see [Validate].
-func (Dialect) Validate(p *networkingv1.NetworkPolicy) error { return Validate(p) }

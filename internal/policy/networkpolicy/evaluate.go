@@ -28,43 +28,51 @@ import (
 // A flow with a protocol that rules cannot name needs an entry of [policy.OtherAnnotation]. A lookup that got no
 // address is allowed by a rule or entry that allows its name at any port, and by an entry of [policy.NamesAnnotation]
 // for it.
-func (s Dialect) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) policy.Verdict {
-	s.Scope = s.Normalized()
-	evaluated := s.ByAddress(f)
-	v := s.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
-		return s.Ends(g, s.inexpressibleKind, func(subject policy.Workload, d policy.Direction) policy.Verdict {
-			return s.EvaluateEnd(policies, subject, d, g)
+func (d Dialect) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) policy.Verdict {
+	d.Scope = d.Normalized()
+	evaluated := d.ByAddress(f)
+	v := d.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
+		return d.Ends(g, d.inexpressibleKind, func(subject policy.Workload, direction policy.Direction) policy.Verdict {
+			return d.EvaluateEnd(policies, subject, direction, g)
 		})
 	})
 	return policy.ExplainAddress(v, f, evaluated)
 }
 
 // EvaluateEnd returns the verdict of the policies on a flow of the subject in one direction.
-func (s Dialect) EvaluateEnd(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
-	isolating := s.applicablePolicies(policies, subject, d)
-	switch other := !f.Lookup && s.inexpressibleKind(f) != ""; {
-	case other && d == policy.Ingress:
-		selecting := slices.DeleteFunc(slices.Clone(policies), func(p *networkingv1.NetworkPolicy) bool { return doesNotSelect(p, subject) != "" })
-		return policy.EvaluateOther(s.otherFlows(), selecting, "", subject, d, f)
+func (d Dialect) EvaluateEnd(
+	policies []*networkingv1.NetworkPolicy, subject policy.Workload, direction policy.Direction, f flow.Flow,
+) policy.Verdict {
+	isolating := d.applicablePolicies(policies, subject, direction)
+	switch other := !f.Lookup && d.inexpressibleKind(f) != ""; {
+	case other && direction == policy.Ingress:
+		selecting := slices.DeleteFunc(slices.Clone(policies), func(p *networkingv1.NetworkPolicy) bool {
+			return doesNotSelect(p, subject) != ""
+		})
+		return policy.EvaluateOther(d.otherFlows(), selecting, "", subject, direction, f)
 	case other && len(isolating) > 0:
-		return policy.EvaluateOther(s.otherFlows(), policiesOf(isolating), isolating[0].Name, subject, d, f)
+		return policy.EvaluateOther(d.otherFlows(), policiesOf(isolating), isolating[0].Name, subject, direction, f)
 	}
 	if len(isolating) == 0 {
-		_, why := isolates(policies, subject, d)
+		_, why := isolates(policies, subject, direction)
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: why}
 	}
-	return s.evaluateApplicable(isolating, subject, d, f)
+	return d.evaluateApplicable(isolating, subject, direction, f)
 }
 
 // evaluateApplicable evaluates a flow against policies that all isolate the subject.
-func (s Dialect) evaluateApplicable(isolating []applicable, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+func (d Dialect) evaluateApplicable(
+	isolating []applicable, subject policy.Workload, direction policy.Direction, f flow.Flow,
+) policy.Verdict {
 	nearest := candidate{policy: isolating[0], rule: -1}
 	for _, v := range isolating {
 		for i, rule := range v.rules {
 			for peer, port := range rule.pairs() {
 				c := candidate{v, i, peer, v.match(peer, port, f)}
 				if c.match.Allows() {
-					return policy.Verdict{Outcome: policy.Allowed, Policy: v.Name, Rule: i, Reason: c.allowedReason(), Notices: c.notices()}
+					return policy.Verdict{
+						Outcome: policy.Allowed, Policy: v.Name, Rule: i, Reason: c.allowedReason(), Notices: c.notices(),
+					}
 				}
 				if nearest.rule < 0 || c.match.Compare(nearest.match) > 0 {
 					nearest = c
@@ -72,15 +80,17 @@ func (s Dialect) evaluateApplicable(isolating []applicable, subject policy.Workl
 			}
 		}
 	}
-	return s.notAllowed(isolating, nearest, subject, d, f)
+	return d.notAllowed(isolating, nearest, subject, direction, f)
 }
 
 // notAllowed returns the verdict on a flow that no rule allows.
-func (s Dialect) notAllowed(isolating []applicable, nearest candidate, subject policy.Workload, d policy.Direction, f flow.Flow) policy.Verdict {
+func (d Dialect) notAllowed(
+	isolating []applicable, nearest candidate, subject policy.Workload, direction policy.Direction, f flow.Flow,
+) policy.Verdict {
 	if f.Lookup {
-		return policy.EvaluateLookup(s.Scope, policiesOf(isolating), isolating[0].Name, subject, f)
+		return policy.EvaluateLookup(d.Scope, policiesOf(isolating), isolating[0].Name, subject, f)
 	}
-	if why := s.inexpressible(d, f); why != "" {
+	if why := d.inexpressible(direction, f); why != "" {
 		return policy.Verdict{Outcome: policy.Inexpressible, Rule: -1, Reason: why}
 	}
 	first := isolating[0].Name

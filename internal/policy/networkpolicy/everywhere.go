@@ -6,12 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"github.com/netzero-dev/netzero/internal/policy"
-	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // reservationsOf returns the well-formed entries of a policy for a direction.
@@ -28,15 +27,17 @@ func reservationsOf(p metav1.Object, d policy.Direction) []policy.Reservation {
 }
 
 // reservationsFor returns the entries that a flow of a subject needs, or none if a selector can match its peer end.
-func (s Dialect) reservationsFor(subject policy.Workload, d policy.Direction, f flow.Flow) []policy.Reservation {
-	peerEnd := d.PeerEnd(f)
+func (d Dialect) reservationsFor(
+	subject policy.Workload, direction policy.Direction, f flow.Flow,
+) []policy.Reservation {
+	peerEnd := direction.PeerEnd(f)
 	r := policy.Reservation{Protocol: f.Protocol}
 	switch {
-	case d == policy.Egress && policy.IsAPIServer(peerEnd) && !peerEnd.Addr.IsValid():
+	case direction == policy.Egress && policy.IsAPIServer(peerEnd) && !peerEnd.Addr.IsValid():
 		r.Annotation = policy.APIServerAnnotation
 	case policy.UsesHostNetwork(peerEnd):
-		r.Annotation, r.Workload = policy.HostNetworkAnnotation, s.Spelled(subject, peerEnd)
-		if d == policy.Ingress {
+		r.Annotation, r.Workload = policy.HostNetworkAnnotation, d.Spelled(subject, peerEnd)
+		if direction == policy.Ingress {
 			r.Annotation = policy.HostNetworkIngressAnnotation
 		}
 	default:
@@ -149,12 +150,14 @@ func exceptsPrivate(prefix netip.Prefix, except []string) bool {
 }
 
 // annotateEverywhere lists the peers that rules without peers in a subject's policy are for.
-func (s Dialect) annotateEverywhere(p *networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction, flows []flow.Flow) {
+func (d Dialect) annotateEverywhere(
+	p *networkingv1.NetworkPolicy, subject policy.Workload, direction policy.Direction, flows []flow.Flow,
+) {
 	for _, f := range flows {
-		if s.inexpressible(d, f) != "" {
+		if d.inexpressible(direction, f) != "" {
 			continue
 		}
-		for _, r := range s.reservationsFor(subject, d, f) {
+		for _, r := range d.reservationsFor(subject, direction, f) {
 			policy.AddEntry(p, r.Annotation, r.String())
 		}
 	}
@@ -212,4 +215,15 @@ func (c candidate) explainReserved(rule string, f flow.Flow) string {
 	}
 	return fmt.Sprintf("port %d/%s of %s is not for %s, by the annotation %s", f.Port, f.Protocol, rule,
 		c.policy.scope.Describe(c.policy.direction, c.policy.direction.PeerEnd(f)), strings.Join(annotations, " and "))
+}
+
+// isBeyondSelectors reports whether the peer end of flows in a direction is in or next to the cluster and no pod
+// selector matches it. The API server as a caller is not recorded.
+func isBeyondSelectors(d policy.Direction, e flow.Endpoint) bool {
+	return d == policy.Egress && policy.IsAPIServer(e) || policy.UsesHostNetwork(e)
+}
+
+// needsEveryRule reports whether any rule may match a flow in a direction, so that the index cannot narrow them down.
+func needsEveryRule(d policy.Direction, f flow.Flow) bool {
+	return f.Destination.Kind == flow.Resolver || isBeyondSelectors(d, d.PeerEnd(f))
 }

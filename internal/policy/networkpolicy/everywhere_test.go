@@ -19,7 +19,9 @@ func TestAPIServer_RuleMatchesNothingElse(t *testing.T) {
 	agent.HostNetwork = true
 	other := agent
 	other.Name = "other"
-	generated := Dialect{s}.Generate(from(controller, toPort(flow.ClusterAPIServer, flow.TCP, 443), toPort(agent, flow.TCP, 9100)))
+	generated := Dialect{s}.Generate(from(
+		controller, toPort(flow.ClusterAPIServer, flow.TCP, 443), toPort(agent, flow.TCP, 9100),
+	))
 	bare := generated[0].DeepCopy()
 	bare.Annotations = nil
 	for _, row := range []struct {
@@ -32,13 +34,29 @@ func TestAPIServer_RuleMatchesNothingElse(t *testing.T) {
 		{"the API server", generated, toPort(flow.ClusterAPIServer, flow.TCP, 443), policy.Allowed, "(everywhere)"},
 		{"at its own port", generated, toPort(flow.ClusterAPIServer, flow.TCP, 6443), policy.Allowed, ""},
 		{"pods on the host network", generated, toPort(agent, flow.TCP, 9100), policy.Allowed, ""},
-		{"others there", generated, toPort(other, flow.TCP, 9100), policy.Denied, "port 9100/TCP of rule 1 (everywhere) is not for other.monitoring (pods on the network of their nodes"},
-		{"a host", generated, toPort(external("api.stripe.com", "198.51.100.1"), flow.TCP, 443), policy.Denied, "is not for api.stripe.com, by the annotation netzero.dev/egress-api-server"},
+		{
+			"others there", generated, toPort(other, flow.TCP, 9100), policy.Denied,
+			"port 9100/TCP of rule 1 (everywhere) is not for other.monitoring (pods on the network of their nodes",
+		},
+		{
+			"a host", generated,
+			toPort(external("api.stripe.com", "198.51.100.1"), flow.TCP, 443),
+			policy.Denied,
+			"is not for api.stripe.com, by the annotation netzero.dev/egress-api-server",
+		},
 		{"pods", generated, toPort(workload("db"), flow.TCP, 443), policy.Denied, "netzero.dev/egress-api-server"},
 		{"an address", generated, toPort(at("203.0.113.9"), flow.TCP, 6443), policy.Denied, ""},
-		{"a look-up", generated, flow.Flow{Destination: external("gone.example", "198.51.100.1"), Lookup: true}, policy.Denied, ""},
+		{
+			"a lookup", generated,
+			flow.Flow{Destination: external("gone.example", "198.51.100.1"), Lookup: true},
+			policy.Denied, "",
+		},
 		{"over UDP", generated, toPort(flow.ClusterAPIServer, flow.UDP, 443), policy.Denied, ""},
-		{"without the annotation it is for everybody", []*networkingv1.NetworkPolicy{bare}, toPort(external("api.stripe.com", "198.51.100.1"), flow.TCP, 443), policy.Allowed, ""},
+		{
+			"without the annotation it is for everybody", []*networkingv1.NetworkPolicy{bare},
+			toPort(external("api.stripe.com", "198.51.100.1"), flow.TCP, 443),
+			policy.Allowed, "",
+		},
 	} {
 		v := Dialect{s}.Evaluate(row.policies, from(controller, row.flow)[0])
 		w := Dialect{s}.Evaluator(row.policies)(from(controller, row.flow)[0])

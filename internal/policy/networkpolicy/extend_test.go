@@ -10,7 +10,11 @@ import (
 func TestExtend_RemovesNothing(t *testing.T) {
 	subject := policy.Workload{Name: "shop"}
 	to := func(name string) flow.Flow {
-		return flow.Flow{Source: workload("shop"), Destination: flow.Endpoint{Kind: flow.Workload, Name: name}, Protocol: flow.TCP, Port: 1}
+		return flow.Flow{
+			Source:      workload("shop"),
+			Destination: flow.Endpoint{Kind: flow.Workload, Name: name},
+			Protocol:    flow.TCP, Port: 1,
+		}
 	}
 	committed := Dialect{alone(subject)}.Generate([]flow.Flow{to("a"), to("b")})
 	extended := Dialect{alone(subject)}.Extend(committed, []flow.Flow{to("c")})
@@ -19,7 +23,9 @@ func TestExtend_RemovesNothing(t *testing.T) {
 			t.Errorf("%s is %s: %s", name, v.Outcome, v.Reason)
 		}
 	}
-	if v := (Dialect{alone(subject)}).Evaluate(Dialect{alone(subject)}.Merge(committed, []flow.Flow{to("c")}), to("a")); v.Outcome != policy.Denied {
+	if v := (Dialect{alone(subject)}).Evaluate(
+		Dialect{alone(subject)}.Merge(committed, []flow.Flow{to("c")}), to("a"),
+	); v.Outcome != policy.Denied {
 		t.Errorf("Merge keeps what is unused: %s", v.Outcome)
 	}
 }
@@ -33,7 +39,9 @@ func TestExtend_ClosesNothing(t *testing.T) {
 			t.Errorf("%s is %s: %s", f.Target(), v.Outcome, v.Reason)
 		}
 	}
-	if v := (Dialect{alone(checkout)}).Evaluate(Dialect{alone(checkout)}.Merge(committed, []flow.Flow{seen}), unseen); v.Outcome != policy.Denied {
-		t.Errorf("Merge keeps an internet that nobody needs: %s", v.Outcome)
+	if v := (Dialect{alone(checkout)}).Evaluate(
+		Dialect{alone(checkout)}.Merge(committed, []flow.Flow{seen}), unseen,
+	); v.Outcome != policy.Denied {
+		t.Errorf("Merge keeps an unused internet rule: %s", v.Outcome)
 	}
 }

@@ -16,7 +16,9 @@ func gatesNames(p metav1.Object) bool {
 
 // matchLookup compares a lookup with one pair of a rule. It matches if a flow to that name would match at a port of
 // the rule.
-func (v applicable) matchLookup(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.Match {
+func (v applicable) matchLookup(
+	peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow,
+) policy.Match {
 	if policy.IsAPIServer(f.Destination) {
 		f.Lookup, f.Port, f.Protocol = false, policy.APIServicePort, flow.TCP // the port of the API server's Service
 		return v.match(peer, port, f)
@@ -59,21 +61,28 @@ func (v applicable) portsOf(f flow.Flow) []policy.AllowedName {
 	return found
 }
 
-func shallowKubernetes(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy { q := *p; return &q }
+func shallow(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy { q := *p; return &q }
 
-func (s Dialect) unmetLookups(policies []*networkingv1.NetworkPolicy, subject policy.Workload, flows []flow.Flow) []flow.Flow {
-	lookups := policy.LookupsOf(s.FlowsOf(subject, policy.Egress, flows))
+func (d Dialect) unmetLookups(
+	policies []*networkingv1.NetworkPolicy, subject policy.Workload, flows []flow.Flow,
+) []flow.Flow {
+	lookups := policy.LookupsOf(d.FlowsOf(subject, policy.Egress, flows))
 	if len(lookups) == 0 {
 		return nil
 	}
-	stripped := policy.WithoutLookups(policies, shallowKubernetes)
-	return policy.UnmetLookups(lookups, s.compile(stripped, subject, policy.Egress).verdict)
+	stripped := policy.WithoutLookups(policies, shallow)
+	return policy.UnmetLookups(lookups, d.compile(stripped, subject, policy.Egress).verdict)
 }
 
 // unusedLookups returns the entries of a policy for lookups only that no flow needs.
-func (s Dialect) unusedLookups(policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow) map[string]bool {
+func (d Dialect) unusedLookups(
+	policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow,
+) map[string]bool {
 	unused := make(map[string]bool)
-	for _, entry := range policy.UnusedLookups(s.Scope, p, s.isolatedBy(p, policy.Egress), func(w policy.Workload) []flow.Flow { return s.unmetLookups(policies, w, flows) }) {
+	for _, entry := range policy.UnusedLookups(
+		d.Scope, p, d.isolatedBy(p, policy.Egress),
+		func(w policy.Workload) []flow.Flow { return d.unmetLookups(policies, w, flows) },
+	) {
 		unused[entry] = true
 	}
 	return unused

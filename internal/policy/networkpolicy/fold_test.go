@@ -6,16 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/netzero-dev/netzero/internal/policy"
-	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
-
-func toHosts(hosts ...string) []flow.Flow {
-	var flows []flow.Flow
-	for _, host := range hosts {
-		flows = append(flows, toPort(external(host, "198.51.100.1"), flow.TCP, 443))
-	}
-	return flows
-}
 
 func TestFold_KeepsHandWrittenPatterns(t *testing.T) {
 	checkout := policy.Workload{Name: "checkout"}

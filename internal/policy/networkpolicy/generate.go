@@ -31,21 +31,21 @@ import (
 // Without any flow, or with none that a NetworkPolicy can express, a policy denies all egress.
 // [policy.OtherAnnotation] lists the flows that it cannot express, and [policy.NamesAnnotation] the lookups that
 // nothing else allows.
-func (s Dialect) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
-	s.Scope = s.Normalized()
-	required := s.allByAddress(Required(flows))
+func (d Dialect) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
+	d.Scope = d.Normalized()
+	required := d.allByAddress(d.Required(flows))
 	var policies []*networkingv1.NetworkPolicy
-	for _, subject := range s.Subjects {
-		policies = append(policies, s.generate(subject, required))
+	for _, subject := range d.Subjects {
+		policies = append(policies, d.generate(subject, required))
 	}
-	for _, namespace := range s.DeniedNamespaces() {
+	for _, namespace := range d.DeniedNamespaces() {
 		policies = append(policies, denyAll(namespace))
 	}
 	return policies
 }
 
 // generate returns one subject's policy.
-func (s Dialect) generate(subject policy.Subject, required []flow.Flow) *networkingv1.NetworkPolicy {
+func (d Dialect) generate(subject policy.Subject, required []flow.Flow) *networkingv1.NetworkPolicy {
 	p := &networkingv1.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},
 		ObjectMeta: metav1.ObjectMeta{Name: subject.Name, Namespace: subject.Namespace},
@@ -54,33 +54,36 @@ func (s Dialect) generate(subject policy.Subject, required []flow.Flow) *network
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
 		},
 	}
-	SetRules(p, policy.Egress, rules(s.permissions(subject.Workload, policy.Egress, required)))
+	SetRules(p, policy.Egress, rules(d.permissions(subject.Workload, policy.Egress, required)))
 	names, metadata := make(map[string]bool), make(map[string]bool)
-	for _, f := range s.FlowsOf(subject.Workload, policy.Egress, required) {
-		if s.inexpressible(policy.Egress, f) != "" {
+	for _, f := range d.FlowsOf(subject.Workload, policy.Egress, required) {
+		if d.inexpressible(policy.Egress, f) != "" {
 			continue
 		}
 		if f.Destination.Kind == flow.External {
-			names[s.EntryOf(f)] = true
+			names[d.EntryOf(f)] = true
 		}
-		if entry := s.permissionOf(subject.Workload, policy.Egress, f).metadataEntry(); entry != "" {
+		if entry := d.permissionOf(subject.Workload, policy.Egress, f).metadataEntry(); entry != "" {
 			metadata[entry] = true
 		}
 	}
 	annotate(p, policy.NamesAnnotation, names)
 	annotate(p, policy.MetadataAnnotation, metadata)
-	s.annotateEverywhere(p, subject.Workload, policy.Egress, s.FlowsOf(subject.Workload, policy.Egress, required))
-	if unmet := s.unmetLookups([]*networkingv1.NetworkPolicy{p}, subject.Workload, required); len(unmet) > 0 {
-		policy.AddEntries(p, policy.NamesAnnotation, s.LookupEntries(subject.Workload, unmet))
+	d.annotateEverywhere(p, subject.Workload, policy.Egress, d.FlowsOf(subject.Workload, policy.Egress, required))
+	if unmet := d.unmetLookups([]*networkingv1.NetworkPolicy{p}, subject.Workload, required); len(unmet) > 0 {
+		policy.AddEntries(p, policy.NamesAnnotation, d.LookupEntries(subject.Workload, unmet))
 	}
-	policy.ListOthers(s.otherFlows(), p, subject, required)
-	if s.Binaries {
-		policy.AddBinaries([]*networkingv1.NetworkPolicy{p}, s.binariesOf([]policy.Subject{subject}, required))
+	policy.ListOthers(d.otherFlows(), p, subject, required)
+	if d.Binaries {
+		policy.AddBinaries([]*networkingv1.NetworkPolicy{p}, d.binariesOf([]policy.Subject{subject}, required))
 	}
-	if s.IsolatesIngress(subject, s.serves(subject.Workload, required)) {
+	if d.IsolatesIngress(subject, d.serves(subject.Workload, required)) {
 		p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
-		SetRules(p, policy.Ingress, rules(s.permissions(subject.Workload, policy.Ingress, required)))
-		s.annotateEverywhere(p, subject.Workload, policy.Ingress, policy.Needed(policy.Ingress, s.FlowsOf(subject.Workload, policy.Ingress, required)))
+		SetRules(p, policy.Ingress, rules(d.permissions(subject.Workload, policy.Ingress, required)))
+		d.annotateEverywhere(
+			p, subject.Workload, policy.Ingress,
+			policy.Needed(policy.Ingress, d.FlowsOf(subject.Workload, policy.Ingress, required)),
+		)
 	}
 	return p
 }

@@ -32,12 +32,15 @@ spec:
   - Egress
 `,
 	}, {
-		name:    "only what rules cannot say",
-		reason:  "a ping is listed, a workload that only pings looks no names up, and bad names must not become rules: their address does, where they have one, which was looked up",
+		name: "only what rules cannot say",
+		reason: "a ping is listed, a workload that only pings looks no names up, " +
+			"and bad names must not become rules: their address does, where they have one, which was looked up",
 		subject: checkout,
 		flows: []flow.Flow{
-			ping(workload("cache")), tcp(workload("not a label"), 80), tcp(workload(""), 80), tcp(workloadIn("a/b", "cache"), 80),
-			tcp(external("*.example", "203.0.113.1"), 443), tcp(external("a b.example", "2001:db8::1"), 443), tcp(workload("cache"), 0),
+			ping(workload("cache")), tcp(workload("not a label"), 80), tcp(workload(""), 80),
+			tcp(workloadIn("a/b", "cache"), 80),
+			tcp(external("*.example", "203.0.113.1"), 443),
+			tcp(external("a b.example", "2001:db8::1"), 443), tcp(workload("cache"), 0),
 			tcp(flow.Endpoint{Kind: flow.External, Name: "a,b.example"}, 80),
 			tcp(flow.Endpoint{Kind: flow.Address}, 443), tcp(flow.Endpoint{Name: "of no kind"}, 443),
 		},
@@ -80,9 +83,12 @@ spec:
   - Egress
 `,
 	}, {
-		name:    "addresses",
-		reason:  "a bare address is looked up nowhere: no DNS rule; the metadata service is kept and labelled",
-		subject: policy.Workload{Name: "checkout", Namespace: "shop", Labels: map[string]string{"app.kubernetes.io/name": "checkout"}},
+		name:   "addresses",
+		reason: "a bare address is looked up nowhere: no DNS rule; the metadata service is kept and labelled",
+		subject: policy.Workload{
+			Name: "checkout", Namespace: "shop",
+			Labels: map[string]string{"app.kubernetes.io/name": "checkout"},
+		},
 		flows: []flow.Flow{
 			tcp(at("2001:db8::7"), 443), tcp(at("169.254.169.254"), 80), tcp(at("fe80::1%eth0"), 9000),
 		},

@@ -40,7 +40,9 @@ func elements[T any](list []T) []*T {
 }
 
 // match compares a flow with one pair of a rule.
-func (v applicable) match(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) policy.Match {
+func (v applicable) match(
+	peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow,
+) policy.Match {
 	if f.Lookup {
 		return v.matchLookup(peer, port, f)
 	}
@@ -58,9 +60,13 @@ func (v applicable) match(peer *networkingv1.NetworkPolicyPeer, port *networking
 // resolver's labels in another namespace does not either: it is the generated rule without its namespace.
 //
 // A rule that is less specific about ports (none, a range, a name) counts if its peer mentions DNS.
-func (v applicable) redirects(peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
-	if f.Destination.Kind != flow.Resolver || !v.scope.IsResolverPort(f.Port) || f.Protocol != flow.TCP && f.Protocol != flow.UDP ||
-		port != nil && portProtocol(port) != f.Protocol || v.annotated && isInternet(peer) || v.isForOtherResolver(peer, f.Destination) {
+func (v applicable) redirects(
+	peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort, f flow.Flow,
+) bool {
+	if f.Destination.Kind != flow.Resolver || !v.scope.IsResolverPort(f.Port) ||
+		f.Protocol != flow.TCP && f.Protocol != flow.UDP ||
+		port != nil && portProtocol(port) != f.Protocol || v.annotated && isInternet(peer) ||
+		v.isForOtherResolver(peer, f.Destination) {
 		return false
 	}
 	switch v.scope.classifyPort(port, f.Port) {
@@ -85,9 +91,10 @@ func (v applicable) isForOtherResolver(peer *networkingv1.NetworkPolicyPeer, e f
 		return false
 	}
 	queried := v.scope.ResolverOf(e)
-	return slices.ContainsFunc(append([]policy.Resolver{policy.DefaultResolver}, v.scope.Resolvers...), func(r policy.Resolver) bool {
-		return !r.Equal(queried) && v.matchResolver(peer, r) == policy.PeerMatches
-	})
+	return slices.ContainsFunc(append([]policy.Resolver{policy.DefaultResolver}, v.scope.Resolvers...),
+		func(r policy.Resolver) bool {
+			return !r.Equal(queried) && v.matchResolver(peer, r) == policy.PeerMatches
+		})
 }
 
 // mayBeResolver reports whether a peer may be a resolver even if the rule is not specific about ports: pods or a
@@ -96,7 +103,8 @@ func mayBeResolver(peer *networkingv1.NetworkPolicyPeer) bool {
 	if peer.IPBlock != nil {
 		return policy.ContainsNodeLocal(peer.IPBlock.CIDR, peer.IPBlock.Except)
 	}
-	return peer.NamespaceSelector != nil && (policy.MentionsDNS(peer.PodSelector) || policy.MentionsDNS(peer.NamespaceSelector))
+	return peer.NamespaceSelector != nil && (policy.MentionsDNS(peer.PodSelector) ||
+		policy.MentionsDNS(peer.NamespaceSelector))
 }
 
 // matchResolver compares a peer with a place of the resolver.
@@ -142,11 +150,15 @@ func (v applicable) matchPods(peer *networkingv1.NetworkPolicyPeer, peerEnd flow
 		return v.matchLabels(peer, r.Labels, r.Namespace)
 	}
 	w, _ := v.scope.WorkloadOf(peerEnd)
-	return v.matchLabels(peer, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace))
+	return v.matchLabels(
+		peer, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace),
+	)
 }
 
 // matchLabels compares a peer that selects pods with the pods of a namespace.
-func (v applicable) matchLabels(peer *networkingv1.NetworkPolicyPeer, pods labels.Set, namespace string) policy.PeerMatch {
+func (v applicable) matchLabels(
+	peer *networkingv1.NetworkPolicyPeer, pods labels.Set, namespace string,
+) policy.PeerMatch {
 	inNamespace := namespace == v.namespace
 	if peer.NamespaceSelector != nil {
 		inNamespace = policy.Selects(peer.NamespaceSelector, v.scope.NamespaceLabels(namespace))

@@ -29,8 +29,8 @@ import (
 // name. Listed names that match a pattern of Fold become that pattern. If Binaries is set, the first policy that
 // isolates the subject lists the programs that opened flows, and the policy with the subject's own name lists no
 // others.
-func (s Dialect) Merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
-	m := newMerging(s, committed, flows)
+func (d Dialect) Merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
+	m := newMerging(d, committed, flows)
 	m.addAll()
 	for _, subject := range m.scope.Subjects { // last, because addAll may add a port to a rule that no flow used before
 		m.drop(subject.Workload)
@@ -39,16 +39,16 @@ func (s Dialect) Merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flo
 }
 
 // Extend is [Dialect.Merge] for a run that may not have seen every flow: it adds missing flows and removes nothing.
-func (s Dialect) Extend(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
-	m := newMerging(s, committed, flows)
+func (d Dialect) Extend(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
+	m := newMerging(d, committed, flows)
 	m.partial = true
 	m.addAll()
 	return m.policies
 }
 
-func newMerging(s Dialect, committed []*networkingv1.NetworkPolicy, flows []flow.Flow) *merging {
-	m := &merging{scope: Dialect{s.Normalized().Indexed()}}
-	m.flows = m.scope.allByAddress(Required(flows))
+func newMerging(d Dialect, committed []*networkingv1.NetworkPolicy, flows []flow.Flow) *merging {
+	m := &merging{scope: Dialect{d.Normalized().Indexed()}}
+	m.flows = m.scope.allByAddress(d.Required(flows))
 	slices.SortStableFunc(m.flows, flow.Flow.Compare)
 	for _, p := range committed {
 		m.policies = append(m.policies, p.DeepCopy())

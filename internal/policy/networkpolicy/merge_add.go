@@ -18,15 +18,19 @@ func (m *merging) addAll() {
 		m.policies = append(m.policies, denyAll(namespace))
 	}
 	policy.AddUntilDone(m.scope.Subjects, m.add)
-	policy.AddOthers(m.scope.otherFlows(), m.flows, func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
-		return m.scope.compile(m.policies, w, d).verdict
-	},
+	policy.AddOthers(m.scope.otherFlows(), m.flows,
+		func(w policy.Workload, d policy.Direction) func(flow.Flow) policy.Verdict {
+			return m.scope.compile(m.policies, w, d).verdict
+		},
 		func(w policy.Workload) *networkingv1.NetworkPolicy { return m.isolating(w, policy.Egress) })
 	if !m.scope.Binaries {
 		return
 	}
 	for _, subject := range m.scope.Subjects {
-		policy.AddBinaries(policy.IsolatingEgress(m.policies, subject.Workload, doesNotIsolate), m.scope.binariesOf([]policy.Subject{subject}, m.flows))
+		policy.AddBinaries(
+			policy.IsolatingEgress(m.policies, subject.Workload, doesNotIsolate),
+			m.scope.binariesOf([]policy.Subject{subject}, m.flows),
+		)
 	}
 }
 
@@ -215,7 +219,8 @@ func (e edit) addRules(flows []flow.Flow) {
 		return
 	}
 	list := RulesOf(e.policy, e.direction)
-	SetRules(e.policy, e.direction, policy.InsertAll(list, rules(permissions), func(r Rule) (peerKey, bool) { return e.peerOfRule(r) }, peerKey.compare))
+	list = policy.InsertAll(list, rules(permissions), e.peerOfRule, peerKey.compare)
+	SetRules(e.policy, e.direction, list)
 }
 
 func (e edit) addMetadata(o permission) {

@@ -19,11 +19,14 @@ import (
 func TestMerge_RandomPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(200) {
-		r := newDraw(seed, i)
+		r := policytest.New(seed, i)
 		subject := r.Workload()
-		c := mergeClaims{t: t, subject: subject, flows: from(subject, r.Flows()...), origin: fmt.Sprintf("case %d of seed %d", i, seed)}
+		c := mergeClaims{
+			t: t, subject: subject, flows: from(subject, r.Flows()...),
+			origin: fmt.Sprintf("case %d of seed %d", i, seed),
+		}
 		before := append(from(subject, r.Flows()...), c.flows[r.IntN(len(c.flows)+1):]...)
-		c.committed, c.edits = r.edited(t, c.subject, before)
+		c.committed, c.edits = edited(r, t, c.subject, before)
 		c.merged = c.merge(c.committed, c.flows)
 		c.allowFlows()
 		c.keepNothingUnused()
@@ -61,9 +64,9 @@ func (c mergeClaims) errorf(format string, args ...any) {
 
 // merge checks that Merge does not change its input, and that later writes to its result do not either.
 func (c mergeClaims) merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
-	policies, seen := clone(committed), slices.Clone(flows)
+	policies, seen := policytest.Clone(committed), slices.Clone(flows)
 	merged := Dialect{alone(c.subject)}.Merge(committed, flows)
-	kept := clone(merged)
+	kept := policytest.Clone(merged)
 	for _, p := range merged {
 		p.Spec.PolicyTypes = nil
 		for i := range p.Spec.Egress {
@@ -81,14 +84,6 @@ func (c mergeClaims) merge(committed []*networkingv1.NetworkPolicy, flows []flow
 	return kept
 }
 
-func clone(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
-	var copies []*networkingv1.NetworkPolicy
-	for _, p := range policies {
-		copies = append(copies, p.DeepCopy())
-	}
-	return copies
-}
-
 func (c mergeClaims) own(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
 	m := merging{policies: policies, scope: Dialect{alone(c.subject)}}
 	if own := m.own(c.subject); own != nil {
@@ -98,7 +93,7 @@ func (c mergeClaims) own(policies []*networkingv1.NetworkPolicy) []*networkingv1
 }
 
 func (c mergeClaims) allowFlows() {
-	for _, f := range Required(c.flows) {
+	for _, f := range (Dialect{}).Required(c.flows) {
 		v := Dialect{alone(c.subject)}.Evaluate(c.merged, f)
 		if v.Outcome != policy.Allowed {
 			c.errorf("%s is %s: %s", f.Target(), v.Outcome, v.Reason)
@@ -119,20 +114,21 @@ func (c mergeClaims) keepNothingUnused() {
 
 // denyNeighbours checks that a merged policy allows only what a committed policy or the generated one allows.
 func (c mergeClaims) denyNeighbours() {
-	committed, generated := clone(c.committed), Dialect{alone(c.subject)}.Generate(c.flows)
+	committed, generated := policytest.Clone(c.committed), Dialect{alone(c.subject)}.Generate(c.flows)
 	if own := c.own(committed); own != nil {
 		generated[0].Namespace = own[0].Namespace
 		if isolated, _ := isolates(c.own(c.merged), c.subject, policy.Egress); isolated {
 			isolate(own[0], c.subject, policy.Egress) // its rules were not in force, but they are a person's
 		}
 	}
-	for _, f := range Required(c.flows) {
+	for _, f := range (Dialect{}).Required(c.flows) {
 		for difference, n := range neighbours(f) {
 			if c.opened(n, generated) || c.opened(n, committed) || c.checksNoName(n) {
 				continue
 			}
 			if v := (Dialect{alone(c.subject)}).Evaluate(c.merged, n); v.Outcome == policy.Allowed {
-				c.errorf("%s is needed, with %s it is %s, which policy %s allows: %s", f.Target(), difference, n.Target(), v.Policy, v.Reason)
+				c.errorf("%s is needed, with %s it is %s, which policy %s allows: %s",
+					f.Target(), difference, n.Target(), v.Policy, v.Reason)
 			}
 		}
 	}
@@ -177,11 +173,11 @@ func (c mergeClaims) keepWhatIsOthers() {
 		}
 	}
 	isolated, _ := isolates(c.committed, c.subject, policy.Egress)
-	denied := slices.ContainsFunc(Required(c.flows), func(f flow.Flow) bool {
+	denied := slices.ContainsFunc((Dialect{}).Required(c.flows), func(f flow.Flow) bool {
 		return Dialect{alone(c.subject)}.Evaluate(c.committed, f).Outcome == policy.Denied
 	})
 	withoutMetadata := func(policies []*networkingv1.NetworkPolicy) []*networkingv1.NetworkPolicy {
-		policies = clone(policies)
+		policies = policytest.Clone(policies)
 		for _, p := range policies {
 			delete(p.Annotations, policy.MetadataAnnotation) // informative only: Unused does not list it
 		}
@@ -199,7 +195,7 @@ func (c mergeClaims) changeNothingTwice() {
 	}
 }
 
-func (c mergeClaims) ignoreOrder(r draw) {
+func (c mergeClaims) ignoreOrder(r policytest.Draw) {
 	shuffled := slices.Clone(c.flows)
 	r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	if diff := cmp.Diff(c.merged, c.merge(c.committed, shuffled)); diff != "" {

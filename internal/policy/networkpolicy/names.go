@@ -9,3 +9,10 @@ import (
 func nameOf(f flow.Flow) policy.AllowedName {
 	return policy.AllowedName{Host: f.Destination.Name, Port: f.Port, Protocol: f.Protocol}
 }
+
+// EntryOf returns the entry of [policy.NamesAnnotation] that an external flow is written as.
+func (d Dialect) EntryOf(f flow.Flow) string {
+	n := nameOf(f)
+	n.Host = d.Folded(n.Host)
+	return n.String()
+}

@@ -22,7 +22,10 @@ type permission struct {
 }
 
 func (o permission) compare(p permission) int {
-	return cmp.Or(o.peer.compare(p.peer), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end), cmp.Compare(o.protocol, p.protocol))
+	return cmp.Or(
+		o.peer.compare(p.peer), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end),
+		cmp.Compare(o.protocol, p.protocol),
+	)
 }
 
 // peerKey holds the parts of a flow's peer end that its rule depends on, so that equal peers share a rule. A public
@@ -46,11 +49,11 @@ func (k peerKey) compare(l peerKey) int {
 }
 
 // permissions returns the distinct permissions that a subject's flows in a direction need, sorted.
-func (s Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
+func (d Dialect) permissions(subject policy.Workload, direction policy.Direction, flows []flow.Flow) []permission {
 	var permissions []permission
-	for _, f := range policy.Needed(d, s.AtFirstPorts(s.FlowsOf(subject, d, flows))) {
-		if s.inexpressible(d, f) == "" {
-			permissions = append(permissions, s.permissionsOf(subject, d, f)...)
+	for _, f := range policy.Needed(direction, d.AtFirstPorts(d.FlowsOf(subject, direction, flows))) {
+		if d.inexpressible(direction, f) == "" {
+			permissions = append(permissions, d.permissionsOf(subject, direction, f)...)
 		}
 	}
 	slices.SortFunc(permissions, permission.compare)
@@ -58,39 +61,40 @@ func (s Dialect) permissions(subject policy.Workload, d policy.Direction, flows 
 }
 
 // permissionsOf returns the permissions that one flow needs, all with the same peer.
-func (s Dialect) permissionsOf(subject policy.Workload, d policy.Direction, f flow.Flow) []permission {
+func (d Dialect) permissionsOf(subject policy.Workload, direction policy.Direction, f flow.Flow) []permission {
 	var all []permission
 	for _, port := range policy.WrittenPorts(f) {
 		f.Port = port
-		all = append(all, s.permissionOf(subject, d, f))
+		all = append(all, d.permissionOf(subject, direction, f))
 	}
 	return all
 }
 
-func (s Dialect) permissionOf(subject policy.Workload, d policy.Direction, f flow.Flow) permission {
-	first, last := s.PortsOfFlow(f)
-	return permission{peer: s.peerOf(subject, d, d.PeerEnd(f)), port: first, end: last, protocol: f.Protocol}
+func (d Dialect) permissionOf(subject policy.Workload, direction policy.Direction, f flow.Flow) permission {
+	first, last := d.PortsOfFlow(f)
+	peer := d.peerOf(subject, direction, direction.PeerEnd(f))
+	return permission{peer: peer, port: first, end: last, protocol: f.Protocol}
 }
 
-func (s Dialect) peerOf(subject policy.Workload, d policy.Direction, e flow.Endpoint) peerKey {
+func (d Dialect) peerOf(subject policy.Workload, direction policy.Direction, e flow.Endpoint) peerKey {
 	switch addr := policy.EndpointAddress(e); {
-	case policy.IsAPIServer(e) && d == policy.Egress && addr.IsValid():
+	case policy.IsAPIServer(e) && direction == policy.Egress && addr.IsValid():
 		return peerKey{kind: flow.Address, addr: addr}
-	case isBeyondSelectors(d, e):
+	case isBeyondSelectors(direction, e):
 		return peerKey{kind: flow.Anyone} // a rule without peers, with an annotation that reserves it
 	case e.Kind == flow.Workload:
-		w, _ := s.WorkloadOf(e)
-		k := peerKey{kind: flow.Workload, labels: w.AsPeer(d).SelectorLabels().String()}
+		w, _ := d.WorkloadOf(e)
+		k := peerKey{kind: flow.Workload, labels: w.AsPeer(direction).SelectorLabels().String()}
 		if w.Namespace != subject.Namespace {
 			k.namespace = w.Namespace
 		}
-		if policy.CallsFromAnyNamespace(d, w, subject) {
+		if policy.CallsFromAnyNamespace(direction, w, subject) {
 			k.namespace = policy.AnyNamespace
 		}
 		return k
 	case e.Kind == flow.Resolver:
-		return resolverPeer(s.ResolverOf(e))
-	case e.Kind == flow.Address, e.Kind == flow.External && (d == policy.Ingress || !flow.Public(addr)):
+		return resolverPeer(d.ResolverOf(e))
+	case e.Kind == flow.Address, e.Kind == flow.External && (direction == policy.Ingress || !flow.Public(addr)):
 		return peerKey{kind: flow.Address, addr: addr}
 	}
 	return peerKey{kind: e.Kind}

@@ -15,7 +15,9 @@ import (
 //
 // A policy without a namespace counts as in the subject's, and the reverse.
 func isolates(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction) (bool, string) {
-	return policy.Isolated(subject, d, policies, func(p *networkingv1.NetworkPolicy) string { return doesNotIsolate(p, subject, d) })
+	return policy.Isolated(subject, d, policies, func(p *networkingv1.NetworkPolicy) string {
+		return doesNotIsolate(p, subject, d)
+	})
 }
 
 // doesNotIsolate returns why a policy does not isolate the subject in a direction, or "" if it does.
@@ -35,7 +37,8 @@ func doesNotSelect(p *networkingv1.NetworkPolicy, subject policy.Workload) strin
 	case p.Namespace != "" && subject.Namespace != "" && p.Namespace != subject.Namespace:
 		return fmt.Sprintf("policy %s is in namespace %s, not in %s", p.Name, p.Namespace, subject.Namespace)
 	case !policy.Selects(&p.Spec.PodSelector, subject.AsSubject().AllLabels()):
-		return fmt.Sprintf("policy %s selects %s, the pods have %s", p.Name, metav1.FormatLabelSelector(&p.Spec.PodSelector), subject.AsSubject().AllLabels())
+		return fmt.Sprintf("policy %s selects %s, the pods have %s",
+			p.Name, metav1.FormatLabelSelector(&p.Spec.PodSelector), subject.AsSubject().AllLabels())
 	}
 	return ""
 }
@@ -56,18 +59,21 @@ type applicable struct {
 }
 
 // applicablePolicies returns the policies that isolate the subject in a direction, in their order.
-func (s Dialect) applicablePolicies(policies []*networkingv1.NetworkPolicy, subject policy.Workload, d policy.Direction) []applicable {
+func (d Dialect) applicablePolicies(
+	policies []*networkingv1.NetworkPolicy, subject policy.Workload, direction policy.Direction,
+) []applicable {
 	var isolating []applicable
 	for _, p := range policies {
-		if doesNotIsolate(p, subject, d) != "" {
+		if doesNotIsolate(p, subject, direction) != "" {
 			continue
 		}
 		v := applicable{
-			NetworkPolicy: p, scope: s, direction: d, rules: RulesOf(p, d),
-			namespace: cmp.Or(p.Namespace, subject.Namespace, policy.DefaultNamespace), descriptions: new(policy.Descriptions), reserved: reservationsOf(p, d),
+			NetworkPolicy: p, scope: d, direction: direction, rules: RulesOf(p, direction),
+			namespace:    cmp.Or(p.Namespace, subject.Namespace, policy.DefaultNamespace),
+			descriptions: new(policy.Descriptions), reserved: reservationsOf(p, direction),
 			subject: subject,
 		}
-		if d == policy.Egress {
+		if direction == policy.Egress {
 			v.annotated = gatesNames(p)
 			v.names = policy.ListedNames(p).All // a malformed entry allows nothing; see Validate
 		}

@@ -19,7 +19,7 @@ import (
 func TestGenerate_RandomPoliciesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(200) {
-		r := newDraw(seed, i)
+		r := policytest.New(seed, i)
 		subject := r.Workload()
 		flows := from(subject, r.Flows()...)
 		policies := Dialect{alone(subject)}.Generate(flows)
@@ -53,7 +53,7 @@ func (c claims) errorf(format string, args ...any) {
 }
 
 func (c claims) allowFlows() {
-	for _, f := range Required(c.flows) {
+	for _, f := range (Dialect{}).Required(c.flows) {
 		if v := (Dialect{alone(c.subject)}).Evaluate(c.policies, f); v.Outcome != policy.Allowed || v.Notices != nil {
 			c.errorf("%s is %s: %s %s", f.Target(), v.Outcome, v.Reason, v.Notices)
 		}
@@ -62,11 +62,11 @@ func (c claims) allowFlows() {
 
 func (c claims) denyNeighbours() {
 	opened, named := make(map[permission]bool), make(map[policy.AllowedName]bool)
-	for _, f := range Required(c.flows) {
+	for _, f := range (Dialect{}).Required(c.flows) {
 		opened[Dialect{alone(c.subject)}.permissionOf(c.subject, policy.Egress, f)] = true
 		named[nameOf(f)] = true
 	}
-	for _, f := range Required(c.flows) {
+	for _, f := range (Dialect{}).Required(c.flows) {
 		for difference, n := range neighbours(f) {
 			isNamed := n.Destination.Kind != flow.External || named[nameOf(n)]
 			if isNamed && opened[(Dialect{alone(c.subject)}).permissionOf(c.subject, policy.Egress, n)] {
@@ -79,41 +79,7 @@ func (c claims) denyNeighbours() {
 	}
 }
 
-// neighbours returns the flows that differ from one in a single respect, by that respect.
-func neighbours(f flow.Flow) map[string]flow.Flow {
-	if !f.Protocol.HasPorts() {
-		return nil
-	}
-	all := make(map[string]flow.Flow)
-	vary := func(difference string, change func(*flow.Flow)) {
-		n := f
-		change(&n)
-		all[difference] = n
-	}
-	vary("the next port", func(n *flow.Flow) { n.Port++ })
-	for _, p := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
-		vary("another protocol: "+p.String(), func(n *flow.Flow) { n.Protocol = p })
-	}
-	switch f.Destination.Kind {
-	case flow.Workload:
-		vary("another namespace", func(n *flow.Flow) { n.Destination.Namespace = "elsewhere" })
-		vary("another name", func(n *flow.Flow) { n.Destination.Name += "-2" })
-		vary("an address", func(n *flow.Flow) { n.Destination = at("203.0.113.77") })
-	case flow.External:
-		vary("another name", func(n *flow.Flow) { n.Destination.Name = "x" + n.Destination.Name })
-		switch addr := f.Destination.Addr; {
-		case !flow.Public(addr):
-			vary("the next address", func(n *flow.Flow) { n.Destination.Addr = addr.Next() })
-		case addr.IsValid(): // a rule for a private address also allows flows without a name
-			vary("no name", func(n *flow.Flow) { n.Destination = flow.Endpoint{Kind: flow.Address, Addr: addr} })
-		}
-	case flow.Address:
-		vary("the next address", func(n *flow.Flow) { n.Destination.Addr = n.Destination.Addr.Next() })
-	}
-	return all
-}
-
-func (c claims) ignoreOrder(r draw) {
+func (c claims) ignoreOrder(r policytest.Draw) {
 	shuffled := slices.Clone(c.flows)
 	for _, f := range c.flows { // seen again, later, from another process
 		f.Count, f.First, f.Process.PID, f.Destination.Evidence = f.Count+1, f.First+1, 7, flow.ByDNS
@@ -130,10 +96,10 @@ func (c claims) needEveryRule() {
 	for i := range c.policies[0].Spec.Egress {
 		mutant := c.policies[0].DeepCopy()
 		mutant.Spec.Egress = slices.Delete(mutant.Spec.Egress, i, i+1)
-		if !slices.ContainsFunc(Required(c.flows), func(f flow.Flow) bool {
+		if !slices.ContainsFunc((Dialect{}).Required(c.flows), func(f flow.Flow) bool {
 			return Dialect{alone(c.subject)}.Evaluate([]*networkingv1.NetworkPolicy{mutant}, f).Outcome == policy.Denied
 		}) {
-			c.errorf("nobody needs rule %d", i)
+			c.errorf("no flow needs rule %d", i)
 		}
 	}
 }

@@ -37,7 +37,10 @@ func (c candidate) notices() []string {
 	case len(rule.Peers) == 0 && len(rule.Ports) == 0:
 		return []string{fmt.Sprintf("policy %s: %s %d is {}, which allows everything", c.policy.Name, c.word(), c.rule)}
 	case c.policy.direction == policy.Egress && isInternet(c.peer) && !c.policy.annotated:
-		return []string{fmt.Sprintf("policy %s: %s %d opens the internet, and without the annotation %s no name is checked", c.policy.Name, c.word(), c.rule, policy.NamesAnnotation)}
+		return []string{
+			fmt.Sprintf("policy %s: %s %d opens the internet, and without the annotation %s no name is checked",
+				c.policy.Name, c.word(), c.rule, policy.NamesAnnotation),
+		}
 	}
 	return nil
 }
@@ -46,7 +49,7 @@ func (c candidate) notices() []string {
 // first.
 func (c candidate) deniedReason(f flow.Flow, first string) string {
 	if c.rule < 0 {
-		return fmt.Sprintf("policy %s has no %s rules, it denies everything", first, c.policy.direction)
+		return fmt.Sprintf("policy %s has no %s rules: it denies everything", first, c.policy.direction)
 	}
 	rule, peerEnd := c.String(), c.policy.direction.PeerEnd(f)
 	if c.policy.Name != first {
@@ -59,23 +62,28 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 			ports := c.policy.rules[c.rule].Ports
 			return policy.Description{Text: describePorts(ports), PortNames: namesOfPorts(ports)}
 		})
-		return fmt.Sprintf("port %s, %s allows %s", port, rule, allowed.Text) + c.policy.scope.ExplainPortNames(allowed.PortNames, f)
+		return fmt.Sprintf("port %s, %s allows %s", port, rule, allowed.Text) +
+			c.policy.scope.ExplainPortNames(allowed.PortNames, f)
 	case policy.OtherNamespace:
 		return fmt.Sprintf("%s is in another namespace than %s", c.policy.scope.Describe(c.policy.direction, peerEnd), rule)
 	case policy.Excepted:
-		return fmt.Sprintf("%s is in the range %s that %s excepts", policy.EndpointAddress(peerEnd), policy.ExceptionFor(c.peer.IPBlock.Except, policy.EndpointAddress(peerEnd)), rule)
+		return fmt.Sprintf("%s is in the range %s that %s excepts",
+			policy.EndpointAddress(peerEnd), policy.ExceptionFor(c.peer.IPBlock.Except, policy.EndpointAddress(peerEnd)), rule)
 	case policy.Reserved:
 		return c.explainReserved(rule, f)
 	case policy.NamedElsewhere:
-		return fmt.Sprintf("port %s, the annotation %s of %s allows %s", port, policy.NamesAnnotation, rule, c.namesOf(peerEnd.Name))
+		return fmt.Sprintf("port %s, the annotation %s of %s allows %s",
+			port, policy.NamesAnnotation, rule, c.namesOf(peerEnd.Name))
 	case policy.NameNotListed:
 		if peerEnd.Kind != flow.External {
-			return fmt.Sprintf("%s has no name, and %s is only for the names in the annotation %s", c.policy.scope.Describe(c.policy.direction, peerEnd), rule, policy.NamesAnnotation)
+			return fmt.Sprintf("%s has no name, and %s is only for the names in the annotation %s",
+				c.policy.scope.Describe(c.policy.direction, peerEnd), rule, policy.NamesAnnotation)
 		}
-		return fmt.Sprintf("%s is not in the annotation %s that %s asks", nameOf(f), policy.NamesAnnotation, rule)
+		return fmt.Sprintf("%s is not in the annotation %s, which limits %s", nameOf(f), policy.NamesAnnotation, rule)
 	case policy.OtherPeer, policy.OtherKind:
 		if c.match.Port == policy.PortMatches && (c.match.Peer == policy.OtherPeer || peerEnd.Kind == flow.Anyone) {
-			return fmt.Sprintf("no %s is for %s; %s allows %s", c.word(), c.policy.scope.Describe(c.policy.direction, peerEnd), rule, port)
+			return fmt.Sprintf("no %s is for %s; %s allows %s",
+				c.word(), c.policy.scope.Describe(c.policy.direction, peerEnd), rule, port)
 		}
 	}
 	return fmt.Sprintf("no %s is for %s", c.word(), c.policy.scope.Describe(c.policy.direction, peerEnd))
@@ -83,7 +91,8 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 
 // namesOf describes the entries of the annotation for a host's name.
 func (c candidate) namesOf(host string) string {
-	return c.policy.descriptions.Get(host, func() policy.Description { // rules have numbers as keys, and no host is a number
+	// rules have numbers as keys, and no host is a number
+	return c.policy.descriptions.Get(host, func() policy.Description {
 		var entries []string
 		for _, n := range c.policy.names {
 			if policy.MatchHost(n.Host, host) {

@@ -35,23 +35,38 @@ func TestRequired_AddsLookups(t *testing.T) {
 		{"a bare address is not looked up", []flow.Flow{tcp(at("203.0.113.9"), 443)}, nil},
 		{"an address that a Service stands for is", []flow.Flow{tcp(flow.Endpoint{Kind: flow.Address, Name: "legacy",
 			Addr: netip.MustParseAddr("10.20.0.7")}, 8080)}, both},
-		{"a name that no policy can hold is looked up all the same", []flow.Flow{tcp(external("a b.test", "203.0.113.9"), 443)}, both},
+		{
+			"a name that no policy can contain is still looked up",
+			[]flow.Flow{tcp(external("a b.test", "203.0.113.9"), 443)},
+			both,
+		},
 		{"a ping is in no policy, so it must not open one", []flow.Flow{ping(workload("cache"))}, nil},
 		{"a workload is looked up", []flow.Flow{tcp(workload("cache"), 6379)}, both},
 		{"a name is looked up", []flow.Flow{udp(external("time.example", "203.0.113.9"), 123)}, both},
 		{"an answer may not fit UDP", []flow.Flow{udp(resolver(), 53)}, both[1:]},
-		{"a look-up that was seen is not implied again", []flow.Flow{tcp(workload("cache"), 6379), udp(resolver(), 53), tcp(resolver(), 53)}, nil},
+		{
+			"a recorded lookup is not implied again",
+			[]flow.Flow{tcp(workload("cache"), 6379), udp(resolver(), 53), tcp(resolver(), 53)},
+			nil,
+		},
 		{"how a source is known does not make it another", []flow.Flow{tcp(workload("cache"), 6379), known}, both[1:]},
 		{"DNS over TLS does not replace port 53", []flow.Flow{tcp(resolver(), 853)}, both},
-		{"only a workload's policy can say what it asks", []flow.Flow{calls(flow.Endpoint{Kind: flow.Anyone}), calls(at("203.0.113.9")), calls(external("lb.example", "203.0.113.9"))}, nil},
+		{
+			"only workloads have policies that allow lookups",
+			[]flow.Flow{
+				calls(flow.Endpoint{Kind: flow.Anyone}), calls(at("203.0.113.9")),
+				calls(external("lb.example", "203.0.113.9")),
+			},
+			nil,
+		},
 		{"every source looks up for itself", []flow.Flow{tcp(workload("cache"), 6379), ofCart, udp(resolver(), 53)},
 			[]flow.Flow{implied(cart, flow.UDP), implied(cart, flow.TCP), both[1]}},
 	} {
-		got := Required(row.flows)
+		got := (Dialect{}).Required(row.flows)
 		if diff := cmp.Diff(append(slices.Clone(row.flows), row.want...), got, sameAddr); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
-		if diff := cmp.Diff(got, Required(got), sameAddr); diff != "" {
+		if diff := cmp.Diff(got, (Dialect{}).Required(got), sameAddr); diff != "" {
 			t.Errorf("%s: required flows require more (-once +twice):\n%s", row.reason, diff)
 		}
 	}

@@ -21,7 +21,7 @@ func resolverPeer(r policy.Resolver) peerKey {
 	return peerKey{kind: flow.Resolver, namespace: r.Namespace, labels: labels.Set(r.Labels).String()}
 }
 
-func (s Dialect) classifyPort(port *networkingv1.NetworkPolicyPort, queried uint16) policy.DNSPorts {
+func (d Dialect) classifyPort(port *networkingv1.NetworkPolicyPort, queried uint16) policy.DNSPorts {
 	switch {
 	case port == nil || port.Port == nil:
 		return policy.IncludesDNS
@@ -31,16 +31,16 @@ func (s Dialect) classifyPort(port *networkingv1.NetworkPolicyPort, queried uint
 		}
 		return policy.NoDNS
 	case port.EndPort != nil:
-		return s.ClassifyPorts(port.Port.IntVal, *port.EndPort, queried)
+		return d.ClassifyPorts(port.Port.IntVal, *port.EndPort, queried)
 	}
-	return s.ClassifyPorts(port.Port.IntVal, port.Port.IntVal, queried)
+	return d.ClassifyPorts(port.Port.IntVal, port.Port.IntVal, queried)
 }
 
 // maySelect reports whether a namespace selector may match a namespace. Only the name of a namespace that no manifest
 // has is known; other required labels may match.
-func (s Dialect) maySelect(selector *metav1.LabelSelector, namespace string) bool {
-	if _, known := s.Namespaces[namespace]; known {
-		return policy.Selects(selector, s.NamespaceLabels(namespace))
+func (d Dialect) maySelect(selector *metav1.LabelSelector, namespace string) bool {
+	if _, known := d.Namespaces[namespace]; known {
+		return policy.Selects(selector, d.NamespaceLabels(namespace))
 	}
 	byName := &metav1.LabelSelector{}
 	for key, value := range selector.MatchLabels {
@@ -53,7 +53,7 @@ func (s Dialect) maySelect(selector *metav1.LabelSelector, namespace string) boo
 			byName.MatchExpressions = append(byName.MatchExpressions, e)
 		}
 	}
-	return policy.Selects(byName, s.NamespaceLabels(namespace))
+	return policy.Selects(byName, d.NamespaceLabels(namespace))
 }
 
 // isNoResolver reports whether a peer cannot be a place of the resolver at any port: all pods of the policy's own
@@ -62,5 +62,6 @@ func (v applicable) isNoResolver(peer *networkingv1.NetworkPolicyPeer, e flow.En
 	if peer.IPBlock != nil {
 		return policy.IsLoopbackRange(peer.IPBlock.CIDR)
 	}
-	return peer.NamespaceSelector == nil && policy.IsEmpty(peer.PodSelector) && v.scope.ResolverOf(e).IsElsewhere(v.namespace)
+	return peer.NamespaceSelector == nil && policy.IsEmpty(peer.PodSelector) &&
+		v.scope.ResolverOf(e).IsElsewhere(v.namespace)
 }

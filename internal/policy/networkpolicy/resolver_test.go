@@ -4,23 +4,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	networkingv1 "k8s.io/api/networking/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
-
-func egressPolicy(t *testing.T, annotation, rules string) []*networkingv1.NetworkPolicy {
-	t.Helper()
-	p := new(networkingv1.NetworkPolicy)
-	text := "metadata: {name: checkout, annotations: {" + annotation + "}}\n" +
-		"spec: {podSelector: {matchLabels: {app: checkout}}, policyTypes: [Egress], egress: [" + rules + "]}"
-	if err := yaml.UnmarshalStrict([]byte(text), p); err != nil {
-		t.Fatalf("%s: %v", rules, err)
-	}
-	return []*networkingv1.NetworkPolicy{p}
-}
 
 // TestResolver_HandWrittenRules covers hand-written rules for clusters with DNS outside of pods labelled kube-dns, or
 // not only there.
@@ -46,19 +33,36 @@ func TestResolver_HandWrittenRules(t *testing.T) {
 		{"a range of ports", "{to: [{" + inSystem + ", " + kubeDNS + "}], " + ranges + "}", policy.Allowed},
 		{"a namespace by the label that people gave it", "{to: [{" + byName + "}], " + both + "}", policy.Allowed},
 		{"narrower: its pods", "{to: [{" + byName + ", " + kubeDNS + "}], " + both + "}", policy.Allowed},
-		{"a distribution's own labels", "{to: [{" + inSystem + ", podSelector: {matchLabels: {app.kubernetes.io/name: rke2-coredns}}}]}", policy.Allowed},
-		{"pods of NodeLocal DNSCache, without ports", "{to: [{" + inSystem + ", podSelector: {matchLabels: {k8s-app: node-local-dns}}}]}", policy.Allowed},
+		{
+			"a distribution's own labels",
+			"{to: [{" + inSystem + ", podSelector: {matchLabels: {app.kubernetes.io/name: rke2-coredns}}}]}",
+			policy.Allowed,
+		},
+		{
+			"pods of NodeLocal DNSCache, without ports",
+			"{to: [{" + inSystem + ", podSelector: {matchLabels: {k8s-app: node-local-dns}}}]}",
+			policy.Allowed,
+		},
 		{"two of them, by an expression",
-			"{to: [{" + inSystem + ", podSelector: {matchExpressions: [{key: k8s-app, operator: In, values: [coredns, node-local-dns]}]}}]}", policy.Allowed},
+			"{to: [{" + inSystem + ", podSelector: {matchExpressions: [{key: k8s-app, operator: In, " +
+				"values: [coredns, node-local-dns]}]}}]}", policy.Allowed},
 		{"NodeLocal's address", "{to: [{ipBlock: {cidr: 169.254.20.10/32}}], " + both + "}", policy.Allowed},
 		{"without ports", "{to: [{ipBlock: {cidr: 169.254.20.10/32}}]}", policy.Allowed},
 		{"with a range of ports", "{to: [{ipBlock: {cidr: 169.254.20.10/32}}], " + ranges + "}", policy.Allowed},
 		{"link-local addresses", "{to: [{ipBlock: {cidr: 169.254.0.0/16}}]}", policy.Allowed},
 		{"Kubespray's address", "{to: [{ipBlock: {cidr: 169.254.25.10/32}}]}", policy.Allowed},
-		{"the metadata server of GKE with Cloud DNS", "{to: [{ipBlock: {cidr: 169.254.169.254/32}}], " + both + "}", policy.Allowed},
+		{
+			"the metadata server of GKE with Cloud DNS",
+			"{to: [{ipBlock: {cidr: 169.254.169.254/32}}], " + both + "}",
+			policy.Allowed,
+		},
 		{"the resolver's Service", "{to: [{ipBlock: {cidr: 10.96.0.10/32}}], " + both + "}", policy.Allowed},
-		{"OpenShift's pods", "{to: [{" + openshift + ", podSelector: {matchLabels: {dns.operator.openshift.io/daemonset-dns: default}}}], " +
-			"ports: [{port: 5353, protocol: UDP}, {port: 5353, protocol: TCP}]}", policy.Allowed},
+		{
+			"OpenShift's pods",
+			"{to: [{" + openshift + ", podSelector: {matchLabels: {dns.operator.openshift.io/daemonset-dns: default}}}], " +
+				"ports: [{port: 5353, protocol: UDP}, {port: 5353, protocol: TCP}]}",
+			policy.Allowed,
+		},
 		{"without ports", "{to: [{" + openshift + "}]}", policy.Allowed},
 		{"by the names of their ports", "{to: [{" + openshift + "}], " + named + "}", policy.Allowed},
 		{"by a range", "{to: [{" + openshift + "}], " + high + "}", policy.Allowed},
@@ -66,14 +70,31 @@ func TestResolver_HandWrittenRules(t *testing.T) {
 
 		{"pods as the resolver's in the policy's own namespace", "{to: [{" + kubeDNS + "}], " + both + "}", policy.Denied},
 		{"all pods of the policy's own namespace", "{to: [{podSelector: {}}], " + both + "}", policy.Denied},
-		{"some pods of it, as a person who runs a resolver there says", "{to: [{podSelector: {matchLabels: {app: dnsmasq}}}], " + both + "}", policy.Allowed},
+		{
+			"some pods of it, as a person who runs a resolver there says",
+			"{to: [{podSelector: {matchLabels: {app: dnsmasq}}}], " + both + "}",
+			policy.Allowed,
+		},
 		{"all pods of all namespaces", "{to: [{namespaceSelector: {}}], " + both + "}", policy.Allowed},
 		{"Docker's resolver, which no pod has", "{to: [{ipBlock: {cidr: 127.0.0.11/32}}], " + both + "}", policy.Denied},
 		{"the same without ports", "{to: [{" + kubeDNS + "}]}", policy.Denied},
 		{"in a namespace that is another", "{to: [{" + ns + "shop}}, " + kubeDNS + "}], " + both + "}", policy.Denied},
-		{"other pods of kube-system", "{to: [{" + inSystem + ", podSelector: {matchLabels: {app: metrics-server}}}]}", policy.Denied},
-		{"other ports of the resolver", "{to: [{" + inSystem + ", " + kubeDNS + "}], ports: [{port: 9153, protocol: TCP}]}", policy.Denied},
-		{"a range below", "{to: [{" + inSystem + ", " + kubeDNS + "}], ports: [{port: 1, endPort: 52, protocol: UDP}, {port: 1, endPort: 52}]}", policy.Denied},
+		{
+			"other pods of kube-system",
+			"{to: [{" + inSystem + ", podSelector: {matchLabels: {app: metrics-server}}}]}",
+			policy.Denied,
+		},
+		{
+			"other ports of the resolver",
+			"{to: [{" + inSystem + ", " + kubeDNS + "}], ports: [{port: 9153, protocol: TCP}]}",
+			policy.Denied,
+		},
+		{
+			"a range below",
+			"{to: [{" + inSystem + ", " + kubeDNS +
+				"}], ports: [{port: 1, endPort: 52, protocol: UDP}, {port: 1, endPort: 52}]}",
+			policy.Denied,
+		},
 		{"addresses without NodeLocal's", "{to: [{ipBlock: {cidr: 10.0.0.0/8}}]}", policy.Denied},
 		{"addresses that except it", "{to: [{ipBlock: {cidr: 169.254.0.0/16, except: [169.254.16.0/20]}}]}", policy.Denied},
 		{"a namespace of its own name", "{to: [{" + ns + "shop}}}]}", policy.Denied},
@@ -98,7 +119,9 @@ func TestResolver_HandWrittenRules(t *testing.T) {
 		}
 	}
 	opened := "{to: [{ipBlock: {cidr: 0.0.0.0/0}}]}"
-	if v := (Dialect{alone(checkout)}).Evaluate(egressPolicy(t, "netzero.dev/egress-names: \"api.stripe.com:443/TCP\"", opened), udp(resolver(), 53)); v.Outcome != policy.Denied {
+	if v := (Dialect{alone(checkout)}).Evaluate(
+		egressPolicy(t, "netzero.dev/egress-names: \"api.stripe.com:443/TCP\"", opened), udp(resolver(), 53),
+	); v.Outcome != policy.Denied {
 		t.Errorf("the internet for names is %s: %s", v.Outcome, v.Reason)
 	}
 }

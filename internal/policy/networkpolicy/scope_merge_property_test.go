@@ -20,12 +20,12 @@ import (
 func TestMerge_RandomScopesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(60) {
-		r := newDraw(seed, i)
+		r := policytest.New(seed, i)
 		scope := r.Scope()
 		before, flows := r.FlowsIn(scope), r.FlowsIn(scope)
 		c := scopeMergeClaims{t: t, scope: scope, flows: flows, origin: fmt.Sprintf("case %d of seed %d", i, seed)}
 		c.growAndShrink(before)
-		c.committed, c.edits = r.editAll(Dialect{scope}.Generate(append(before, flows[r.IntN(len(flows)+1):]...)))
+		c.committed, c.edits = r.Edit(Dialect{scope}.Generate(append(before, flows[r.IntN(len(flows)+1):]...)))
 		c.merged = Dialect{scope}.Merge(c.committed, flows)
 		c.allowFlows()
 		c.denyCallersNearby()
@@ -72,7 +72,7 @@ func (c scopeMergeClaims) growAndShrink(before []flow.Flow) {
 		{"fewer flows", Dialect{c.scope}.Generate(all), c.flows},
 		{"other flows", Dialect{c.scope}.Generate(before), c.flows},
 	} {
-		kept := clone(step.committed)
+		kept := policytest.Clone(step.committed)
 		merged, want := Dialect{c.scope}.Merge(step.committed, step.flows), Dialect{c.scope}.Generate(step.flows)
 		if diff := cmp.Diff(want, merged, cmpopts.EquateEmpty()); diff != "" {
 			c.errorf("%s (-generated +merged):\n%s", step.name, diff)
@@ -82,7 +82,7 @@ func (c scopeMergeClaims) growAndShrink(before []flow.Flow) {
 		}
 	}
 	extended := Dialect{c.scope}.Extend(Dialect{c.scope}.Generate(before), c.flows)
-	for _, f := range Required(all) {
+	for _, f := range (Dialect{}).Required(all) {
 		if v := (Dialect{c.scope}).Evaluate(extended, f); v.Outcome == policy.Denied {
 			c.errorf("extended, %s is %s: %s", arrow(f), v.Outcome, v.Reason)
 		}
@@ -90,7 +90,7 @@ func (c scopeMergeClaims) growAndShrink(before []flow.Flow) {
 }
 
 func (c scopeMergeClaims) allowFlows() {
-	for _, f := range Required(c.flows) {
+	for _, f := range (Dialect{}).Required(c.flows) {
 		if v := (Dialect{c.scope}).Evaluate(c.merged, f); v.Outcome == policy.Denied {
 			c.errorf("%s is %s: %s", arrow(f), v.Outcome, v.Reason)
 		}
@@ -156,7 +156,8 @@ func (c scopeMergeClaims) keepNothingUnused() {
 	m.policies = c.merged
 	for _, s := range m.scope.Subjects {
 		own := m.own(s.Workload)
-		if own == nil || doesNotIsolate(own, s.Workload, policy.Egress) != "" || doesNotIsolate(own, s.Workload, policy.Ingress) != "" && len(own.Spec.Ingress) > 0 {
+		if own == nil || doesNotIsolate(own, s.Workload, policy.Egress) != "" ||
+			doesNotIsolate(own, s.Workload, policy.Ingress) != "" && len(own.Spec.Ingress) > 0 {
 			continue
 		}
 		if unused := (Dialect{c.scope}).Unused([]*networkingv1.NetworkPolicy{own}, c.flows); len(unused) > 0 {
@@ -174,7 +175,7 @@ func (c scopeMergeClaims) keepWhatIsOthers() {
 	}
 }
 
-func (c scopeMergeClaims) changeNothingTwice(r draw) {
+func (c scopeMergeClaims) changeNothingTwice(r policytest.Draw) {
 	if diff := cmp.Diff(c.merged, (Dialect{c.scope}).Merge(c.merged, c.flows)); diff != "" {
 		c.errorf("the second time it changes (-first +second):\n%s", diff)
 	}

@@ -18,7 +18,7 @@ import (
 func TestGenerate_RandomScopesAreTrue(t *testing.T) {
 	seed := policytest.Seed(t)
 	for i := range uint64(60) {
-		r := newDraw(seed, i)
+		r := policytest.New(seed, i)
 		scope := r.Scope()
 		flows := r.FlowsIn(scope)
 		c := scopeClaims{t, scope, flows, Dialect{scope}.Generate(flows), fmt.Sprintf("case %d of seed %d", i, seed)}
@@ -50,10 +50,8 @@ func (c scopeClaims) errorf(format string, args ...any) {
 	}
 }
 
-func arrow(f flow.Flow) string { return f.Source.String() + " -> " + f.Target() }
-
 func (c scopeClaims) allowFlows() {
-	for _, f := range Required(c.flows) {
+	for _, f := range (Dialect{}).Required(c.flows) {
 		v := Dialect{c.scope}.Evaluate(c.policies, f)
 		if c.expect(f) && v.Outcome != policy.Allowed || v.Notices != nil {
 			c.errorf("%s is %s: %s %s", arrow(f), v.Outcome, v.Reason, v.Notices)
@@ -82,7 +80,8 @@ func (c scopeClaims) isServer(e flow.Endpoint) bool {
 	s := c.scope.Normalized()
 	w, _ := s.SubjectOf(e)
 	return slices.ContainsFunc(s.Subjects, func(subject policy.Subject) bool {
-		return subject.AllTraffic && subject.Name == w.Name && subject.Namespace == w.Namespace && Dialect{s}.serves(w, c.flows)
+		return subject.AllTraffic && subject.Name == w.Name && subject.Namespace == w.Namespace &&
+			Dialect{s}.serves(w, c.flows)
 	})
 }
 
@@ -93,18 +92,19 @@ func (c scopeClaims) opened(d policy.Direction, n flow.Flow) bool {
 	if !ok || d == policy.Ingress && !c.isServer(n.Destination) {
 		return true // no policy is evaluated
 	}
-	own := s.FlowsOf(subject, d, Required(c.flows))
+	own := s.FlowsOf(subject, d, (Dialect{}).Required(c.flows))
 	isNamed := d == policy.Ingress || n.Destination.Kind != flow.External ||
 		slices.ContainsFunc(own, func(f flow.Flow) bool { return Dialect{s}.EntryOf(f) == Dialect{s}.EntryOf(n) })
 	permissions, needed := Dialect{s}.permissions(subject, d, own), Dialect{s}.permissionOf(subject, d, n)
 	byAnyone := permission{peer: peerKey{kind: flow.Anyone}, port: n.Port, protocol: n.Protocol}
 	fromAnywhere := needed
 	fromAnywhere.peer.namespace = policy.AnyNamespace
-	return isNamed && slices.Contains(permissions, needed) || slices.Contains(permissions, byAnyone) || slices.Contains(permissions, fromAnywhere)
+	return isNamed && slices.Contains(permissions, needed) || slices.Contains(permissions, byAnyone) ||
+		slices.Contains(permissions, fromAnywhere)
 }
 
 func (c scopeClaims) denyNeighbours() {
-	for _, f := range Required(c.flows) {
+	for _, f := range (Dialect{}).Required(c.flows) {
 		all := neighbours(f)
 		for difference, n := range neighbours(reversed(f)) { // neighbours of the source end
 			all["at the source, "+difference] = reversed(n)
@@ -118,7 +118,8 @@ func (c scopeClaims) denyNeighbours() {
 			}
 			v := Dialect{c.scope}.Evaluate(c.policies, n)
 			impossible := v.Outcome == policy.Inexpressible &&
-				(n.Destination.Kind == flow.Anyone || n.Source.Kind == flow.APIServer || n.Source.Kind == flow.External && !n.Source.Addr.IsValid())
+				(n.Destination.Kind == flow.Anyone || n.Source.Kind == flow.APIServer ||
+					n.Source.Kind == flow.External && !n.Source.Addr.IsValid())
 			if v.Outcome != policy.Denied && !impossible || v.Reason == "" {
 				c.errorf("%s is needed, with %s it is %s, %s: %s", arrow(f), difference, arrow(n), v.Outcome, v.Reason)
 			}
@@ -126,21 +127,17 @@ func (c scopeClaims) denyNeighbours() {
 	}
 }
 
-func reversed(f flow.Flow) flow.Flow {
-	f.Source, f.Destination = f.Destination, f.Source
-	return f
-}
-
 func (c scopeClaims) isolateAll() {
 	if lines := (Dialect{c.scope}).NotIsolated(c.policies, c.flows); len(lines) > 0 {
 		c.errorf("not isolated: %q", lines)
 	}
 	if foreign := (Dialect{c.scope}).Foreign(c.policies); len(foreign) > 0 {
-		c.errorf("%d policies are nobody's", len(foreign))
+		c.errorf("%d policies have no subject", len(foreign))
 	}
 	for i, p := range c.policies {
 		subject := c.scope.Normalized().Subjects[i]
-		if isServer := c.isServer(workloadIn(subject.Namespace, subject.Name)); isServer != HasType(p, policy.Ingress) || !HasType(p, policy.Egress) {
+		isServer := c.isServer(workloadIn(subject.Namespace, subject.Name))
+		if isServer != HasType(p, policy.Ingress) || !HasType(p, policy.Egress) {
 			c.errorf("policy %s has types %v; seen as a server: %v", p.Name, p.Spec.PolicyTypes, isServer)
 		}
 	}
@@ -152,10 +149,10 @@ func (c scopeClaims) needBothEnds() {
 	for i, p := range c.policies {
 		for _, d := range policy.Directions {
 			for j := range RulesOf(p, d) {
-				mutant := clone(c.policies)
+				mutant := policytest.Clone(c.policies)
 				SetRules(mutant[i], d, slices.Delete(RulesOf(mutant[i], d), j, j+1))
 				denied := 0
-				for _, f := range Required(c.flows) {
+				for _, f := range (Dialect{}).Required(c.flows) {
 					if v := (Dialect{c.scope}).Evaluate(mutant, f); v.Outcome == policy.Denied {
 						denied++
 						w, _ := c.scope.Normalized().SubjectOf(d.SubjectEnd(f))
@@ -165,15 +162,18 @@ func (c scopeClaims) needBothEnds() {
 					}
 				}
 				if denied == 0 {
-					c.errorf("nobody needs %s rule %d of %s", d, j, p.Name)
+					c.errorf("no flow needs %s rule %d of %s", d, j, p.Name)
 				}
 			}
 		}
 	}
 }
 
-func (c scopeClaims) ignoreOrder(r draw) {
-	scope, flows := policy.Scope{Subjects: slices.Clone(c.scope.Subjects), Peers: slices.Clone(c.scope.Peers), Fold: slices.Clone(c.scope.Fold)}, slices.Clone(c.flows)
+func (c scopeClaims) ignoreOrder(r policytest.Draw) {
+	scope := policy.Scope{
+		Subjects: slices.Clone(c.scope.Subjects), Peers: slices.Clone(c.scope.Peers), Fold: slices.Clone(c.scope.Fold),
+	}
+	flows := slices.Clone(c.flows)
 	r.Shuffle(len(scope.Subjects), func(i, j int) {
 		scope.Subjects[i], scope.Subjects[j] = scope.Subjects[j], scope.Subjects[i]
 	})

@@ -96,7 +96,8 @@ spec:
 	for _, p := range (Dialect{scope}).Generate(flows) {
 		texts = append(texts, toYAML(t, p))
 	}
-	if len(texts) != 3 || !strings.Contains(texts[2], "name: worker\n  namespace: jobs\n") || strings.Contains(texts[2], "Ingress") {
+	if len(texts) != 3 || !strings.Contains(texts[2], "name: worker\n  namespace: jobs\n") ||
+		strings.Contains(texts[2], "Ingress") {
 		t.Errorf("want three policies, and the last of worker, for egress only; got\n%s", strings.Join(texts, "---\n"))
 	}
 	if diff := cmp.Diff(want, strings.Join(texts[:2], "---\n")); diff != "" {
@@ -112,7 +113,7 @@ func TestNotIsolated_NamesSubjectsAndDirections(t *testing.T) {
 	flows := []flow.Flow{query(5432)}
 	ping := query(0)
 	ping.Protocol = flow.ICMP
-	const nobody = ": policy checkout selects app=checkout, the pods have "
+	const selected = ": policy checkout selects app=checkout, the pods have "
 	for _, row := range []struct {
 		reason, policies string
 		flows            []flow.Flow
@@ -127,17 +128,24 @@ func TestNotIsolated_NamesSubjectsAndDirections(t *testing.T) {
 		{"and not for ingress, where a container was called", named("all", ""), flows,
 			[]string{"no policy isolates orders-db for ingress: policy all is not of the type Ingress"}},
 		{"who was only pinged is no server", named("all", ""), []flow.Flow{ping}, nil},
-		{"nor does anybody know who calls the test process", named("all", ""), []flow.Flow{between(workload("worker"), workload("checkout"), 80)}, nil},
+		{
+			"nor does anybody know who calls the test process",
+			named("all", ""),
+			[]flow.Flow{between(workload("worker"), workload("checkout"), 80)},
+			nil,
+		},
 		{"every subject, by namespace and name", named("checkout", "matchLabels: {app: checkout}"), flows, []string{
-			"no policy isolates orders-db for egress" + nobody + "app=orders-db",
-			"no policy isolates orders-db for ingress" + nobody + "app=orders-db",
-			"no policy isolates worker for egress" + nobody + "run=7,tier=back",
+			"no policy isolates orders-db for egress" + selected + "app=orders-db",
+			"no policy isolates orders-db for ingress" + selected + "app=orders-db",
+			"no policy isolates worker for egress" + selected + "run=7,tier=back",
 		}},
 	} {
 		if diff := cmp.Diff(row.want, (Dialect{shop}).NotIsolated(parse(t, row.policies), row.flows)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
-		if got, want := (Dialect{shop}).Protects(parse(t, row.policies)), !strings.Contains(row.policies, "cart"); got != want {
+		if got, want := (Dialect{shop}).Protects(parse(
+			t, row.policies,
+		)), !strings.Contains(row.policies, "cart"); got != want {
 			t.Errorf("%s: protects is %v", row.reason, got)
 		}
 	}
@@ -161,7 +169,8 @@ func TestForeign_PoliciesWithoutSubject(t *testing.T) {
 }
 
 func TestUnused_NamesDirection(t *testing.T) {
-	const fromTwo = "  - {from: [{podSelector: {matchLabels: {app: checkout}}}, {podSelector: {matchLabels: {app: cart}}}], ports: [{port: 5432}, {port: 9187}]}\n  - {}\n"
+	const fromTwo = "  - {from: [{podSelector: {matchLabels: {app: checkout}}}, " +
+		"{podSelector: {matchLabels: {app: cart}}}], ports: [{port: 5432}, {port: 9187}]}\n  - {}\n"
 	for _, row := range []struct {
 		reason, policies string
 		flows            []flow.Flow
@@ -169,14 +178,22 @@ func TestUnused_NamesDirection(t *testing.T) {
 	}{
 		{"what one end needs, the other does too", both + fromTwo, []flow.Flow{query(5432)},
 			[]string{"policy orders-db: ingress rule 0: peer pods app=cart", "policy orders-db: ingress rule 0: port 9187/TCP"}},
-		{"nobody called", both + fromTwo, nil, []string{
+		{"no caller", both + fromTwo, nil, []string{
 			"policy checkout: egress rule 0 (pods app=orders-db)",
 			"policy orders-db: ingress rule 0 (pods app=checkout, pods app=cart)", "policy orders-db: ingress rule 1 (anywhere)",
 		}},
-		{"who calls the test process is not known", "metadata: {name: all}\nspec: {podSelector: {}, policyTypes: [Ingress], ingress: [{}]}", nil, nil},
-		{"what one of its subjects needs, a policy needs", "metadata: {name: all}\nspec: {podSelector: {}, policyTypes: [Egress], egress: [{to: [{podSelector: {matchLabels: {app: orders-db}}}]}]}",
-			[]flow.Flow{query(5432)}, nil},
-		{"a policy of nobody's is somebody's", strings.ReplaceAll(client, "checkout", "cart"), nil, nil},
+		{
+			"who calls the test process is not known",
+			"metadata: {name: all}\nspec: {podSelector: {}, policyTypes: [Ingress], ingress: [{}]}",
+			nil, nil,
+		},
+		{
+			"what one of its subjects needs, a policy needs",
+			"metadata: {name: all}\nspec: {podSelector: {}, policyTypes: [Egress], " +
+				"egress: [{to: [{podSelector: {matchLabels: {app: orders-db}}}]}]}",
+			[]flow.Flow{query(5432)}, nil,
+		},
+		{"a policy without subject is unrelated", strings.ReplaceAll(client, "checkout", "cart"), nil, nil},
 	} {
 		if diff := cmp.Diff(row.want, (Dialect{shop}).Unused(parse(t, row.policies), row.flows)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
@@ -186,9 +203,24 @@ func TestUnused_NamesDirection(t *testing.T) {
 
 // One policy cannot be the own policy of two workloads: each workload that it does not protect gets another.
 func TestScope_WorkloadsWithOneName(t *testing.T) {
-	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "cache", Namespace: "shop"}, AllTraffic: true}, {Workload: policy.Workload{Name: "cache", Namespace: "data", Labels: map[string]string{"app": "redis"}}, AllTraffic: true}}}
-	call := []flow.Flow{between(workload("checkout"), workloadIn("data", "cache"), 6379), between(workload("checkout"), workloadIn("shop", "cache"), 6380)}
-	committed := parse(t, "metadata: {name: cache}\nspec: {podSelector: {matchLabels: {app: cache}}, policyTypes: [Egress, Ingress], ingress: [{}]}")
+	scope := policy.Scope{
+		Subjects: []policy.Subject{
+			{Workload: policy.Workload{Name: "cache", Namespace: "shop"}, AllTraffic: true},
+			{
+				Workload:   policy.Workload{Name: "cache", Namespace: "data", Labels: map[string]string{"app": "redis"}},
+				AllTraffic: true,
+			},
+		},
+	}
+	call := []flow.Flow{
+		between(workload("checkout"), workloadIn("data", "cache"), 6379),
+		between(workload("checkout"), workloadIn("shop", "cache"), 6380),
+	}
+	committed := parse(
+		t,
+		"metadata: {name: cache}\nspec: {podSelector: {matchLabels: {app: cache}}, policyTypes: [Egress, Ingress], "+
+			"ingress: [{}]}",
+	)
 	merged := Dialect{scope}.Merge(committed, call)
 	if diff := cmp.Diff(append(committed, (Dialect{scope}).Generate(call)[0]), merged); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -200,8 +232,15 @@ func TestScope_WorkloadsWithOneName(t *testing.T) {
 
 func TestScope_ReplicasAreOneWorkload(t *testing.T) {
 	labels := map[string]string{"tier": "data"}
-	want := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders-db", Labels: labels}, AllTraffic: true}}}
-	got := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders-db"}, AllTraffic: false}, {Workload: policy.Workload{Name: "orders-db", Labels: labels}, AllTraffic: true}}}
+	want := policy.Scope{
+		Subjects: []policy.Subject{{Workload: policy.Workload{Name: "orders-db", Labels: labels}, AllTraffic: true}},
+	}
+	got := policy.Scope{
+		Subjects: []policy.Subject{
+			{Workload: policy.Workload{Name: "orders-db"}, AllTraffic: false},
+			{Workload: policy.Workload{Name: "orders-db", Labels: labels}, AllTraffic: true},
+		},
+	}
 	calls := []flow.Flow{query(5432)}
 	if diff := cmp.Diff(Dialect{want}.Generate(calls), (Dialect{got}).Generate(calls)); diff != "" {
 		t.Errorf("(-one +two replicas):\n%s", diff)

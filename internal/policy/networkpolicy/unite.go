@@ -36,8 +36,15 @@ func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy
 		p := group[0].DeepCopy()
 		for _, q := range group[1:] {
 			q = q.DeepCopy()
-			if !equality.Semantic.DeepEqual(policy.SortedSelector(p.Spec.PodSelector), policy.SortedSelector(q.Spec.PodSelector)) {
-				errs = append(errs, policy.SelectorConflict(p.Name, metav1.FormatLabelSelector(&p.Spec.PodSelector), metav1.FormatLabelSelector(&q.Spec.PodSelector)))
+			if !equality.Semantic.DeepEqual(
+				policy.SortedSelector(p.Spec.PodSelector), policy.SortedSelector(q.Spec.PodSelector),
+			) {
+				errs = append(
+					errs,
+					policy.SelectorConflict(
+						p.Name, metav1.FormatLabelSelector(&p.Spec.PodSelector), metav1.FormatLabelSelector(&q.Spec.PodSelector),
+					),
+				)
 			}
 			p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, q.Spec.PolicyTypes...)
 			p.Spec.Egress = append(p.Spec.Egress, q.Spec.Egress...)
@@ -60,9 +67,14 @@ func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy
 		p.Spec.PolicyTypes = slices.Compact(p.Spec.PolicyTypes)
 		for _, d := range policy.Directions {
 			annotated := gatesNames(p)
-			SetRules(p, d, uniteRules(RulesOf(p, d), policy.Workload{Namespace: p.Namespace}, d, annotated && d == policy.Egress, reservationsOf(p, d)))
+			SetRules(p, d, uniteRules(RulesOf(p, d), policy.Workload{Namespace: p.Namespace}, d, annotated &&
+				d == policy.Egress, reservationsOf(p, d)))
 		}
-		v := applicable{NetworkPolicy: p, direction: policy.Egress, rules: RulesOf(p, policy.Egress), namespace: cmp.Or(p.Namespace, policy.DefaultNamespace), annotated: gatesNames(p), names: policy.ListedNames(p).All, reserved: reservationsOf(p, policy.Egress)}
+		v := applicable{
+			NetworkPolicy: p, direction: policy.Egress, rules: RulesOf(p, policy.Egress),
+			namespace: cmp.Or(p.Namespace, policy.DefaultNamespace),
+			annotated: gatesNames(p), names: policy.ListedNames(p).All, reserved: reservationsOf(p, policy.Egress),
+		}
 		policy.UniteLookups(p, v.hasBlock(), v.allowsLookup)
 		united = append(united, p)
 	}

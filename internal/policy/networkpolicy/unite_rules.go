@@ -13,7 +13,9 @@ import (
 
 // uniteRules returns rules that allow what the given ones allow: one for each list of peers, in the order of
 // Generate, without parts that other rules allow.
-func uniteRules(rules []Rule, subject policy.Workload, d policy.Direction, annotated bool, reserved []policy.Reservation) []Rule {
+func uniteRules(
+	rules []Rule, subject policy.Workload, d policy.Direction, annotated bool, reserved []policy.Reservation,
+) []Rule {
 	for {
 		united := minimal(uniteByPeers(rules, subject, d), d, annotated, reserved)
 		if encodeRules(united) == encodeRules(rules) {
@@ -89,7 +91,11 @@ func comparePolicyPorts(a, b networkingv1.NetworkPolicyPort) int {
 		}
 		return p.Port.IntVal
 	}
-	return cmp.Or(cmp.Compare(number(a), number(b)), cmp.Compare(portProtocol(&a), portProtocol(&b)), cmp.Compare(policy.EncodeJSON(a), policy.EncodeJSON(b)))
+	return cmp.Or(
+		cmp.Compare(number(a), number(b)),
+		cmp.Compare(portProtocol(&a), portProtocol(&b)),
+		cmp.Compare(policy.EncodeJSON(a), policy.EncodeJSON(b)),
+	)
 }
 
 // minimal removes the ports and peers that the remaining rules allow too, and rules that become empty.
@@ -97,7 +103,9 @@ func minimal(rules []Rule, d policy.Direction, annotated bool, reserved []policy
 	c := covering{direction: d, annotated: annotated, reserved: reserved}
 	gone := make([]bool, len(rules))
 	// others reports whether the remaining rules, with without in place of rule i, allow each of the pairs.
-	others := func(i int, without Rule, peers []*networkingv1.NetworkPolicyPeer, ports []*networkingv1.NetworkPolicyPort) bool {
+	others := func(
+		i int, without Rule, peers []*networkingv1.NetworkPolicyPeer, ports []*networkingv1.NetworkPolicyPort,
+	) bool {
 		for _, peer := range peers {
 			for _, port := range ports {
 				covered := len(without.Ports) > 0 && c.covers(without, peer, port)
@@ -127,7 +135,8 @@ func minimal(rules []Rule, d policy.Direction, annotated bool, reserved []policy
 			without := Rule{slices.Delete(slices.Clone(r.Peers), j, j+1), r.Ports}
 			covered := true
 			for _, port := range elements(r.Ports) {
-				covered = covered && (c.covers(without, &r.Peers[j], port) || others(i, Rule{}, elements(r.Peers[j:j+1]), []*networkingv1.NetworkPolicyPort{port}))
+				covered = covered && (c.covers(without, &r.Peers[j], port) ||
+					others(i, Rule{}, elements(r.Peers[j:j+1]), []*networkingv1.NetworkPolicyPort{port}))
 			}
 			if covered {
 				r.Peers = without.Peers

@@ -27,38 +27,40 @@ import (
 // The flows that the given ones imply (see [Required]) count as needed. The IPv4 and the IPv6 half of the internet
 // count as one peer, because the family that a name resolves to is chance. Two rules that allow one flow are both
 // used. But if anyone may connect to a port, a rule for named callers there is unused.
-func (s Dialect) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
-	s.Scope = s.Normalized().Indexed()
-	required := s.allByAddress(Required(flows))
+func (d Dialect) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
+	d.Scope = d.Normalized().Indexed()
+	required := d.allByAddress(d.Required(flows))
 	var lines []string
 	for _, p := range policies {
 		rules := RulesOf(p, policy.Egress)
-		for i, used := range s.usage(p, policy.Egress, required) {
-			lines = append(lines, s.unusedInRule(p, policy.Egress, i, rules[i], used)...)
+		for i, used := range d.usage(p, policy.Egress, required) {
+			lines = append(lines, d.unusedInRule(p, policy.Egress, i, rules[i], used)...)
 		}
-		lines = append(lines, s.unusedNames(policies, p, required)...)
-		lines = append(lines, policy.DescribeUnusedOthers(s.otherFlows(), p, s.listedBy(p), required)...)
-		if subjects := s.isolatedBy(p, policy.Egress); s.Binaries && len(subjects) > 0 {
-			lines = append(lines, policy.DescribeUnusedBinaries(p, s.binariesOf(subjects, required))...)
+		lines = append(lines, d.unusedNames(policies, p, required)...)
+		lines = append(lines, policy.DescribeUnusedOthers(d.otherFlows(), p, d.listedBy(p), required)...)
+		if subjects := d.isolatedBy(p, policy.Egress); d.Binaries && len(subjects) > 0 {
+			lines = append(lines, policy.DescribeUnusedBinaries(p, d.binariesOf(subjects, required))...)
 		}
 		rules = RulesOf(p, policy.Ingress)
-		for i, used := range s.usage(p, policy.Ingress, required) {
-			lines = append(lines, s.unusedInRule(p, policy.Ingress, i, rules[i], used)...)
+		for i, used := range d.usage(p, policy.Ingress, required) {
+			lines = append(lines, d.unusedInRule(p, policy.Ingress, i, rules[i], used)...)
 		}
 	}
 	return lines
 }
 
 // unusedInRule returns one line for an unused rule, or else one for each of its unused peers and ports.
-func (s Dialect) unusedInRule(p *networkingv1.NetworkPolicy, d policy.Direction, i int, rule Rule, used policy.Usage) []string {
-	where := fmt.Sprintf("policy %s: %s %d", p.Name, s.RuleWord(d), i)
+func (d Dialect) unusedInRule(
+	p *networkingv1.NetworkPolicy, direction policy.Direction, i int, rule Rule, used policy.Usage,
+) []string {
+	where := fmt.Sprintf("policy %s: %s %d", p.Name, d.RuleWord(direction), i)
 	if !used.Rule {
-		return []string{fmt.Sprintf("%s (%s)", where, describePeers(d, rule.Peers))}
+		return []string{fmt.Sprintf("%s (%s)", where, describePeers(direction, rule.Peers))}
 	}
 	var lines []string
 	for i := range rule.Peers {
 		if !used.Peers[i] {
-			lines = append(lines, fmt.Sprintf("%s: peer %s", where, describePeer(d, &rule.Peers[i])))
+			lines = append(lines, fmt.Sprintf("%s: peer %s", where, describePeer(direction, &rule.Peers[i])))
 		}
 	}
 	for i := range rule.Ports {
@@ -69,14 +71,16 @@ func (s Dialect) unusedInRule(p *networkingv1.NetworkPolicy, d policy.Direction,
 	return slices.Compact(lines) // the two halves of the internet have the same text
 }
 
-func (s Dialect) unusedNames(policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow) []string {
+func (d Dialect) unusedNames(
+	policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow,
+) []string {
 	var lines []string
-	subjects := s.isolatedBy(p, policy.Egress)
+	subjects := d.isolatedBy(p, policy.Egress)
 	if len(subjects) == 0 {
 		return nil
 	}
-	unused := s.unusedLookups(policies, p, flows)
-	needed := newHostIndex(s.FlowsOfAll(subjects, policy.Egress, flows))
+	unused := d.unusedLookups(policies, p, flows)
+	needed := newHostIndex(d.FlowsOfAll(subjects, policy.Egress, flows))
 	for _, n := range policy.ListedNames(p).All {
 		if unused[n.String()] || !n.IsLookup() && !needed.needs(n) {
 			lines = append(lines, fmt.Sprintf("policy %s: name %s", p.Name, n))

@@ -9,27 +9,27 @@ import (
 )
 
 // isolatedBy returns the subjects that a policy isolates in a direction.
-func (s Dialect) isolatedBy(p *networkingv1.NetworkPolicy, d policy.Direction) []policy.Subject {
-	return s.SubjectsWhere(func(w policy.Workload) bool { return doesNotIsolate(p, w, d) == "" })
+func (d Dialect) isolatedBy(p *networkingv1.NetworkPolicy, direction policy.Direction) []policy.Subject {
+	return d.SubjectsWhere(func(w policy.Workload) bool { return doesNotIsolate(p, w, direction) == "" })
 }
 
 // listedBy returns the subjects that a policy's list of a direction applies to: for egress those that the policy
 // isolates, for ingress all that it selects.
-func (s Dialect) listedBy(p *networkingv1.NetworkPolicy) func(policy.Direction) []policy.Subject {
-	return func(d policy.Direction) []policy.Subject {
-		if d == policy.Egress {
-			return s.isolatedBy(p, d)
+func (d Dialect) listedBy(p *networkingv1.NetworkPolicy) func(policy.Direction) []policy.Subject {
+	return func(direction policy.Direction) []policy.Subject {
+		if direction == policy.Egress {
+			return d.isolatedBy(p, direction)
 		}
-		return s.SubjectsWhere(func(w policy.Workload) bool { return doesNotSelect(p, w) == "" })
+		return d.SubjectsWhere(func(w policy.Workload) bool { return doesNotSelect(p, w) == "" })
 	}
 }
 
 // usage returns the parts of each rule of a policy that the flows needed. It returns nil if these cannot be known:
 // for a policy that isolates no subject, and for ingress if it isolates a subject with unknown callers.
-func (s Dialect) usage(p *networkingv1.NetworkPolicy, d policy.Direction, flows []flow.Flow) []policy.Usage {
-	return policy.UsageBy(s.isolatedBy(p, d), d, func(subject policy.Workload) []policy.Usage {
-		v := s.applicablePolicies([]*networkingv1.NetworkPolicy{p}, subject, d)[0]
-		return v.usage(policy.Needed(d, s.FlowsOf(subject, d, flows)))
+func (d Dialect) usage(p *networkingv1.NetworkPolicy, direction policy.Direction, flows []flow.Flow) []policy.Usage {
+	return policy.UsageBy(d.isolatedBy(p, direction), direction, func(subject policy.Workload) []policy.Usage {
+		v := d.applicablePolicies([]*networkingv1.NetworkPolicy{p}, subject, direction)[0]
+		return v.usage(policy.Needed(direction, d.FlowsOf(subject, direction, flows)))
 	})
 }
 
@@ -78,7 +78,10 @@ func (c *compiled) allowing(f flow.Flow) []index.Pair {
 		for j, r := range v.rules {
 			for peer := range max(1, len(r.Peers)) {
 				for port := range max(1, len(r.Ports)) {
-					all = append(all, index.Pair{PeerAt: index.PeerAt{RuleAt: index.RuleAt{Policy: i, Rule: j}, Peer: min(peer, len(r.Peers)-1)}, Port: min(port, len(r.Ports)-1)})
+					all = append(all, index.Pair{
+						PeerAt: index.PeerAt{RuleAt: index.RuleAt{Policy: i, Rule: j}, Peer: min(peer, len(r.Peers)-1)},
+						Port:   min(port, len(r.Ports)-1),
+					})
 				}
 			}
 		}

@@ -74,7 +74,9 @@ func sorted(errs field.ErrorList) field.ErrorList {
 }
 
 func validateSelector(selector *metav1.LabelSelector, path *field.Path) field.ErrorList {
-	return sorted(metav1validation.ValidateLabelSelector(selector, metav1validation.LabelSelectorValidationOptions{}, path))
+	return sorted(metav1validation.ValidateLabelSelector(
+		selector, metav1validation.LabelSelectorValidationOptions{}, path,
+	))
 }
 
 func validatePeers(peers []networkingv1.NetworkPolicyPeer, path *field.Path) field.ErrorList {
@@ -153,7 +155,7 @@ func validateEndPort(port *intstr.IntOrString, end int32, path *field.Path) fiel
 	case port == nil:
 		errs = append(errs, field.Invalid(path, end, "without a port there is no range"))
 	case port.Type == intstr.String:
-		errs = append(errs, field.Invalid(path, end, "a port with a name starts no range"))
+		errs = append(errs, field.Invalid(path, end, "a range cannot start with a named port"))
 	case end < port.IntVal:
 		errs = append(errs, field.Invalid(path, end, fmt.Sprintf("is below port %d", port.IntVal)))
 	}

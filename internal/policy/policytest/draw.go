@@ -1,8 +1,10 @@
-// Package policytest draws random scopes and flows, and the policies that package policy generates from them, for the
-// property tests of several packages.
+// Package policytest has what the tests of both dialects share: short constructors of flows, scopes and policies,
+// random ones for property tests, edits that people make, and comparisons.
 //
-// It draws only what a recording can yield: names, labels and flows that netzerotest accepts. It does not draw
-// hand-written policies; each test draws those itself, in the forms that it covers.
+// It draws only flows, names and labels that netzerotest accepts, and the policies that package policy generates from
+// them. Hand-written policies are drawn by [Draw.AddCilium] and by each test.
+//
+// It cannot import the dialects, because the tests inside their packages import it.
 package policytest
 
 import (
@@ -45,7 +47,9 @@ func New(seed, n uint64) Draw { return Draw{rand.New(rand.NewPCG(seed, n))} }
 func Pick[T any](r Draw, from ...T) T { return from[r.IntN(len(from))] }
 
 // private holds addresses that are not public and that a name may resolve to.
-var private = []string{"10.9.0.1", "10.9.0.2", "192.168.255.255", "169.254.169.254", "fd00::1", "fe80::1", "fe80::1%eth0"}
+var private = []string{
+	"10.9.0.1", "10.9.0.2", "192.168.255.255", "169.254.169.254", "fd00::1", "fe80::1", "fe80::1%eth0",
+}
 
 // Workload draws a test process, the only subject of its scope.
 func (r Draw) Workload() policy.Workload {
@@ -70,7 +74,7 @@ func (r Draw) Flows() []flow.Flow {
 		if !protocol.HasPorts() {
 			port = 0
 		}
-		flows[i] = flow.Flow{Source: workload("", "checkout"), Destination: to, Protocol: protocol, Port: port, Count: 1}
+		flows[i] = flow.Flow{Source: Workload("checkout"), Destination: to, Protocol: protocol, Port: port, Count: 1}
 	}
 	return flows
 }
@@ -79,19 +83,24 @@ func (r Draw) Flows() []flow.Flow {
 func (r Draw) Endpoint() flow.Endpoint {
 	switch r.IntN(4) {
 	case 0:
-		return workload(Pick(r, "", "", "shop", "data"), Pick(r, "orders-db", "cache", "yes", "checkout"))
+		return WorkloadIn(Pick(r, "", "", "shop", "data"), Pick(r, "orders-db", "cache", "yes", "checkout"))
 	case 1:
-		return flow.Endpoint{Kind: flow.Resolver, Addr: netip.MustParseAddr("127.0.0.53")}
+		return Resolver()
 	case 2:
-		name := Pick(r, "api.stripe.com", "hooks.slack.com", "ldap.corp.example", "a_b.example", "shard-1.db.example", "shard-17.db.example", "eu.shard-2.db.example")
+		name := Pick(
+			r, "api.stripe.com", "hooks.slack.com", "ldap.corp.example", "a_b.example", "shard-1.db.example",
+			"shard-17.db.example", "eu.shard-2.db.example",
+		)
 		if r.IntN(6) == 0 {
-			return flow.Endpoint{Kind: flow.External, Name: name}
+			return Host(name)
 		}
-		return external(name, Pick(r, slices.Concat(private, []string{"198.51.100.1", "198.51.100.2", "2001:db8:1::7"})...))
+		return External(name, Pick(r, slices.Concat(private, []string{"198.51.100.1", "198.51.100.2", "2001:db8:1::7"})...))
 	}
 	// A name's public addresses are left out: a rule for such an address would make the name's internet rule
 	// unnecessary.
-	return at(Pick(r, slices.Concat(private, []string{"203.0.113.9", "203.0.113.10", "2001:db8::7", "2001:db8::8", "0.0.0.0"})...))
+	return At(Pick(r, slices.Concat(private, []string{
+		"203.0.113.9", "203.0.113.10", "2001:db8::7", "2001:db8::8", "0.0.0.0",
+	})...))
 }
 
 // Scope draws an optional test process, containers, and peers that are known from elsewhere. The containers include
@@ -122,7 +131,9 @@ func (r Draw) Scope() policy.Scope {
 		s.Addresses = append(s.Addresses, netip.MustParseAddr(text)) // or a rule could mean the API server
 	}
 	s.Peers = append(s.Peers, r.labelled("mail", Pick(r, "", "data")), r.labelled("search", "infra"))
-	s.Fold = Pick(r, nil, nil, []string{"shard-*.db.example"}, []string{"*.example"}, []string{"shard-*.db.example", "*.db.example", "hooks.slack.*"})
+	s.Fold = Pick(r, nil, nil, []string{"shard-*.db.example"}, []string{"*.example"}, []string{
+		"shard-*.db.example", "*.db.example", "hooks.slack.*",
+	})
 	return s
 }
 
@@ -155,15 +166,21 @@ func (r Draw) FlowsIn(s policy.Scope) []flow.Flow {
 func (r Draw) FlowIn(s policy.Scope) flow.Flow {
 	f := flow.Flow{
 		Source: r.subject(s), Destination: r.subject(s), Count: 1,
-		Protocol: Pick(r, flow.TCP, flow.TCP, flow.UDP, flow.SCTP, flow.ICMP), Port: Pick[uint16](r, 1, 80, 81, 443, 5432, 65534),
+		Protocol: Pick(r, flow.TCP, flow.TCP, flow.UDP, flow.SCTP, flow.ICMP),
+		Port:     Pick[uint16](r, 1, 80, 81, 443, 5432, 65534),
 	}
 	switch r.IntN(4) {
 	case 0:
 		f.Destination = r.Endpoint()
 	case 1:
-		f.Destination = Pick(r, workload("", "mail"), workload("infra", "search"), workload("", "search"), node("statsd"), flow.ClusterAPIServer)
+		f.Destination = Pick(
+			r, Workload("mail"), WorkloadIn("infra", "search"), Workload("search"), Node("statsd"), flow.ClusterAPIServer,
+		)
 	case 2:
-		f.Source = Pick(r, flow.Endpoint{Kind: flow.Anyone}, workload("", "mail"), workload("data", "unknown"), at("203.0.113.9"), at("2001:db8::7"), external("lb.example", "198.51.100.1"))
+		f.Source = Pick(
+			r, flow.Endpoint{Kind: flow.Anyone}, Workload("mail"), WorkloadIn("data", "unknown"), At("203.0.113.9"),
+			At("2001:db8::7"), External("lb.example", "198.51.100.1"),
+		)
 	}
 	if f.Source.Kind == flow.Anyone {
 		f.Port = 8080 // a port of its own: a flow from anyone makes the rules for named callers unused
@@ -189,29 +206,12 @@ func (r Draw) FlowIn(s policy.Scope) flow.Flow {
 // subject draws a subject as an endpoint, sometimes without its namespace.
 func (r Draw) subject(s policy.Scope) flow.Endpoint {
 	w := Pick(r, s.Subjects...).Workload
-	return workload(Pick(r, w.Namespace, w.Namespace, ""), w.Name)
+	return WorkloadIn(Pick(r, w.Namespace, w.Namespace, ""), w.Name)
 }
 
 // Lookup draws a lookup that got no address, of a name that no other flow goes to.
 func (r Draw) Lookup(source flow.Endpoint) flow.Flow {
 	return flow.Flow{Source: source, Lookup: true, Count: 1, Destination: Pick(r,
-		flow.Endpoint{Kind: flow.External, Name: "telemetry.vendor.test"}, flow.Endpoint{Kind: flow.External, Name: "a b.vendor.test"},
-		workload("", "nowhere"), workload("data", "nowhere"), workload("shop", "gone"))}
-}
-
-func workload(namespace, name string) flow.Endpoint {
-	return flow.Endpoint{Kind: flow.Workload, Name: name, Namespace: namespace}
-}
-
-// node returns a process on the machine on which a container runs.
-func node(name string) flow.Endpoint {
-	return flow.Endpoint{Kind: flow.Workload, Name: name, Addr: netip.MustParseAddr("172.17.0.1"), Evidence: flow.ByListener, Node: true}
-}
-
-func external(name, addr string) flow.Endpoint {
-	return flow.Endpoint{Kind: flow.External, Name: name, Addr: netip.MustParseAddr(addr)}
-}
-
-func at(addr string) flow.Endpoint {
-	return flow.Endpoint{Kind: flow.Address, Addr: netip.MustParseAddr(addr)}
+		Host("telemetry.vendor.test"), Host("a b.vendor.test"),
+		Workload("nowhere"), WorkloadIn("data", "nowhere"), WorkloadIn("shop", "gone"))}
 }

@@ -40,9 +40,8 @@ type Dialect[P any] interface {
 var (
 	label63    = strings.Repeat("a", 30) + "-1-" + strings.Repeat("z", 30)
 	name253    = strings.Join([]string{label63, label63, label63, label63[:61]}, ".")
-	longLabels = map[string]string{
-		name253 + "/" + strings.Repeat("N", 30) + "_.-" + strings.Repeat("n", 30): "V" + strings.Repeat("_", 30) + "." + strings.Repeat("9", 31),
-	}
+	longKey    = name253 + "/" + strings.Repeat("N", 30) + "_.-" + strings.Repeat("n", 30)
+	longLabels = map[string]string{longKey: "V" + strings.Repeat("_", 30) + "." + strings.Repeat("9", 31)}
 	// YAML quotes some of these.
 	oddLabels = map[string]string{"example.com/empty": "", "UPPER_case.key": "0", "yes": "true", "null": "1e3"}
 )
@@ -52,13 +51,17 @@ func (r Draw) DeployedScope() policy.Scope {
 	s := r.Scope()
 	if r.IntN(3) == 0 {
 		s.Subjects = append(s.Subjects, policy.Subject{
-			Workload: policy.Workload{Name: name253, Namespace: label63, Labels: Pick(r, longLabels, oddLabels)}, AllTraffic: r.IntN(2) == 0,
+			Workload:   policy.Workload{Name: name253, Namespace: label63, Labels: Pick(r, longLabels, oddLabels)},
+			AllTraffic: r.IntN(2) == 0,
 		})
 	}
 	s.Peers = append(s.Peers,
 		policy.Workload{Name: "odd", Namespace: "data", Labels: oddLabels},
 		policy.Workload{Name: "long", Namespace: label63, Labels: longLabels},
-		policy.Workload{Name: "behind", Labels: oddLabels, Own: map[string]string{"app": "own"}, OwnLabels: map[string]string{"app": "own"}},
+		policy.Workload{
+			Name: "behind", Labels: oddLabels, Own: map[string]string{"app": "own"},
+			OwnLabels: map[string]string{"app": "own"},
+		},
 	)
 	s.Ranges = Pick(r, nil, []policy.PortRange{
 		{Name: "orders-db", First: 80, Last: 443, Protocol: flow.TCP},
@@ -91,7 +94,9 @@ func (r Draw) DeployedFlows(s policy.Scope) []flow.Flow {
 		return nil
 	}
 	for range r.IntN(6) {
-		f := flow.Flow{Source: r.subject(s), Count: 1, Protocol: Pick(r, flow.TCP, flow.UDP), Port: Pick[uint16](r, 80, 443, 6443)}
+		f := flow.Flow{
+			Source: r.subject(s), Count: 1, Protocol: Pick(r, flow.TCP, flow.UDP), Port: Pick[uint16](r, 80, 443, 6443),
+		}
 		f.Destination = r.deployed()
 		flows = append(flows, f)
 	}
@@ -105,10 +110,18 @@ func (r Draw) DeployedFlows(s policy.Scope) []flow.Flow {
 func (r Draw) deployed() flow.Endpoint {
 	atAddress := flow.ClusterAPIServer
 	atAddress.Addr = netip.MustParseAddr(Pick(r, "10.0.0.1", "fd00::a"))
-	hostNetwork := workload("infra", "node-exporter")
+	hostNetwork := WorkloadIn("infra", "node-exporter")
 	hostNetwork.HostNetwork = true
-	return Pick(r, workload("data", "odd"), workload(label63, "long"), workload("", "behind"), atAddress, flow.ClusterAPIServer, hostNetwork,
-		external(name253, "198.51.100.1"), external("xn--bcher-kva.example", "2001:db8:1::7"), external("_srv._tcp.example", "10.9.0.1"),
-		external("api.stripe.com", "198.51.100.1"), external("shard-3.db.example", "198.51.100.2"), external("shard-4.db.example", "198.51.100.2"),
-		workload("data", "odd"), workload("", name253), at("2001:db8::7"), at("fe80::1"), at("169.254.169.254"))
+	return Pick(r,
+		WorkloadIn("data", "odd"), WorkloadIn(label63, "long"), Workload("behind"),
+		atAddress, flow.ClusterAPIServer, hostNetwork,
+		External(name253, "198.51.100.1"),
+		External("xn--bcher-kva.example", "2001:db8:1::7"),
+		External("_srv._tcp.example", "10.9.0.1"),
+		External("api.stripe.com", "198.51.100.1"),
+		External("shard-3.db.example", "198.51.100.2"),
+		External("shard-4.db.example", "198.51.100.2"),
+		WorkloadIn("data", "odd"), Workload(name253),
+		At("2001:db8::7"), At("fe80::1"), At("169.254.169.254"),
+	)
 }

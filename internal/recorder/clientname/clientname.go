@@ -1,9 +1,9 @@
-// Package clientname decides which host the clients of a flow meant, when DNS alone cannot tell: several names resolve to
-// one address at once, or no name was looked up.
+// Package clientname decides which host name a flow gets if DNS alone is ambiguous: several names resolve to one
+// address at once, or no name was looked up.
 //
-// The evidence is what clients send first: the server name of TLS and the Host of HTTP/1. The package only decides. It
-// knows neither the kernel nor the clock, and it resolves no names. If some client of a flow sends nothing of the kind,
-// every candidate stays possible.
+// The evidence is the client hint: the TLS server name or the HTTP/1 Host that a client sends first. The package is
+// pure: it does not use the kernel or the clock, and it resolves no names. If some client of a flow sends nothing of
+// the kind, every candidate stays possible.
 package clientname
 
 import (
@@ -59,8 +59,8 @@ func rank(e flow.Evidence) int {
 	return slices.Index([]flow.Evidence{flow.ByDNS, flow.ByTLS, flow.ByTLSOuter, flow.ByHTTP}, e)
 }
 
-// IsFormOf reports whether a client that sent name may have looked up queried: the name itself, or the name with a domain
-// that the resolver appended.
+// IsFormOf reports whether a client that sent name may have looked up queried: the name itself, or the name with a
+// domain that the resolver appended.
 func IsFormOf(queried, name string) bool {
 	return queried == name || strings.HasPrefix(queried, name+".")
 }
@@ -70,8 +70,8 @@ func (h *Hints) IsCandidate(name string) bool {
 	return slices.ContainsFunc(h.Candidates, func(queried string) bool { return IsFormOf(queried, name) })
 }
 
-// Match returns the names known from DNS that a client may have looked up before it sent name. It is empty for an outer TLS
-// server name, which says nothing about the host that is meant.
+// Match returns the names known from DNS that a client may have looked up before it sent name. It is empty for an outer
+// TLS server name, which says nothing about the host that is meant.
 func Match(known []string, name string, p Payload) []string {
 	switch {
 	case p.Outer:

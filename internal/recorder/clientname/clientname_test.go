@@ -148,7 +148,9 @@ func TestMatch(t *testing.T) {
 		{reason: "an unknown name", name: "other.test"},
 		{reason: "an outer TLS name, even if it is known", name: "web.test", payload: Payload{Outer: true}},
 	} {
-		if diff := cmp.Diff(append([]string{}, row.want...), append([]string{}, Match(known, row.name, row.payload)...)); diff != "" {
+		if diff := cmp.Diff(
+			append([]string{}, row.want...), append([]string{}, Match(known, row.name, row.payload)...),
+		); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
 	}

@@ -27,7 +27,7 @@ number after a signal, 125 when netlab itself failed, 126 and 127 when COMMAND c
                    tls 203.0.113.7:443 api.pay.test       the same over HTTPS, with a certificate for the names
                    answer paid {{.FormValue "sum"}}       what http and tls servers on later lines answer instead:
                                                           text/template, executed with the *http.Request
-                   silent 203.0.113.9:443                 takes connections and datagrams, and says nothing
+                   silent 203.0.113.9:443                 accepts connections and datagrams, and never answers
                    dns 203.0.113.53:53                    a DNS server that knows the records
                    record api.pay.test A 203.0.113.7      or AAAA, CNAME, SRV, HTTPS
                    search lab.test                        the search list inside
@@ -37,7 +37,7 @@ number after a signal, 125 when netlab itself failed, 126 and 127 when COMMAND c
                  2001:db8::/32; those without a host drop what they are sent.
   -ca FILE       write the authority of the certificates there (PEM), and set SSL_CERT_FILE to it for COMMAND unless
                  it is set
-  -queries FILE  write the questions that the DNS servers got there when COMMAND has ended, as they came, one a line:
+  -queries FILE  write the queries of the DNS servers there when COMMAND has ended, in order, one a line:
                  "udp A api.pay.test"
 `
 
@@ -84,7 +84,7 @@ func parseFlags(args []string) (settings, error) {
 	}
 	s.command = flags.Args()
 	if s.lab == "" || len(s.command) == 0 {
-		return s, errors.New("want -f FILE and a command; netlab -h explains")
+		return s, errors.New("want -f FILE and a command: see netlab -h")
 	}
 	return s, nil
 }

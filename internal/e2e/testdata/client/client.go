@@ -1,4 +1,4 @@
-// Package client is what the tests of the scripts do to the network. Setup puts it into their module.
+// Package client opens the flows of the scripts' tests. Setup adds it to their module.
 package client
 
 import (
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Open opens what the words of the variable OPEN name: "tcp/203.0.113.7:5432", "udp/203.0.113.7:53",
+// Open opens the flows in the variable OPEN: "tcp/203.0.113.7:5432", "udp/203.0.113.7:53",
 // "https://api.pay.test/".
 func Open(tb testing.TB) {
 	tb.Helper()

@@ -38,32 +38,32 @@ func mountAll() error {
 func raiseLoopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("raise loopback: %w", err)
+		return fmt.Errorf("bring up loopback: %w", err)
 	}
 	defer unix.Close(fd)
 	lo, err := unix.NewIfreq("lo")
 	if err != nil {
-		return fmt.Errorf("raise loopback: %w", err)
+		return fmt.Errorf("bring up loopback: %w", err)
 	}
 	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
-		return fmt.Errorf("raise loopback: %w", err)
+		return fmt.Errorf("bring up loopback: %w", err)
 	}
 	own, err := unix.NewIfreq("lo:own")
 	if err != nil {
-		return fmt.Errorf("give an address: %w", err)
+		return fmt.Errorf("add address: %w", err)
 	}
 	if err := own.SetInet4Addr([]byte{192, 0, 2, 99}); err != nil {
-		return fmt.Errorf("give an address: %w", err)
+		return fmt.Errorf("add address: %w", err)
 	}
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFADDR, own); err != nil {
-		return fmt.Errorf("give an address: %w", err)
+		return fmt.Errorf("add address: %w", err)
 	}
 	if err := own.SetInet4Addr([]byte{255, 255, 255, 255}); err != nil {
-		return fmt.Errorf("give an address: %w", err)
+		return fmt.Errorf("add address: %w", err)
 	}
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFNETMASK, own); err != nil {
-		return fmt.Errorf("give an address: %w", err)
+		return fmt.Errorf("add address: %w", err)
 	}
 	return nil
 }

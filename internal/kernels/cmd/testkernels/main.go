@@ -1,9 +1,11 @@
 // Command testkernels runs this module's kernel tests on real Debian kernels under QEMU, and prints a line for each.
 //
-//	go run ./internal/kernels/cmd/testkernels [-kernels 5.10,6.19,6.12/arm64,...] [-run REGEXP] [-check] [-v]
+//	go run ./internal/kernels/cmd/testkernels [-kernels 5.10,6.19,6.12/arm64,...] [-run REGEXP]
+//		[-accel tcg|kvm|auto] [-check] [-v]
 //
 // Without -kernels and -run it runs all kernels of the committed list, and writes docs/kernels.md if all passed. With
-// -check, which CI sets, it fails instead if that file would change.
+// -check, the default in CI, it fails instead if that file would change. With -kernels the file needs no comparison: a
+// kernel that differs from capabilities.go fails, and so does go test ./internal/kernels if the file differs from it.
 //
 // It exits with 1 if a kernel failed and with 2 if a run was impossible; neither counts as a pass. It needs Debian's
 // apt, for kernels that are not in its cache, and QEMU; not root. Package kernels lists the limits of a guest.
@@ -28,15 +30,17 @@ import (
 
 var (
 	which = flag.String("kernels", "", "comma-separated `list` of series (6.12, rc) or versions (6.12.117), with "+
-		"/ARCH behind those that are not of -arch; default: those of "+kernels.ChecksumFile)
+		"/ARCH if it is not -arch; default: those of "+kernels.ChecksumFile)
 	cache = flag.String("cache", "", "`directory` of the kernels (default "+
 		"${XDG_CACHE_HOME:-~/.cache}/netzero/kernels)")
 	run      = flag.String("run", "", "only tests that match the `regexp`")
 	verbose  = flag.Bool("v", false, "print everything that the tests write")
 	archName = flag.String("arch", "amd64", "amd64 or arm64, of -kernels and -write-checksums")
-	guests   = flag.Int("j", min(runtime.NumCPU(), 4), "guests at the same `time`, each of which takes one CPU")
+	guests   = flag.Int("j", min(runtime.NumCPU(), 4), "`number` of guests that run at the same time, with one CPU each")
 	check    = flag.Bool("check", isCI(os.Getenv("CI")),
-		"fail where "+kernels.TableFile+" is not current, rather than write it; default: in CI")
+		"fail if "+kernels.TableFile+" is not current, instead of writing it; default: in CI")
+	accelName = flag.String("accel", "tcg", "tcg, kvm, or auto: KVM for guests of this machine's architecture, if it "+
+		"works here")
 	timeout = flag.Duration("timeout", 35*time.Minute, "for each guest")
 	mirror  = flag.String("mirror", "", "`address` of Debian's archive, as http://HOST/debian (default: that of "+
 		"the machine's apt)")
@@ -69,6 +73,10 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	accel, err := kernels.ParseAccel(*accelName)
+	if err != nil {
+		return false, fmt.Errorf("read -accel: %w", err)
+	}
 	module, err := kernels.Module(ctx)
 	if err != nil {
 		return false, err
@@ -86,10 +94,10 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	notice := func(text string) { fmt.Fprintln(os.Stderr, "testkernels:", text) }
 	stores := make(map[kernels.Arch]*kernels.Store)
 	for _, a := range []kernels.Arch{kernels.AMD64, kernels.ARM64} {
-		stores[a] = &kernels.Store{Dir: dir, Mirror: *mirror, Arch: a, Sums: sums,
-			Notice: func(text string) { fmt.Fprintln(os.Stderr, "testkernels:", text) }}
+		stores[a] = &kernels.Store{Dir: dir, Mirror: *mirror, Arch: a, Sums: sums, Notice: notice}
 	}
 	requested, err := split(*which, arch)
 	if err != nil {
@@ -99,7 +107,8 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 		return true, renew(ctx, stores, requested, arch,
 			filepath.Join(module, filepath.FromSlash(kernels.ChecksumFile)))
 	}
-	opts := kernels.Options{Module: module, Run: *run, Kernels: requested, Timeout: *timeout, Guests: *guests}
+	opts := kernels.Options{Module: module, Run: *run, Kernels: requested, Timeout: *timeout, Guests: *guests,
+		Accel: accel, Notice: notice}
 	full := requested == nil && *run == ""
 	if requested == nil {
 		opts.Kernels = kernels.Listed(sums)

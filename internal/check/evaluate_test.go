@@ -1,0 +1,131 @@
+package check
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/internal/report"
+)
+
+// evaluated returns a recording that was read from a file, and options for a golden file with this text, if any.
+func evaluated(t *testing.T, text string, incomplete error) (recording.File, Options) {
+	t.Helper()
+	o := Options{
+		Test: "TestQuote", Package: Package{Dir: Dir(t.TempDir()), Path: "example.com/shop"},
+		Module: "example.com/shop", Accept: "go test -update",
+	}
+	o.Placement.Workload = "checkout"
+	o.Golden = filepath.Join(string(o.Package.Dir), "golden.yaml")
+	if text != "" {
+		if err := os.WriteFile(o.Golden, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	live := checkedRecording()
+	live.EphemeralPorts = nil
+	v := RecordingFile(live, incomplete, Result{}, o)
+	path := filepath.Join(string(o.Package.Dir), "recording.json")
+	if err := v.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	v, err := recording.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v, o
+}
+
+const committed = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: checkout}
+spec:
+  podSelector: {matchLabels: {app: checkout}}
+  policyTypes: [Egress]
+  egress:
+  - {to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: 5432}]}
+  - {to: [{podSelector: {matchLabels: {app: search}}}], ports: [{port: 9200}]}
+`
+
+func TestEvaluate_SameVerdictsAsTheTest(t *testing.T) {
+	v, o := evaluated(t, committed, nil)
+	got, flows, err := Evaluate(v, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.File = ownFile(t, o.Golden, o.Test)
+	want, err := Run(v.Recording, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Report.Diff, got.Diff = "", ""
+	if diff := cmp.Diff(want.Report.String(), got.String()); diff != "" {
+		t.Errorf("(-test +file)\n%s", diff)
+	}
+	if diff := cmp.Diff(want.Report.Unused, got.Unused); diff != "" || len(got.Unused) == 0 {
+		t.Errorf("unused (-test +file)\n%s", diff)
+	}
+	if len(got.Denied) == 0 || len(got.Denied[0].Flow.Process.Stack) == 0 {
+		t.Errorf("no place in the code: %+v", got.Denied)
+	}
+	if len(flows) != len(v.Placed.Flows) {
+		t.Errorf("%d flows, want %d", len(flows), len(v.Placed.Flows))
+	}
+}
+
+func TestEvaluate_Diff(t *testing.T) {
+	v, o := evaluated(t, committed, nil)
+	got, _, err := Evaluate(v, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(got.Diff, "app: ftp") || strings.Contains(got.Diff, "-      app: search") {
+		t.Errorf("the diff is not what the recording needs:\n%s", got.Diff)
+	}
+}
+
+func TestEvaluate_GoldenFiles(t *testing.T) {
+	for _, row := range []struct {
+		reason, golden string
+		incomplete     error
+		want           report.Report
+	}{
+		{"none", "", nil, report.Report{Missing: true, Accept: "go test -update"}},
+		{"none, of an incomplete recording", "", errors.New("lost"), report.Report{Lost: "lost", Accept: "go test -update"}},
+		{
+			"another command", "# accept: go test -run X -update\n" + committed, nil,
+			report.Report{Accept: "go test -run X -update"},
+		},
+	} {
+		v, o := evaluated(t, row.golden, row.incomplete)
+		got, _, err := Evaluate(v, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = report.Report{Missing: got.Missing, Lost: got.Lost, Accept: got.Accept}
+		if diff := cmp.Diff(row.want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", row.reason, diff)
+		}
+	}
+}
+
+func TestEvaluate_SharedFile(t *testing.T) {
+	const header = "# shared by: example.com/shop.TestOther\n# shared by: example.com/shop.TestQuote\n"
+	v, o := evaluated(t, header+committed, nil)
+	got, _, err := Evaluate(v, o)
+	if err != nil || len(got.Unused) > 0 {
+		t.Errorf("unused, although another test may need it: %v, %v", got.Unused, err)
+	}
+}
+
+func TestEvaluate_Malformed(t *testing.T) {
+	v, o := evaluated(t, "kind: Pod\n", nil)
+	if _, _, err := Evaluate(v, o); err == nil || !strings.Contains(err.Error(), "golden.yaml") {
+		t.Errorf("error %v, want one with the file", err)
+	}
+}

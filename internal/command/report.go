@@ -1,0 +1,150 @@
+package command
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/netzero-dev/netzero/internal/check"
+	"github.com/netzero-dev/netzero/internal/ci"
+	"github.com/netzero-dev/netzero/internal/gotest"
+	"github.com/netzero-dev/netzero/internal/hubble"
+	"github.com/netzero-dev/netzero/internal/merge"
+	"github.com/netzero-dev/netzero/internal/page"
+	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/internal/report"
+)
+
+var reportCommand = subcommand{
+	name:    "report",
+	args:    "RECORDING|DIR...",
+	summary: "Compares recordings with the committed policies, and makes a page or a file for a CI system of the results.",
+	help: `Run the tests with NETZERO_RECORDINGS=DIR, then this command in the module of the tests.
+"netzero report -o netzero.html DIR" makes a page for a browser.
+A directory stands for all recordings in it. Golden files are found by "go list".
+Exit status: 0 if the results are written, also if policies deny flows; 2 otherwise.`,
+	run: runReport,
+}
+
+// format writes the results of a run in one format.
+type format struct {
+	name  string
+	write func(page.Run) ([]byte, error)
+}
+
+var formats = []format{
+	{"markdown", ofReports(func(results []report.Result) ([]byte, error) {
+		return []byte(report.Markdown(results)), nil
+	})},
+	{"html", func(run page.Run) ([]byte, error) {
+		var text bytes.Buffer
+		err := page.Render(&text, run, nil)
+		return text.Bytes(), err
+	}},
+	{"junit", ofReports(report.JUnit)},
+	{"sarif", ofReports(report.SARIF)},
+	{"prometheus", ofReports(func(results []report.Result) ([]byte, error) { return report.Prometheus(results), nil })},
+}
+
+// ofReports returns the writer of a format that needs no more than the reports.
+func ofReports(write func([]report.Result) ([]byte, error)) func(page.Run) ([]byte, error) {
+	return func(run page.Run) ([]byte, error) {
+		var results []report.Result
+		for _, r := range run.Results {
+			results = append(results, r.Result)
+		}
+		return write(results)
+	}
+}
+
+func runReport(c *call) int {
+	var known []string
+	for _, f := range formats {
+		known = append(known, f.name)
+	}
+	name := c.flags.String("format", "", "one of "+strings.Join(known, ", ")+
+		"; by default html for a FILE that ends with .html, and otherwise "+formats[0].name)
+	out := c.flags.String("o", "", "write to this `FILE`, in one step, instead of standard output")
+	dir := c.flags.String("C", ".", "the `DIR` in which \"go list\" finds the packages of the tests")
+	if status, ok := c.parse(); !ok {
+		return status
+	}
+	if *name == "" {
+		*name = formats[0].name
+		if strings.EqualFold(filepath.Ext(*out), ".html") {
+			*name = "html"
+		}
+	}
+	i := slices.Index(known, *name)
+	switch {
+	case i < 0:
+		return c.refuse(statusUsage, fmt.Errorf("-format %q: is not one of %s", *name, strings.Join(known, ", ")))
+	case c.flags.NArg() == 0:
+		return c.refuse(statusUsage, errors.New("no recordings: name files or directories"))
+	}
+	text, err := reported(formats[i], c.flags.Args(), *dir)
+	if err != nil {
+		return c.refuse(statusUsage, err)
+	}
+	if *out == "" {
+		_, err = c.stdout.Write(text)
+	} else {
+		err = recording.Replace(*out, text)
+	}
+	if err != nil {
+		return c.refuse(statusUsage, fmt.Errorf("write report: %w", err))
+	}
+	return statusOK
+}
+
+// reported returns the results of recordings in a format, sorted by package and test.
+func reported(f format, paths []string, dir string) ([]byte, error) {
+	sources, err := readRecordings(paths, hubble.Options{})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(sources, func(a, b merge.Source) int {
+		return cmp.Or(cmp.Compare(a.File.Package, b.File.Package), cmp.Compare(a.File.Test, b.File.Test),
+			cmp.Compare(a.File.Golden, b.File.Golden))
+	})
+	packages, err := listPackages(dir, sources)
+	if err != nil {
+		return nil, err
+	}
+	var run page.Run
+	for _, s := range sources {
+		r, err := evaluate(s.File, packages[s.File.Package])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", s.Path, err)
+		}
+		run.Results = append(run.Results, page.Result{Result: r, File: s.File})
+	}
+	return f.write(run)
+}
+
+// evaluate returns the result of a recording of a package.
+func evaluate(v recording.File, p listedPackage) (report.Result, error) {
+	tree := ci.TreeOf("", p.Dir, gotest.Source(p.Dir).Places())
+	if !filepath.IsLocal(filepath.Join(filepath.FromSlash(tree.Package), filepath.FromSlash(v.Golden))) {
+		return report.Result{}, fmt.Errorf("golden file %q is outside of the repository", v.Golden)
+	}
+	o := check.Options{
+		Package: check.Package{Dir: check.Dir(p.Dir), Path: v.Package}, Module: p.Module.Path,
+		Golden: filepath.Join(p.Dir, filepath.FromSlash(v.Golden)),
+	}
+	if v.Package != "" {
+		accept := gotest.Command{Package: v.Package, Update: true}
+		if !strings.HasPrefix(v.Test, "package ") {
+			accept.Test, accept.Benchmark = v.Test, strings.HasPrefix(v.Test, "Benchmark")
+		}
+		o.Accept = accept.String()
+	}
+	found, flows, err := check.Evaluate(v, o)
+	return report.Result{
+		Report: found, Package: v.Package, Flows: flows, Losses: v.Recording.Losses, Tree: tree,
+	}, err
+}

@@ -1,0 +1,150 @@
+package hubble
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/netzero-dev/netzero/internal/hubble/hubbletest"
+	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+var update = flag.Bool("update", false, "write testdata instead of comparing with it")
+
+func write(t *testing.T, f recording.File) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := Write(&out, f); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// To accept: go test ./internal/hubble -run TestWrite_Golden -update
+func TestWrite_Golden(t *testing.T) {
+	const path = "testdata/flows.json"
+	f := hubbletest.Recording()
+	verdicts := make([]recording.Verdict, len(f.Placed.Flows))
+	for i := range verdicts {
+		verdicts[i].Outcome = recording.OutcomeAllowed
+	}
+	verdicts[0].Policy = "cart"
+	verdicts[1] = recording.Verdict{
+		Outcome: recording.OutcomeDenied, Policy: "cart", Reason: "no egress rule allows the port",
+	}
+	verdicts[2] = recording.Verdict{Outcome: recording.OutcomeDenied, Ingress: true, Policy: "db"}
+	verdicts[3] = recording.Verdict{Outcome: recording.OutcomeAllowed, Ingress: true, Policy: "db"}
+	f.Check = &recording.Check{Verdicts: verdicts}
+	got := write(t, f)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWrite_ReadsBack(t *testing.T) {
+	f := hubbletest.Recording()
+	got := read(t, Options{}, strings.TrimSpace(write(t, f)))
+	want := hubbletest.Flows()
+	for i := range want {
+		e := &want[i]
+		e.Destination.Evidence = flow.NoEvidence
+		if e.Destination.Kind == flow.External && !e.Lookup {
+			e.Destination.Evidence = flow.ByDNS // Hubble's names are those of DNS
+		}
+		e.Source.Evidence, e.Binaries = flow.NoEvidence, nil
+		if e.Before {
+			e.Count = 1 // connections that were opened
+		}
+	}
+	gotFlows, err := recording.ToFlows(got.Placed.Flows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(withoutPodAddresses(want), withoutPodAddresses(gotFlows), compareAddrs); diff != "" {
+		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	var subjects []recording.Workload
+	for _, w := range f.Placed.Workloads {
+		w.AllTraffic = true
+		subjects = append(subjects, w)
+	}
+	known := got.Placed.Workloads[:0:0]
+	for _, w := range got.Placed.Workloads {
+		if w.Namespace == "shop" && (w.Name == "cart" || w.Name == "db") {
+			known = append(known, w)
+		}
+	}
+	if diff := cmp.Diff(subjects, known); diff != "" {
+		t.Errorf("workloads (-want +got):\n%s", diff)
+	}
+	if again := write(t, got); write(t, read(t, Options{}, strings.TrimSpace(again))) != again {
+		t.Error("what was read is not written as it was")
+	}
+}
+
+// withoutPodAddresses returns flows without the addresses of pods, of which Read knows one for each workload.
+func withoutPodAddresses(flows []flow.Flow) []flow.Flow {
+	for i := range flows {
+		for _, e := range []*flow.Endpoint{&flows[i].Source, &flows[i].Destination} {
+			if e.Kind == flow.Workload || e.Kind == flow.Resolver {
+				*e = e.Identity()
+			}
+		}
+	}
+	return flows
+}
+
+func TestWrite_EscapesWhatATerminalInterprets(t *testing.T) {
+	hostile := "a\x1b[31m\u202e\u0085\u007f\U000e0001\n"
+	f := recording.File{Placed: recording.Placed{Flows: recording.FromFlows([]flow.Flow{{
+		Source: flow.WorkloadEndpoint(hostile), Destination: flow.WorkloadEndpoint("db"), Protocol: flow.TCP, Port: 1,
+		Count: 1,
+	}})}}
+	out := write(t, f)
+	for _, r := range strings.TrimSuffix(out, "\n") {
+		if r < ' ' || r > '~' {
+			t.Errorf("%q is in %q", r, out)
+		}
+	}
+	if got := read(t, Options{}, out).Recording.Flows; len(got) != 1 || got[0].Source.Name != hostile {
+		t.Errorf("%+v, want a source %q", got, hostile)
+	}
+}
+
+type brokenWriter struct{}
+
+var errBroken = errors.New("broken")
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errBroken }
+
+func TestWrite_Errors(t *testing.T) {
+	f := hubbletest.Recording()
+	if err := Write(brokenWriter{}, f); !errors.Is(err, errBroken) {
+		t.Errorf("%v, want %v", err, errBroken)
+	}
+	want := "17 flows have 1 verdicts"
+	f.Check = &recording.Check{Verdicts: make([]recording.Verdict, 1)}
+	if err := Write(&bytes.Buffer{}, f); err == nil || err.Error() != want {
+		t.Errorf("%v, want %q", err, want)
+	}
+	f.Check = nil
+	f.Placed.Flows[0].Protocol = "QUIC"
+	if err := Write(&bytes.Buffer{}, f); err == nil || !strings.Contains(err.Error(), "QUIC") {
+		t.Errorf("%v, want the unknown protocol", err)
+	}
+}

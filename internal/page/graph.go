@@ -1,0 +1,219 @@
+package page
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/netzero-dev/netzero/internal/report"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
+)
+
+// Graph is who sends to whom. Nodes and edges are sorted.
+type Graph struct {
+	Nodes []Node
+	Edges []Edge
+}
+
+// Node is an end of flows, with the size of its drawing in pixels.
+type Node struct {
+	Label         string
+	Kind          flow.Kind
+	Width, Height float64
+}
+
+// Edge is the flows from one node to another, or to itself, as indexes of nodes.
+type Edge struct{ From, To int }
+
+// Point is a position in pixels, from the upper left corner.
+type Point struct{ X, Y float64 }
+
+// Positions are where a graph is drawn.
+type Positions struct {
+	Width, Height float64 // of the drawing
+	Nodes         []Point // the centers, in the order of the nodes
+	// Edges are cubic Bézier splines in the order of the edges: a start, and then two control points and an end for each
+	// curve. They lead from the border of a node to that of the other one.
+	Edges [][]Point
+}
+
+// Layout returns the positions of a graph. The same graph has to have the same positions.
+type Layout func(Graph) (Positions, error)
+
+const (
+	nodeHeight = 36
+	maxLabel   = 30  // columns of a label that are drawn
+	character  = 7.3 // pixels of a column
+	padding    = 30  // pixels beside a label
+)
+
+// drawing is a graph as SVG shows it.
+type drawing struct {
+	Width, Height string
+	Nodes         []drawnNode
+	Edges         []drawnEdge
+}
+
+// drawnNode is a node. Shape is a path around its center.
+type drawnNode struct {
+	Index int
+	X, Y  string
+	Label string // shortened
+	Full  string // the label for filters
+	Title string
+	Class string
+	Shape string
+}
+
+// drawnEdge is an edge.
+type drawnEdge struct {
+	From, To       int
+	Source, Target string
+	Path           string
+	Title          string
+	Class          string
+}
+
+// draw lays the graph of a model out.
+func draw(m *model, layout Layout) (*drawing, error) {
+	all := m.pairs()
+	var g Graph
+	for _, n := range m.Nodes {
+		width := float64(utf8.RuneCountInString(shorten(n.Label)))*character + padding
+		g.Nodes = append(g.Nodes, Node{n.Label, n.Kind, math.Ceil(width), nodeHeight})
+	}
+	for p := range all {
+		g.Edges = append(g.Edges, Edge{p.from, p.to})
+	}
+	slices.SortFunc(g.Edges, func(a, b Edge) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	at, err := layout(g)
+	if err != nil {
+		return nil, err
+	}
+	if len(at.Nodes) != len(g.Nodes) || len(at.Edges) != len(g.Edges) {
+		return nil, fmt.Errorf("positions of %d nodes and %d edges, want %d and %d", len(at.Nodes), len(at.Edges),
+			len(g.Nodes), len(g.Edges))
+	}
+	d := &drawing{Width: pixels(at.Width), Height: pixels(at.Height)}
+	flows := make([]traffic, len(g.Nodes))
+	for i, e := range g.Edges {
+		path, err := curve(at.Edges[i])
+		if err != nil {
+			return nil, fmt.Errorf("edge %d: %w", i, err)
+		}
+		t := all[pair{e.From, e.To}]
+		flows[e.From] = sum(flows[e.From], t)
+		if e.From != e.To {
+			flows[e.To] = sum(flows[e.To], t)
+		}
+		source, target := g.Nodes[e.From].Label, g.Nodes[e.To].Label
+		d.Edges = append(d.Edges, drawnEdge{
+			From: e.From, To: e.To, Source: source, Target: target, Path: path,
+			Title: source + " to " + target + ": " + t.String() + m.evidence(pair{e.From, e.To}), Class: t.class(),
+		})
+	}
+	for i, n := range g.Nodes {
+		d.Nodes = append(d.Nodes, drawnNode{
+			Index: i, X: pixels(at.Nodes[i].X), Y: pixels(at.Nodes[i].Y), Label: shorten(n.Label), Full: n.Label,
+			Title: n.Label + ", " + n.Kind.String() + ": " + flows[i].String(), Class: kindClass(n.Kind),
+			Shape: shape(n.Kind, n.Width/2, n.Height/2),
+		})
+	}
+	return d, nil
+}
+
+// class returns the class of an edge in the style sheet.
+func (t traffic) class() string {
+	switch {
+	case t.denied > 0:
+		return "denied"
+	case t.fresh > 0:
+		return "new"
+	}
+	return ""
+}
+
+// maxPorts is the number of ports in the title of an edge.
+const maxPorts = 6
+
+// evidence returns the ports of the flows between two ends, and for the first of them when it was seen, by which
+// process, and where in the code.
+func (m *model) evidence(p pair) string {
+	var ports []string
+	var first string
+	for _, one := range m.Rows {
+		if one.From != p.from || one.To != p.to {
+			continue
+		}
+		if ports = append(ports, strings.TrimPrefix(one.Port+"/"+one.Protocol, "/")); len(ports) > 1 {
+			continue
+		}
+		for _, name := range []string{"opened", "sent", "at", "by", "in"} {
+			if i := slices.IndexFunc(one.Seen[0].Facts, func(f report.Attribute) bool { return f.Name == name }); i >= 0 {
+				first += "\n" + name + " " + one.Seen[0].Facts[i].Value
+			}
+		}
+	}
+	if n := len(ports) - maxPorts; n > 0 {
+		ports = append(ports[:maxPorts], strconv.Itoa(n)+" more")
+	}
+	return " (" + strings.Join(ports, ", ") + ")" + first
+}
+
+// kindClass returns the class of a node in the style sheet, and in the legend.
+func kindClass(k flow.Kind) string {
+	switch k {
+	case flow.Workload:
+		return "workload"
+	case flow.Resolver, flow.APIServer:
+		return "infrastructure"
+	}
+	return "external"
+}
+
+// shape returns the outline of a node: a rectangle for workloads, a hexagon for infrastructure, and round ends for all
+// others.
+func shape(k flow.Kind, w, h float64) string {
+	switch kindClass(k) {
+	case "workload":
+		return fmt.Sprintf("M%s %sh%sa6 6 0 0 1 6 6v%sa6 6 0 0 1-6 6h%sa6 6 0 0 1-6-6v%sa6 6 0 0 1 6-6z",
+			pixels(6-w), pixels(-h), pixels(2*w-12), pixels(2*h-12), pixels(12-2*w), pixels(12-2*h))
+	case "infrastructure":
+		return fmt.Sprintf("M%s 0l12 %sh%sl12 %sl-12 %sh%sz",
+			pixels(-w), pixels(-h), pixels(2*w-24), pixels(h), pixels(h), pixels(24-2*w))
+	}
+	return fmt.Sprintf("M%s %sh%sa%s %s 0 0 1 0 %sh%sa%s %s 0 0 1 0 %sz", pixels(h-w), pixels(-h), pixels(2*w-2*h),
+		pixels(h), pixels(h), pixels(2*h), pixels(2*h-2*w), pixels(h), pixels(h), pixels(-2*h))
+}
+
+// curve returns the path of a spline.
+func curve(points []Point) (string, error) {
+	if len(points) < 4 || len(points)%3 != 1 {
+		return "", fmt.Errorf("%d points, want 4, 7, 10 and so on", len(points))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "M%s %sC", pixels(points[0].X), pixels(points[0].Y))
+	for i, p := range points[1:] {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(pixels(p.X) + " " + pixels(p.Y))
+	}
+	return b.String(), nil
+}
+
+// pixels returns a length with one decimal at most.
+func pixels(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
+
+// shorten returns a label that fits into its node.
+func shorten(label string) string {
+	runes := []rune(label)
+	if len(runes) <= maxLabel {
+		return label
+	}
+	return string(runes[:maxLabel/2]) + "…" + string(runes[len(runes)-maxLabel/2+1:])
+}

@@ -1,0 +1,329 @@
+
+(function () {
+  "use strict";
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const text = data.strings;
+  const id = (name) => document.getElementById(name);
+  const fields = { from: "source", to: "destination", port: "port", test: "tests", verdict: "verdict" };
+  const step = 200; // rows that are added at once
+
+  const flows = data.flows.map((f, i) => ({
+    index: i, from: f[0], to: f[1], port: text[f[2]], protocol: text[f[3]], verdictIndex: f[4], isNew: f[5] === 1,
+    count: f[6], first: f[7], elapsed: text[f[8]], testIndexes: f[9], seen: f[10],
+    source: text[data.nodes[f[0]][0]], destination: text[data.nodes[f[1]][0]], verdict: data.verdicts[f[4]], all: "",
+  }));
+  let shown = flows, rendered = 0, sort = { column: -1, up: true };
+
+  // haystack returns everything that a word can match, in lower case.
+  function haystack(f) {
+    if (f.all === "") {
+      const parts = [f.source, f.destination, f.port, f.protocol, f.verdict, f.isNew ? "new" : "", tests(f)];
+      for (const s of f.seen) {
+        for (let i = 3; i < s.length; i += 2) {
+          parts.push(text[s[i]]);
+        }
+      }
+      f.all = parts.join("\n").toLowerCase();
+    }
+    return f.all;
+  }
+
+  function tests(f) {
+    return f.testIndexes.map((t) => text[data.tests[t][1]] + "\n" + text[data.tests[t][0]]).join("\n");
+  }
+
+  // parse returns the terms of a query: words, and words or quoted texts after a field's name. Terms that are still
+  // being typed match everything.
+  function parse(query) {
+    const terms = [];
+    for (const m of query.matchAll(/(-?)(?:(from|to|end|port|test|verdict):)?(?:"((?:[^"]|"")*)"|"?(\S*))/gi)) {
+      const exact = m[3] !== undefined;
+      const value = (exact ? m[3].replaceAll('""', '"') : m[4]).toLowerCase();
+      if (value === "") {
+        continue;
+      }
+      terms.push({ not: m[1] === "-", field: (m[2] || "").toLowerCase(), exact, value });
+    }
+    return terms;
+  }
+
+  function matches(f, term) {
+    const is = (value) => {
+      value = String(value).toLowerCase();
+      return term.exact && term.field !== "" ? value === term.value : value.includes(term.value);
+    };
+    switch (term.field) {
+      case "":
+        return haystack(f).includes(term.value);
+      case "end":
+        return is(f.source) || is(f.destination);
+      case "verdict":
+        return is(f.verdict) || f.isNew && is("new");
+      case "test":
+        return f.testIndexes.some((t) => is(text[data.tests[t][1]]));
+      case "port":
+        return f.port === term.value || f.protocol.toLowerCase() === term.value;
+    }
+    return is(f[fields[term.field]]);
+  }
+
+  const value = {
+    0: (f) => f.source, 1: (f) => f.destination, 2: (f) => Number(f.port) || 0, 3: (f) => f.protocol,
+    4: (f) => f.verdictIndex * 2 + (f.isNew ? 0 : 1), 6: (f) => f.count, 7: (f) => f.first,
+    9: (f) => f.testIndexes.length,
+  };
+
+  function compare(a, b) {
+    const x = value[sort.column](a), y = value[sort.column](b);
+    const order = x < y ? -1 : x > y ? 1 : 0;
+    return (sort.up ? order : -order) || a.index - b.index;
+  }
+
+  function element(name, className, content) {
+    const e = document.createElement(name);
+    if (className) {
+      e.className = className;
+    }
+    if (content !== undefined) {
+      e.textContent = content;
+    }
+    return e;
+  }
+
+  function cell(content) {
+    const td = element("td", "", content);
+    td.setAttribute("role", "cell");
+    return td;
+  }
+
+  function verdict(name) {
+    return element("span", "verdict " + name.replaceAll(" ", "-"), name);
+  }
+
+  function row(f) {
+    const tr = element("tr", "flow");
+    tr.setAttribute("role", "row");
+    const source = cell();
+    const toggle = element("button", "toggle", f.source);
+    toggle.type = "button";
+    toggle.setAttribute("aria-expanded", "false");
+    source.append(toggle);
+    const outcome = cell();
+    outcome.append(verdict(f.verdict));
+    if (f.isNew) {
+      outcome.append(" ", element("span", "tag", "new"));
+    }
+    tr.append(source, cell(f.destination), cell(f.port), cell(f.protocol), outcome, cell(f.count.toLocaleString("en")),
+      cell(String(f.testIndexes.length)), cell(f.elapsed));
+    tr.addEventListener("click", () => {
+      if (String(getSelection()) === "") {
+        open(tr, toggle, f);
+      }
+    });
+    return tr;
+  }
+
+  // open shows or hides the evidence of a flow below its row.
+  function open(tr, toggle, f) {
+    const isOpen = tr.classList.toggle("open");
+    toggle.setAttribute("aria-expanded", String(isOpen));
+    if (!isOpen) {
+      tr.nextSibling.remove();
+      return;
+    }
+    const detail = element("tr", "evidence");
+    detail.setAttribute("role", "row");
+    const td = cell();
+    td.colSpan = 8;
+    for (const s of f.seen) {
+      const title = element("h4", "", text[data.tests[s[0]][1]]);
+      title.append(" ", element("span", "", text[data.tests[s[0]][0]]));
+      const list = element("dl");
+      for (let i = 2; i < s.length; i += 2) {
+        const label = text[s[i]];
+        const isCode = label === "at" || label === "by" || label === "from" || label === "exec";
+        if (i === 2 || text[s[i - 2]] !== label) {
+          list.append(element("dt", "", label));
+        }
+        list.append(element("dd", isCode ? "code" : label === "denied" ? label : "", text[s[i + 1]]));
+      }
+      td.append(title, list);
+    }
+    const rest = f.testIndexes.filter((t) => !f.seen.some((s) => s[0] === t));
+    if (rest.length > 0) {
+      const names = rest.slice(0, 20).map((t) => text[data.tests[t][1]]).join(", ");
+      const more = rest.length > 20 ? " and " + (rest.length - 20) + " more" : "";
+      td.append(element("p", "", "Also in " + names + more));
+    }
+    detail.append(td);
+    tr.after(detail);
+  }
+
+  // extend adds the next rows.
+  function extend() {
+    const part = document.createDocumentFragment();
+    for (const f of shown.slice(rendered, rendered + step)) {
+      part.append(row(f));
+    }
+    id("rows").append(part);
+    rendered = Math.min(shown.length, rendered + step);
+    id("more").hidden = rendered === shown.length;
+    id("next").textContent = "Show " + Math.min(step, shown.length - rendered) + " more";
+    const number = (n) => n.toLocaleString("en");
+    id("status").textContent = number(shown.length) + " of " + number(flows.length) + " flows" +
+      (rendered < shown.length ? "; the first " + number(rendered) + " are shown" : "");
+  }
+
+  function apply() {
+    const terms = parse(id("query").value);
+    shown = flows.filter((f) => terms.every((t) => matches(f, t) !== t.not));
+    if (sort.column >= 0) {
+      shown.sort(compare);
+    }
+    rendered = 0;
+    id("rows").replaceChildren();
+    extend();
+    const query = id("query").value.trim();
+    for (const b of id("tabs").children) {
+      b.setAttribute("aria-pressed", String(query === tabQuery(b.dataset.tab)));
+    }
+  }
+
+  function tabQuery(name) {
+    return name === "all" ? "" : "verdict:" + quote(name);
+  }
+
+  function quote(value) {
+    return '"' + value.replaceAll('"', '""') + '"';
+  }
+
+  function filter(query) {
+    id("query").value = query;
+    apply();
+  }
+
+  // select filters the flows, and goes to them.
+  function select(query) {
+    filter(query);
+    id("flows").scrollIntoView();
+    id("flows").focus({ preventScroll: true });
+  }
+
+  function label(node) {
+    return quote(text[data.nodes[node][0]]);
+  }
+
+  // The graph: a node or an edge filters; the pointer highlights its neighbors.
+  const nodes = [...document.querySelectorAll(".node")], edges = [...document.querySelectorAll(".edge")];
+  function trace(isNear) {
+    const svg = nodes[0].ownerSVGElement;
+    svg.classList.toggle("traced", isNear !== null);
+    const near = new Set();
+    for (const e of edges) {
+      const is = isNear !== null && isNear(e.dataset.from, e.dataset.to);
+      e.classList.toggle("near", is);
+      if (is) {
+        near.add(e.dataset.from).add(e.dataset.to);
+      }
+    }
+    for (const n of nodes) {
+      n.classList.toggle("near", near.has(n.dataset.node));
+    }
+  }
+  function traceable(e, isNear) {
+    for (const [on, off] of [["pointerenter", "pointerleave"], ["focus", "blur"]]) {
+      e.addEventListener(on, () => trace(isNear));
+      e.addEventListener(off, () => trace(null));
+    }
+  }
+  for (const n of nodes) {
+    const choose = () => select("end:" + label(n.dataset.node));
+    n.addEventListener("click", choose);
+    n.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        choose();
+      }
+    });
+    traceable(n, (from, to) => from === n.dataset.node || to === n.dataset.node);
+  }
+  for (const e of edges) {
+    e.addEventListener("click", () => select("from:" + label(e.dataset.from) + " to:" + label(e.dataset.to)));
+    traceable(e, (from, to) => from === e.dataset.from && to === e.dataset.to);
+  }
+
+  // The matrix: one stop for the Tab key, arrow keys within.
+  const cells = id("cells");
+  if (cells) {
+    const grid = [...cells.tBodies[0].rows].map((r) => [...r.querySelectorAll("td")].map((td) => td.firstElementChild));
+    const buttons = grid.flat().filter((b) => b);
+    buttons.forEach((b, i) => {
+      b.setAttribute("aria-label", b.title);
+      b.tabIndex = i === 0 ? 0 : -1;
+    });
+    const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+    cells.addEventListener("keydown", (event) => {
+      const move = moves[event.key], from = event.target;
+      if (!move || from.tagName !== "BUTTON") {
+        return;
+      }
+      event.preventDefault();
+      let y = grid.findIndex((line) => line.includes(from)), x = grid[y].indexOf(from);
+      do {
+        y += move[0];
+        x += move[1];
+      } while (grid[y] && x >= 0 && x < grid[y].length && !grid[y][x]);
+      const to = grid[y] && grid[y][x];
+      if (to) {
+        from.tabIndex = -1;
+        to.tabIndex = 0;
+        to.focus();
+      }
+    });
+    cells.addEventListener("click", (event) => {
+      const b = event.target.closest("button");
+      if (b) {
+        select("from:" + label(b.dataset.from) + " to:" + label(b.dataset.to));
+      }
+    });
+  }
+
+  // The table.
+  for (const th of id("table").tHead.rows[0].cells) {
+    const b = element("button", "", th.textContent);
+    b.type = "button";
+    th.replaceChildren(b);
+    b.addEventListener("click", () => {
+      const column = Number(th.dataset.sort);
+      const isNumber = column === 6 || column === 9;
+      sort = { column, up: sort.column === column ? !sort.up : !isNumber };
+      for (const other of th.parentNode.cells) {
+        other.removeAttribute("aria-sort");
+      }
+      th.setAttribute("aria-sort", sort.up ? "ascending" : "descending");
+      apply();
+    });
+  }
+  id("query").addEventListener("input", apply);
+  id("tabs").addEventListener("click", (event) => {
+    const b = event.target.closest("button");
+    if (b) {
+      filter(tabQuery(b.dataset.tab));
+    }
+  });
+  id("next").addEventListener("click", () => {
+    const last = id("rows").lastElementChild;
+    extend();
+    last.nextElementSibling.querySelector("button").focus();
+  });
+  id("controls").hidden = false;
+  apply();
+
+  // Paper has no way to unfold.
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("details:not([open])")];
+    folded.forEach((d) => d.open = true);
+  });
+  addEventListener("afterprint", () => folded.forEach((d) => d.open = false));
+})();

@@ -1,0 +1,86 @@
+package containers
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/netzero-dev/netzero/internal/goroutine"
+)
+
+// Client is a client of an engine.
+type Client struct {
+	PID       int          // 0 if it is not visible
+	Command   string       // its command line; empty if it is not visible
+	Recording goroutine.ID // that the process belongs to; 0 if it is none in particular
+	Cut       bool         // the command line is incomplete
+	Sibling   bool         // it has the same parent as this process, as the tests of other packages do
+
+	OnlyTestcontainers bool // all of its calls are made by testcontainers-go
+}
+
+// Start is a moment at which an engine created the cgroup of a container or moved a command into it, with the clients
+// of the engine at that moment.
+//
+// An engine does not report which client asked it to start a container or to run a command in one. But the client waits
+// for the answer while the engine creates the container's cgroup, or moves the command into it. So the clients that are
+// connected at that moment are the candidates.
+type Start struct {
+	At      time.Duration // CLOCK_MONOTONIC
+	Command bool          // a command in a container that is older than the recording
+	Tree    []Client      // this process, once for each recording that makes calls, and its descendants
+	Others  []Client      // all other processes
+}
+
+// Runs are the runs of engine clients that descend from the test process. The zero value has none.
+type Runs struct{ all []run }
+
+type run struct {
+	client      Client
+	from, until time.Duration // until is 0 while it runs
+}
+
+// Clone returns a copy.
+func (r *Runs) Clone() Runs { return Runs{slices.Clone(r.all)} }
+
+// Begin records that a client starts. It returns false for a component of the engine.
+func (r *Runs) Begin(pid int, at time.Duration, recording goroutine.ID, command []string, cut bool) bool {
+	i := slices.IndexFunc(command, func(word string) bool { return IsEngineCommand(path.Base(word)) })
+	if i < 0 {
+		return false
+	}
+	if i < 2 { // after its interpreter
+		command = command[i:]
+	}
+	client := Client{PID: pid, Command: strings.Join(command, " "), Recording: recording, Cut: cut}
+	r.all = append(r.all, run{client: client, from: at})
+	return true
+}
+
+// End records that a process ends.
+func (r *Runs) End(pid int, at time.Duration) {
+	for i := range r.all {
+		if run := &r.all[i]; run.client.PID == pid && run.until == 0 {
+			run.until = at
+		}
+	}
+}
+
+// Clients returns the clients of an engine at a start, among this process and its descendants. The kernel reports
+// programs with the name of a client reliably; the others were found by searching at that time.
+func (r *Runs) Clients(s *Start) (all []Client) {
+	known := make(map[int]bool)
+	for _, run := range r.all {
+		known[run.client.PID] = true
+		if run.from <= s.At && (run.until == 0 || s.At <= run.until) {
+			all = append(all, run.client)
+		}
+	}
+	for _, client := range s.Tree {
+		if !known[client.PID] {
+			all = append(all, client)
+		}
+	}
+	return all
+}
