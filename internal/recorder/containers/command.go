@@ -35,7 +35,7 @@ var verbs = append([]string{"run", "create", "start", "restart", "exec", "compos
 // likelihood returns how likely a client is to have started a container. If command is set, it is about a command in a
 // running container instead.
 func likelihood(client Client, c docker.Container, command bool) int {
-	words := strings.Fields(strings.NewReplacer("'", " ", `"`, " ", "=", " ").Replace(client.Command))
+	words := splitWords(client.Command)
 	const whole = 4000 // a longer line may be truncated
 	if len(words) == 0 || !IsEngineCommand(path.Base(words[0])) || client.Cut || len(client.Command) > whole {
 		return max(possible, mentions(words, c))
@@ -56,17 +56,14 @@ func likelihood(client Client, c docker.Container, command bool) int {
 		n = possible
 	case verb == "compose":
 		n = likelihoodCompose(rest, c, command)
-	case verb == "exec":
-		if command && namesContainer(rest, c) {
-			n = named
-		}
-	case command:
+	case verb == "exec" && command:
+		of := arguments(client.Command, verb)
+		n = likelihoodNamed(of[:min(1, len(of))], c) // the rest is the command
+	case verb == "exec", command:
 	case verb == "start", verb == "restart":
-		if namesContainer(rest, c) {
-			n = named
-		}
+		n = likelihoodNamed(arguments(client.Command, verb), c)
 	case verb == "run":
-		if n = mentions(words, c); n == 0 || !setsLabels(words, c) {
+		if n = mentions(words, c); n == 0 || !setsLabels(words, c) || !runsCommand(words, c) {
 			n = impossible
 		}
 	case verb == "build":
@@ -105,6 +102,24 @@ func setsLabels(words []string, c docker.Container) bool {
 	return true
 }
 
+// runsCommand reports whether the words after the image in the arguments of docker run are the container's command, or
+// there are none.
+func runsCommand(words []string, c docker.Container) bool {
+	command := splitWords(c.Command)
+	for i, word := range words {
+		after := words[i+1:]
+		if word == c.Image && len(after) <= len(command) && slices.Equal(after, command[len(command)-len(after):]) {
+			return true
+		}
+	}
+	return false
+}
+
+// splitWords returns the words of a command line, with the value of a flag as a word of its own.
+func splitWords(line string) []string {
+	return strings.Fields(strings.NewReplacer("'", " ", `"`, " ", "=", " ").Replace(line))
+}
+
 // mentions returns how many properties of a container a command line mentions: its image, name, network, and the words
 // of its command. It returns 0 if the line does not mention the image.
 func mentions(words []string, c docker.Container) int {
@@ -120,9 +135,50 @@ func mentions(words []string, c docker.Container) int {
 	return n
 }
 
-// namesContainer reports whether one of the words is the container's name, its ID, or a prefix of its ID.
-func namesContainer(words []string, c docker.Container) bool {
-	return slices.ContainsFunc(words, func(word string) bool {
-		return word == c.Name || strings.HasPrefix(c.ID, word)
-	})
+// likelihoodNamed is likelihood for the arguments of a subcommand that names containers: by name, by ID, or by a prefix
+// of the ID.
+func likelihoodNamed(arguments []string, c docker.Container) int {
+	switch {
+	case len(arguments) == 0: // podman start --latest
+		return possible
+	case slices.ContainsFunc(arguments, func(word string) bool { return word == c.Name || strings.HasPrefix(c.ID, word) }):
+		return named
+	}
+	return impossible
+}
+
+// valueFlags are the flags of exec, start and restart that are followed by a value, without their dashes. A value is no
+// name of a container: that of restart --time 0 is a prefix of one container ID in sixteen.
+var valueFlags = map[string][]string{
+	"exec":    {"detach-keys", "e", "env", "env-file", "u", "user", "w", "workdir"},
+	"start":   {"checkpoint", "checkpoint-dir", "detach-keys"},
+	"restart": {"s", "signal", "t", "time", "timeout"},
+}
+
+// arguments returns the arguments of a subcommand in a command line, without flags and their values.
+func arguments(line, verb string) (arguments []string) {
+	words := strings.Fields(line)
+	words = words[slices.Index(words, verb)+1:]
+	for i := 0; i < len(words); i++ {
+		name, isFlag := strings.CutPrefix(words[i], "-")
+		if !isFlag {
+			arguments = append(arguments, words[i])
+			continue
+		}
+		if long, isLong := strings.CutPrefix(name, "-"); isLong {
+			if slices.Contains(valueFlags[verb], long) {
+				i++
+			}
+			continue
+		}
+		for at := range name { // -it stands for -i -t
+			if slices.Contains(valueFlags[verb], name[at:at+1]) {
+				if at == len(name)-1 {
+					i++
+				}
+				break
+			}
+		}
+	}
+	return arguments
 }

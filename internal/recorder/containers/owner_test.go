@@ -3,6 +3,7 @@ package containers
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,23 @@ func TestOwnership_StartedBy(t *testing.T) {
 			image, []Client{script}, []string{"docker start --attach 0123456789ab"}, 1, false, false,
 		},
 		{"a child that runs a command in it", image, []Client{execs}, nil, 1, false, false},
+		{
+			"a child whose time limit is a prefix of its ID",
+			image, []Client{child("docker restart --time 0 fedcba")}, nil, 1, false, false,
+		},
+		{
+			"a child whose short time limit is a prefix of its ID",
+			image, []Client{child("docker restart -t 0 fedcba")}, nil, 1, false, false,
+		},
+		{"a child that starts the latest one", image, []Client{child("podman start --latest")}, nil, 1, true, true},
+		{
+			"a child that runs its image with another command",
+			image, []Client{child("docker run redis:7 redis-cli ping")}, nil, 1, false, false,
+		},
+		{
+			"a child that runs its image with its command, under the image's name",
+			image, []Client{child("docker run --name redis:7 redis:7 redis-server")}, nil, 1, true, true,
+		},
 		{"the test process", image, []Client{{PID: self, Command: "shop.test"}}, nil, 1, true, true},
 		{
 			"the test process, for one of two tests",
@@ -262,6 +280,27 @@ func TestOwnership_Owned(t *testing.T) {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestArguments(t *testing.T) {
+	for line, want := range map[string]string{
+		"docker restart -t 0 db":                       "db",
+		"docker restart -t0 db cache":                  "db cache",
+		"docker restart --time=0 db":                   "db",
+		"docker restart --signal KILL --timeout 0 db":  "db",
+		"docker exec -it -e A=B --user 0 db sh -c":     "db sh",
+		"docker exec -ite A=B db psql":                 "db psql",
+		"docker start --detach-keys ctrl-a -ai db":     "db",
+		"podman --log-level debug start --latest":      "",
+		"docker container exec --env-file e -w / db x": "db x",
+	} {
+		verb := strings.Fields(line)[slices.IndexFunc(strings.Fields(line), func(word string) bool {
+			return slices.Contains(verbs, word)
+		})]
+		if got := strings.Join(arguments(line, verb), " "); got != want {
+			t.Errorf("%q: got %q, want %q", line, got, want)
+		}
 	}
 }
 
