@@ -160,13 +160,18 @@ struct enter_event {
 
 #define CLIENT_COMMAND_LEN 1024
 
-/* A descendant of the test process executed a client of an engine, judged by its name; or such a client ended. */
+/*
+ * A process executed a client of an engine, judged by its name; or such a client ended. Clients that do not descend
+ * from the test process are reported too: one may have started a container that looks like the test's.
+ */
 struct client_event {
 	__u32 kind;
 	__u32 pid;
 	__u64 time;
 	__u64 recording;
-	__u32 ended;
+	__u8 ended;
+	__u8 unrelated; /* it does not descend from the test process */
+	__u16 unused;
 	__u32 length; /* of the command line, which may be longer than command */
 	__u8 name[16];
 	__u8 command[CLIENT_COMMAND_LEN]; /* each argument ends with a NUL */

@@ -45,7 +45,7 @@ struct {
 	__type(value, __u64);
 } children SEC(".maps");
 
-/* Descendants that are clients of an engine: process id -> unused. */
+/* Processes that are clients of an engine: process id -> unused. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);

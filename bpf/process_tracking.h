@@ -95,11 +95,13 @@ static __always_inline struct client_event *reserve_client_event(__u32 process)
 	e->time = bpf_ktime_get_ns();
 	e->recording = 0;
 	e->ended = 0;
+	e->unrelated = 0;
+	e->unused = 0;
 	e->length = 0;
 	return e;
 }
 
-/* A descendant that is a client of an engine exits, or executes another program. */
+/* A client of an engine exits, or executes another program. */
 static __always_inline void end_client(__u32 process)
 {
 	struct client_event *e;
@@ -133,16 +135,17 @@ static __always_inline void on_exec(void)
 
 	if (!family_layout.tgid || !task_layout.arguments)
 		return;
-	known = bpf_map_lookup_elem(&children, &process);
-	if (!known)
-		return;
 	end_client(process);
 	if (!is_client())
 		return;
+	known = bpf_map_lookup_elem(&children, &process);
 	e = reserve_client_event(process);
 	if (!e)
 		return;
-	e->recording = *known;
+	if (known)
+		e->recording = *known;
+	else
+		e->unrelated = 1;
 	bpf_get_current_comm(e->name, sizeof(e->name));
 	at = read_kernel_u64(bpf_get_current_task(), task_layout.mm);
 	start = read_kernel_u64(at, task_layout.arguments);
@@ -162,7 +165,8 @@ static __always_inline void on_exit(void)
 	__u32 process = bpf_get_current_pid_tgid() >> 32;
 	__u64 at;
 
-	if (!family_layout.signal || !bpf_map_lookup_elem(&children, &process))
+	if (!family_layout.signal ||
+	    (!bpf_map_lookup_elem(&children, &process) && !bpf_map_lookup_elem(&clients, &process)))
 		return;
 	at = read_kernel_u64(bpf_get_current_task(), family_layout.signal);
 	if (!at || read_kernel_u32(at, family_layout.live)) /* other threads are alive */

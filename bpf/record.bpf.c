@@ -17,7 +17,7 @@
  * Raw tracepoints, which see the whole machine:
  *   sched_wakeup_new      descendants of the test process, and their recordings
  *   sched_process_exit    their end
- *   sched_process_exec    descendants that are clients of an engine
+ *   sched_process_exec    clients of an engine
  *   cgroup_mkdir          cgroups of containers that are about to start
  *   cgroup_attach_task    commands executed in older containers
  *

@@ -43,7 +43,9 @@ type RecordClientEvent struct {
 	Pid       uint32
 	Time      uint64
 	Recording uint64
-	Ended     uint32
+	Ended     uint8
+	Unrelated uint8
+	Unused    uint16
 	Length    uint32
 	Name      [16]uint8
 	Command   [1024]uint8

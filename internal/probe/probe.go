@@ -180,13 +180,13 @@ type EnterEvent struct {
 	Cgroup uint64
 }
 
-// ClientEvent reports that a descendant of this process (see [Probe.TracksDescendants]) executes a client of an engine
-// (docker, podman or nerdctl, judged by its name), or that such a client ended. A client that is older than the
-// recording is not reported.
+// ClientEvent reports that a process of this machine executes a client of an engine (docker, podman or nerdctl, judged
+// by its name), or that such a client ended. A client that is older than the recording is not reported.
 type ClientEvent struct {
 	Time      time.Duration // CLOCK_MONOTONIC
 	PID       int           // in the initial pid namespace
 	Recording goroutine.ID
+	Unrelated bool     // it does not descend from this process; see [Probe.TracksDescendants]
 	Ended     bool     // only Time and PID are set
 	Name      string   // of the thread, which is the program's: at most 15 bytes
 	Command   []string // arguments

@@ -199,6 +199,7 @@ func decode(sample []byte) (Event, error) {
 		}
 		client := &ClientEvent{
 			Time: time.Duration(e.Time), PID: int(e.Pid), Recording: goroutine.ID(e.Recording), Ended: e.Ended != 0,
+			Unrelated: e.Unrelated != 0,
 		}
 		if client.Ended {
 			return client, nil

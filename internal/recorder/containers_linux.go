@@ -182,6 +182,8 @@ func (c *containerState) handleClient(e *probe.ClientEvent) {
 	switch {
 	case e.Ended:
 		c.runs.End(e.PID, e.Time)
+	case e.Unrelated:
+		c.runs.BeginUnrelated(e.PID, e.Time, e.Command, e.Cut)
 	case c.runs.Begin(e.PID, e.Time, e.Recording, e.Command, e.Cut):
 		c.begin()
 	}

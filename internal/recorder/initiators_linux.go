@@ -191,7 +191,7 @@ func (r *Recorder) findClients(st *startEvent) {
 			return
 		}
 		client.Sibling = pid == 0 || endpoint.Descends(pid, os.Getppid())
-		st.Others = append(st.Others, client)
+		st.Unrelated = append(st.Unrelated, client)
 	}
 	addCommands := func(pids iter.Seq[int]) {
 		for pid := range pids {

@@ -36,7 +36,7 @@ func TestStartEvents_CloseWaitsForSearches(t *testing.T) {
 	late := r.containers.startEvents.started("b", now(), true)
 	r.findStartEvent(late)
 	<-late.done
-	if r.failure != nil || late.Tree != nil || late.Others != nil {
+	if r.failure != nil || late.Tree != nil || late.Unrelated != nil {
 		t.Errorf("a search after the end: %v, %v", r.failure, late)
 	}
 }

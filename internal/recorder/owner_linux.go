@@ -40,8 +40,9 @@ func (s *resolution) ownership() *containers.Ownership {
 	}
 	return &containers.Ownership{
 		Engine: s.engine, Label: s.id, Started: s.started, Attached: attached, Exchanges: exchanges,
-		Starts: s.startEvents, Clients: s.runs.Clients, Self: s.self, Session: testcontainers.SessionID(),
-		Includes: s.includes, OnlyRecording: s.onlyRecording, Created: createdHere,
+		Starts: s.startEvents, Clients: s.runs.Clients, Unrelated: s.runs.Unrelated,
+		Self: s.self, Session: testcontainers.SessionID(), Includes: s.includes,
+		OnlyRecording: s.onlyRecording, Created: createdHere,
 	}
 }
 

@@ -38,7 +38,7 @@ type snapshot struct {
 	attachments     map[string]attachment          // by container ID
 	waits           map[string][]waitPeriod        // for containers that were not passed to a recording, by ID
 	olderContainers map[string]error               // as olderContainers.recorded
-	runs            containers.Runs                // of engine clients, among this process and its descendants
+	runs            containers.Runs                // of engine clients
 	startEvents     map[string][]*containers.Start // by ID of the container
 
 	executablesLimit string // why the programs of processes that have ended are not known; empty if they are

@@ -20,10 +20,11 @@ type Ownership struct {
 	// Exchanges are the flows between the test process and containers, and between containers.
 	Exchanges []Exchange
 
-	Starts  map[string][]*Start   // by ID of the container
-	Clients func(*Start) []Client // among this process and its descendants
-	Self    int                   // the PID of this process
-	Session string                // of testcontainers, in this process
+	Starts    map[string][]*Start   // by ID of the container
+	Clients   func(*Start) []Client // among this process and its descendants
+	Unrelated func(*Start) []Client // among all other processes
+	Self      int                   // the PID of this process
+	Session   string                // of testcontainers, in this process
 
 	// Includes reports whether this recording includes the flows of another: its own, those of a subtest, or
 	// unattributed ones. OnlyRecording says that no other test is recorded now.
@@ -162,7 +163,7 @@ func (o *Ownership) startedThis(s *Start, c docker.Container) (certain, perhaps 
 	started := c.Labels[LabelTestcontainers] == "true" && !s.Command
 	ours, others := impossible, impossible // how well the command lines of clients match the container
 	unknown := false                       // a goroutine of this process, of an unknown test
-	for _, client := range s.Others {
+	for _, client := range o.Unrelated(s) {
 		if sameSession && !client.Sibling {
 			continue
 		}

@@ -157,11 +157,12 @@ func TestOwnership_StartedBy(t *testing.T) {
 		t.Run(row.reason, func(t *testing.T) {
 			start := &Start{At: 6, Tree: row.tree}
 			for _, command := range row.others {
-				start.Others = append(start.Others, Client{PID: 20, Command: command})
+				start.Unrelated = append(start.Unrelated, Client{PID: 20, Command: command})
 			}
 			o := &Ownership{
 				Started: 5, Starts: map[string][]*Start{row.container.ID: {start}}, Clients: new(Runs).Clients,
-				Self: self, Session: session, OnlyRecording: row.recordings == 1,
+				Unrelated: new(Runs).Unrelated,
+				Self:      self, Session: session, OnlyRecording: row.recordings == 1,
 				Includes: func(id goroutine.ID) bool { return id != sibling },
 				Created: func(id string) (goroutine.ID, bool) {
 					recording, created := createdHere[id]
@@ -272,7 +273,7 @@ func TestOwnership_Owned(t *testing.T) {
 			o := &Ownership{
 				Engine: fakeEngine{containers: row.containers, owners: row.owners}, Label: "mine", Started: 5,
 				Attached: row.attached, Exchanges: row.exchanges, Starts: row.starts,
-				Clients: new(Runs).Clients, OnlyRecording: true,
+				Clients: new(Runs).Clients, Unrelated: new(Runs).Unrelated, OnlyRecording: true,
 				Includes: func(goroutine.ID) bool { return true },
 				Created:  func(string) (goroutine.ID, bool) { return 0, false },
 			}
@@ -326,5 +327,33 @@ func TestRuns_Clients(t *testing.T) {
 		if diff := cmp.Diff(row.want, got); diff != "" {
 			t.Errorf("at %d (-want +got)\n%s", row.at, diff)
 		}
+	}
+}
+
+// A client of another process may have ended before the search.
+func TestRuns_Unrelated(t *testing.T) {
+	var runs Runs
+	runs.BeginUnrelated(1, 1, []string{"/usr/bin/dockerd"}, false)
+	runs.BeginUnrelated(2, 2, []string{"docker", "run", "redis:7"}, false)
+	runs.Begin(3, 2, 0, []string{"docker", "ps"}, false)
+	runs.End(2, 6)
+	found := Client{PID: 9, Command: "bank.test", Sibling: true}
+	start := &Start{At: 5, Unrelated: []Client{found}}
+	want := []Client{{PID: 2, Command: "docker run redis:7"}, found}
+	if diff := cmp.Diff(want, runs.Unrelated(start)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if got := runs.Clients(start); len(got) != 1 || got[0].PID != 3 {
+		t.Errorf("descendants: %v", got)
+	}
+	o := &Ownership{
+		Starts: map[string][]*Start{"a": {start}}, Clients: runs.Clients, Unrelated: runs.Unrelated, OnlyRecording: true,
+		Session:  "this",
+		Includes: func(goroutine.ID) bool { return true },
+		Created:  func(string) (goroutine.ID, bool) { return 0, false },
+	}
+	start.Tree = []Client{{PID: 10, Command: "shop.test"}}
+	if certain, perhaps := o.StartedBy(docker.Container{ID: "a", Name: "a", Image: "redis:7"}); certain || perhaps {
+		t.Errorf("certain %t, perhaps %t: the container of a client that ended before the search", certain, perhaps)
 	}
 }

@@ -27,25 +27,36 @@ type Client struct {
 // for the answer while the engine creates the container's cgroup, or moves the command into it. So the clients that are
 // connected at that moment are the candidates.
 type Start struct {
-	At      time.Duration // CLOCK_MONOTONIC
-	Command bool          // a command in a container that is older than the recording
-	Tree    []Client      // this process, once for each recording that makes calls, and its descendants
-	Others  []Client      // all other processes
+	At        time.Duration // CLOCK_MONOTONIC
+	Command   bool          // a command in a container that is older than the recording
+	Tree      []Client      // this process, once for each recording that makes calls, and its descendants
+	Unrelated []Client      // all other processes
 }
 
-// Runs are the runs of engine clients that descend from the test process. The zero value has none.
+// Runs are the runs of engine clients that the kernel reported. The zero value has none.
 type Runs struct{ all []run }
 
 type run struct {
 	client      Client
+	unrelated   bool          // it does not descend from the test process
 	from, until time.Duration // until is 0 while it runs
 }
 
 // Clone returns a copy.
 func (r *Runs) Clone() Runs { return Runs{slices.Clone(r.all)} }
 
-// Begin records that a client starts. It returns false for a component of the engine.
+// Begin records that a client starts that descends from the test process. It returns false for a component of the
+// engine.
 func (r *Runs) Begin(pid int, at time.Duration, recording goroutine.ID, command []string, cut bool) bool {
+	return r.begin(run{client: Client{PID: pid, Recording: recording, Cut: cut}, from: at}, command)
+}
+
+// BeginUnrelated records that a client starts that does not descend from the test process.
+func (r *Runs) BeginUnrelated(pid int, at time.Duration, command []string, cut bool) {
+	r.begin(run{client: Client{PID: pid, Cut: cut}, unrelated: true, from: at}, command)
+}
+
+func (r *Runs) begin(next run, command []string) bool {
 	i := slices.IndexFunc(command, func(word string) bool { return IsEngineCommand(path.Base(word)) })
 	if i < 0 {
 		return false
@@ -53,8 +64,8 @@ func (r *Runs) Begin(pid int, at time.Duration, recording goroutine.ID, command 
 	if i < 2 { // after its interpreter
 		command = command[i:]
 	}
-	client := Client{PID: pid, Command: strings.Join(command, " "), Recording: recording, Cut: cut}
-	r.all = append(r.all, run{client: client, from: at})
+	next.client.Command = strings.Join(command, " ")
+	r.all = append(r.all, next)
 	return true
 }
 
@@ -69,15 +80,23 @@ func (r *Runs) End(pid int, at time.Duration) {
 
 // Clients returns the clients of an engine at a start, among this process and its descendants. The kernel reports
 // programs with the name of a client reliably; the others were found by searching at that time.
-func (r *Runs) Clients(s *Start) (all []Client) {
+func (r *Runs) Clients(s *Start) []Client { return r.clientsAt(s.At, false, s.Tree) }
+
+// Unrelated returns the clients of an engine at a start, among all other processes. See [Runs.Clients].
+func (r *Runs) Unrelated(s *Start) []Client { return r.clientsAt(s.At, true, s.Unrelated) }
+
+func (r *Runs) clientsAt(at time.Duration, unrelated bool, found []Client) (all []Client) {
 	known := make(map[int]bool)
 	for _, run := range r.all {
+		if run.unrelated != unrelated {
+			continue
+		}
 		known[run.client.PID] = true
-		if run.from <= s.At && (run.until == 0 || s.At <= run.until) {
+		if run.from <= at && (run.until == 0 || at <= run.until) {
 			all = append(all, run.client)
 		}
 	}
-	for _, client := range s.Tree {
+	for _, client := range found {
 		if !known[client.PID] {
 			all = append(all, client)
 		}
