@@ -56,7 +56,7 @@ func policyText(p Policy) (string, error) {
 // A golden file outlives the run that wrote it. Without this check a mistake here would only show in a later run.
 func verify(text string, policies []Policy) error {
 	if len(text) > MaxSize {
-		return fmt.Errorf("the file has %d bytes, more than 1 MiB", len(text))
+		return fmt.Errorf("the file has %d bytes, more than %d MiB", len(text), MaxSize>>20)
 	}
 	f, err := Parse("(about to be written)", []byte(text))
 	if err != nil {

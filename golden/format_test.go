@@ -86,7 +86,7 @@ func TestFormat_Errors(t *testing.T) {
 		{"another kind", list(service), "policy x is  Service, not networking.k8s.io/v1 NetworkPolicy"},
 		{"text that YAML cannot hold", list(withAnnotation(policy("x"), "a", "\xff")),
 			"policy x would change when it is read back"},
-		{"more than Read takes", list(withAnnotation(policy("x"), "a", strings.Repeat("x", MaxSize))), "more than 1 MiB"},
+		{"more than Read takes", list(withAnnotation(policy("x"), "a", strings.Repeat("x", MaxSize))), "more than 16 MiB"},
 	} {
 		text, err := Format(Header{}, c.policies)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -18,7 +18,7 @@ import (
 )
 
 // MaxSize is the largest golden file that is read or written, in bytes.
-const MaxSize = 1 << 20
+const MaxSize = 16 << 20
 
 // Header is the comment on top of a golden file, which says where the file comes from.
 type Header struct {

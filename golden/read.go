@@ -40,7 +40,7 @@ func readText(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read golden: %w", err)
 	}
 	if len(text) > MaxSize {
-		return nil, &InvalidError{Path: path, Problem: "larger than 1 MiB",
+		return nil, &InvalidError{Path: path, Problem: fmt.Sprintf("larger than %d MiB", MaxSize>>20),
 			Advice: "make sure that it is a policy; keep what other tests need in their own files"}
 	}
 	return text, nil

@@ -218,7 +218,7 @@ func TestRead_Invalid(t *testing.T) {
 			replaced("          app: orders-db", "          app: orders-db\n          \"app\": x"),
 			`document 1, line 14: app: given twice; remove one of them`},
 		{"too large", checkoutYAML + strings.Repeat("#\n", MaxSize/2),
-			`larger than 1 MiB; make sure that it is a policy; keep what other tests need in their own files`},
+			`larger than 16 MiB; make sure that it is a policy; keep what other tests need in their own files`},
 	} {
 		path := filepath.Join(t.TempDir(), "x.yaml")
 		write(t, path, c.text)

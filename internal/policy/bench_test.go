@@ -83,6 +83,43 @@ func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
 	}
 }
 
+// manySubjects returns n subjects that call each other and external hosts: ten calls each.
+func manySubjects(n int) (policy.Scope, []flow.Flow) {
+	var scope policy.Scope
+	var flows []flow.Flow
+	workload := func(i int) flow.Endpoint {
+		return flow.Endpoint{Kind: flow.Workload, Name: fmt.Sprintf("shop-%d", i%n), Namespace: "shop"}
+	}
+	for i := range n {
+		w := policy.Workload{Name: workload(i).Name, Namespace: "shop"}
+		scope.Subjects = append(scope.Subjects, policy.Subject{Workload: w, AllTraffic: true})
+		for j, f := range many(10) {
+			f.Source = workload(i)
+			if f.Destination.Kind == flow.Workload {
+				f.Destination = workload(i + j)
+			}
+			flows = append(flows, f)
+		}
+	}
+	return scope, flows
+}
+
+func BenchmarkSubjects(b *testing.B) {
+	for _, n := range []int{100, 400} {
+		scope, flows := manySubjects(n)
+		b.Run(fmt.Sprintf("NetworkPolicy-%d", n), func(b *testing.B) {
+			for b.Loop() {
+				networkpolicy.Dialect{Scope: scope}.Generate(flows)
+			}
+		})
+		b.Run(fmt.Sprintf("Cilium-%d", n), func(b *testing.B) {
+			for b.Loop() {
+				ciliumpolicy.Dialect{Scope: scope}.Generate(flows)
+			}
+		})
+	}
+}
+
 func BenchmarkPolicies(b *testing.B) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
 	for _, n := range []int{2000, 20000} {

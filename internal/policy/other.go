@@ -356,7 +356,7 @@ func ignoring(e flow.Endpoint) string {
 }
 
 // otherEntries returns the entries that a subject's flows in a direction need, sorted.
-func otherEntries(o OtherFlows, subject Subject, d Direction, flows []flow.Flow) []string {
+func otherEntries(o OtherFlows, subject Subject, d Direction, flows SubjectFlows) []string {
 	var entries []string
 	for _, f := range o.others(subject, d, flows) {
 		entries = append(entries, o.otherEntry(subject.Workload, d, f))
@@ -366,12 +366,12 @@ func otherEntries(o OtherFlows, subject Subject, d Direction, flows []flow.Flow)
 }
 
 // others returns the flows of a subject in a direction that its lists decide.
-func (o OtherFlows) others(subject Subject, d Direction, flows []flow.Flow) []flow.Flow {
+func (o OtherFlows) others(subject Subject, d Direction, flows SubjectFlows) []flow.Flow {
 	if d == Ingress && !subject.AllTraffic {
 		return nil
 	}
 	var others []flow.Flow
-	for _, f := range o.FlowsOf(subject.Workload, d, flows) {
+	for _, f := range flows.Of(subject.Workload, d) {
 		if !f.Lookup && o.NoRule(f) != "" && o.NoName(d, d.PeerEnd(f)) == "" && o.Decides(d, f) {
 			others = append(others, f)
 		}
@@ -380,7 +380,7 @@ func (o OtherFlows) others(subject Subject, d Direction, flows []flow.Flow) []fl
 }
 
 // ListOthers writes the lists of a generated policy.
-func ListOthers(o OtherFlows, p metav1.Object, subject Subject, flows []flow.Flow) {
+func ListOthers(o OtherFlows, p metav1.Object, subject Subject, flows SubjectFlows) {
 	for _, d := range Directions {
 		if entries := otherEntries(o, subject, d, flows); len(entries) > 0 {
 			SetEntries(p, otherAnnotation(d), entries)
@@ -390,7 +390,7 @@ func ListOthers(o OtherFlows, p metav1.Object, subject Subject, flows []flow.Flo
 
 // unusedOthers returns the entries of a policy that match no flow of the subjects that its list applies to.
 func unusedOthers(
-	o OtherFlows, p metav1.Object, listed func(Direction) []Subject, d Direction, flows []flow.Flow,
+	o OtherFlows, p metav1.Object, listed func(Direction) []Subject, d Direction, flows SubjectFlows,
 ) []string {
 	subjects := listed(d)
 	if d == Ingress && slices.ContainsFunc(subjects, func(s Subject) bool { return !s.AllTraffic }) {
@@ -424,7 +424,9 @@ func unusedOthers(
 }
 
 // DescribeUnusedOthers returns one line for each entry that no flow of the subjects needed.
-func DescribeUnusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, flows []flow.Flow) []string {
+func DescribeUnusedOthers(
+	o OtherFlows, p metav1.Object, listed func(Direction) []Subject, flows SubjectFlows,
+) []string {
 	var lines []string
 	for _, d := range Directions {
 		for _, entry := range unusedOthers(o, p, listed, d, flows) {
@@ -435,7 +437,7 @@ func DescribeUnusedOthers(o OtherFlows, p metav1.Object, listed func(Direction) 
 }
 
 // DropOthers removes the entries that match no flow of the subjects from a policy's lists.
-func DropOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, flows []flow.Flow) {
+func DropOthers(o OtherFlows, p metav1.Object, listed func(Direction) []Subject, flows SubjectFlows) {
 	for _, d := range Directions {
 		unused := unusedOthers(o, p, listed, d, flows)
 		if len(unused) > 0 {
@@ -466,7 +468,7 @@ func (s Scope) FoldOthers(p metav1.Object) {
 // AddOthers adds the flows of each subject that no rule can allow and no list holds to the policy with the subject's
 // name.
 func AddOthers[P metav1.Object](
-	o OtherFlows, flows []flow.Flow, compile func(Workload, Direction) func(flow.Flow) Verdict, own func(Workload) P,
+	o OtherFlows, flows SubjectFlows, compile func(Workload, Direction) func(flow.Flow) Verdict, own func(Workload) P,
 ) {
 	for _, subject := range o.Subjects {
 		for _, d := range Directions {

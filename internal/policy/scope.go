@@ -186,18 +186,43 @@ func (s Scope) SubjectOf(e flow.Endpoint) (Workload, bool) {
 	return s.WorkloadOf(e)
 }
 
-// FlowsOf returns the flows of a subject in a direction.
-func (s Scope) FlowsOf(subject Workload, d Direction, flows []flow.Flow) []flow.Flow {
-	var own []flow.Flow
-	for _, f := range flows {
-		if d == Ingress && f.Lookup {
-			continue // a lookup without an address reaches no destination
-		}
-		if w, ok := s.SubjectOf(d.SubjectEnd(f)); ok && w.Name == subject.Name && w.Namespace == subject.Namespace {
-			own = append(own, f)
+// SubjectFlows are flows by the subject at either end. The zero value has none.
+type SubjectFlows struct{ of [2]map[subjectKey][]flow.Flow } // by direction
+
+type subjectKey struct{ namespace, name string }
+
+// BySubject returns the flows of each subject.
+func (s Scope) BySubject(flows []flow.Flow) (by SubjectFlows) {
+	if s.index == nil {
+		s = s.Indexed()
+	}
+	for _, d := range Directions {
+		by.of[d] = make(map[subjectKey][]flow.Flow)
+		for _, f := range flows {
+			if d == Ingress && f.Lookup {
+				continue // a lookup without an address reaches no destination
+			}
+			if w, ok := s.SubjectOf(d.SubjectEnd(f)); ok {
+				at := subjectKey{w.Namespace, w.Name}
+				by.of[d][at] = append(by.of[d][at], f)
+			}
 		}
 	}
-	return own
+	return by
+}
+
+// Of returns the flows of a subject in a direction, in their order.
+func (by SubjectFlows) Of(subject Workload, d Direction) []flow.Flow {
+	return slices.Clone(by.of[d][subjectKey{subject.Namespace, subject.Name}])
+}
+
+// OfAll returns the flows of any of the subjects in a direction.
+func (by SubjectFlows) OfAll(subjects []Subject, d Direction) []flow.Flow {
+	var all []flow.Flow
+	for _, subject := range subjects {
+		all = append(all, by.Of(subject.Workload, d)...)
+	}
+	return all
 }
 
 // Needed returns a subject's flows in a direction without those that a rule for any caller allows anyway. If any

@@ -68,7 +68,7 @@ func checkApplied[P any](
 	}
 	for _, subject := range scope.Normalized().Subjects {
 		for _, d := range policy.Directions {
-			for _, f := range scope.Normalized().FlowsOf(subject.Workload, d, evaluated) {
+			for _, f := range scope.Normalized().BySubject(evaluated).Of(subject.Workload, d) {
 				want, got := side(slices.Concat(a, b), subject.Workload, d, f), side(union, subject.Workload, d, f)
 				outcomes[want.Outcome]++
 				named := d == policy.Egress && f.Destination.Kind == flow.External

@@ -99,7 +99,7 @@ func checkUnion[P any](t *testing.T, scope policy.Scope, before, after []flow.Fl
 	}
 	for _, subject := range scope.Normalized().Subjects {
 		for _, d := range policy.Directions {
-			for _, f := range scope.Normalized().FlowsOf(subject.Workload, d, evaluated) {
+			for _, f := range scope.Normalized().BySubject(evaluated).Of(subject.Workload, d) {
 				v := u.side(a, subject.Workload, d, f)
 				w := u.side(b, subject.Workload, d, f)
 				both := u.side(whole, subject.Workload, d, f)

@@ -2,8 +2,6 @@ package policy
 
 import (
 	"slices"
-
-	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Usage states which parts of a rule flows needed: the rule itself, and its peers and ports by index.
@@ -21,15 +19,6 @@ func (s Scope) SubjectsWhere(holds func(Workload) bool) []Subject {
 		}
 	}
 	return subjects
-}
-
-// FlowsOfAll returns the flows of any of the subjects in a direction.
-func (s Scope) FlowsOfAll(subjects []Subject, d Direction, flows []flow.Flow) []flow.Flow {
-	var all []flow.Flow
-	for _, subject := range subjects {
-		all = append(all, s.FlowsOf(subject.Workload, d, flows)...)
-	}
-	return all
 }
 
 // UsageBy adds up what the flows of each of a policy's subjects needed of its rules.

@@ -15,7 +15,7 @@ type Widened struct {
 
 // WidenedRules implements [Dialect].Widened. allowed returns the callers that the committed policies name at a flow's
 // port, or true if they allow any caller there. name returns how a policy names the source of a flow.
-func WidenedRules(s Scope, flows []flow.Flow, inexpressible func(Direction, flow.Flow) string,
+func WidenedRules(s Scope, flows SubjectFlows, inexpressible func(Direction, flow.Flow) string,
 	allowed func(Workload, flow.Flow) ([]string, bool), name func(Workload, flow.Flow) string) []Widened {
 	type call struct {
 		to       flow.Endpoint
@@ -25,7 +25,7 @@ func WidenedRules(s Scope, flows []flow.Flow, inexpressible func(Direction, flow
 	callOf := func(f flow.Flow) call { return call{f.Destination.Identity(), f.Protocol, f.Port} }
 	var all []Widened
 	for _, subject := range s.Subjects {
-		calls := slices.DeleteFunc(s.FlowsOf(subject.Workload, Ingress, flows), func(f flow.Flow) bool {
+		calls := slices.DeleteFunc(flows.Of(subject.Workload, Ingress), func(f flow.Flow) bool {
 			return !subject.AllTraffic || !f.Protocol.HasPorts() || inexpressible(Ingress, f) != ""
 		})
 		slices.SortStableFunc(calls, flow.Flow.Compare)

@@ -14,6 +14,6 @@ func (c Dialect) Unlisted(policies Policies, f flow.Flow, binary string) string 
 	return policy.Unlisted(policy.IsolatingEgress(partsOf(policies), subject, doesNotIsolate), binary, c.Binaries)
 }
 
-func (c Dialect) binariesOf(subjects []policy.Subject, flows []flow.Flow) []string {
-	return policy.BinariesOf(c.FlowsOfAll(subjects, policy.Egress, flows), c.unnameable)
+func (c Dialect) binariesOf(subjects []policy.Subject, flows policy.SubjectFlows) []string {
+	return policy.BinariesOf(flows.OfAll(subjects, policy.Egress), c.unnameable)
 }

@@ -52,7 +52,9 @@ func (m *merging) dropRules(p *cilium.NetworkPolicy, d policy.Direction) {
 			kept = append(kept, r.keep(used))
 		}
 	}
-	isServer := func(s policy.Subject) bool { return m.scope.IsolatesIngress(s, m.scope.serves(s.Workload, m.flows)) }
+	isServer := func(s policy.Subject) bool {
+		return m.scope.IsolatesIngress(s, m.scope.serves(m.flows.Of(s.Workload, policy.Ingress)))
+	}
 	if len(kept) == 0 && (d == policy.Egress || deniedAll || len(p.Spec.Egress) == 0 ||
 		slices.ContainsFunc(m.scope.isolatedBy(p, policy.Ingress), isServer)) {
 		kept = []Rule{{}}
@@ -89,7 +91,7 @@ func keepFirst[T any](list []T, used []bool) ([]T, []bool) {
 }
 
 func (m *merging) dropMetadata(p *cilium.NetworkPolicy) {
-	flows := m.scope.FlowsOfAll(m.scope.isolatedBy(p, policy.Egress), policy.Egress, m.flows)
+	flows := m.flows.OfAll(m.scope.isolatedBy(p, policy.Egress), policy.Egress)
 	policy.DropEntries(p, policy.MetadataAnnotation, func(entry string) bool {
 		return slices.ContainsFunc(flows, func(f flow.Flow) bool { return m.scope.metadataEntry(f) == entry })
 	})

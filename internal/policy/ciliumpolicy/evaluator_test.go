@@ -46,10 +46,11 @@ func TestEvaluator_SameAsEvaluate(t *testing.T) {
 			required := c.Required(flows)
 			compareUsage(t, c, policies, required)
 			normal, stripped := Dialect{c.Normalized()}, policy.WithoutLookups(policies, shallow)
+			by := normal.BySubject(required)
 			for _, p := range policies {
 				policytest.Lookups{
 					Scope: normal.Scope, Subjects: normal.listedBy(p)(policy.Egress), Flows: required,
-					Unmet: func(w policy.Workload) []flow.Flow { return normal.unmetLookups(policies, w, required) },
+					Unmet: func(w policy.Workload) []flow.Flow { return normal.unmetLookups(policies, w, by) },
 					WithoutLookups: func(w policy.Workload, f flow.Flow) policy.Verdict {
 						return normal.EvaluateEnd(stripped, w, policy.Egress, f)
 					},
@@ -67,7 +68,7 @@ func compareUsage(t *testing.T, c Dialect, policies Policies, flows []flow.Flow)
 	for _, p := range policies {
 		for _, d := range policy.Directions {
 			for _, subject := range c.isolatedBy(p, d) {
-				own := policy.Needed(d, c.FlowsOf(subject.Workload, d, flows))
+				own := policy.Needed(d, c.BySubject(flows).Of(subject.Workload, d))
 				v := c.applicablePolicies(Policies{p}, subject.Workload, d)[0]
 				var want []policy.Usage
 				for _, r := range v.rules {

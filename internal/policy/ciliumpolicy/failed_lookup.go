@@ -24,8 +24,8 @@ func (v applicable) matchLookup(peer peerRef, port portRef, f flow.Flow) policy.
 
 func shallow(p *cilium.NetworkPolicy) *cilium.NetworkPolicy { q := *p; return &q }
 
-func (c Dialect) unmetLookups(policies Policies, subject policy.Workload, flows []flow.Flow) []flow.Flow {
-	lookups := policy.LookupsOf(c.FlowsOf(subject, policy.Egress, flows))
+func (c Dialect) unmetLookups(policies Policies, subject policy.Workload, flows policy.SubjectFlows) []flow.Flow {
+	lookups := policy.LookupsOf(flows.Of(subject, policy.Egress))
 	if len(lookups) == 0 {
 		return nil
 	}

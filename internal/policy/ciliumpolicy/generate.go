@@ -21,7 +21,7 @@ import (
 // Service.
 func (c Dialect) Generate(flows []flow.Flow) []*cilium.NetworkPolicy {
 	c = Dialect{c.Normalized()}
-	required := c.allByAddress(c.Required(flows))
+	required := c.BySubject(c.allByAddress(c.Required(flows)))
 	var policies Policies
 	for _, subject := range c.Subjects {
 		policies = append(policies, c.generate(subject, required))
@@ -32,15 +32,16 @@ func (c Dialect) Generate(flows []flow.Flow) []*cilium.NetworkPolicy {
 	return policies
 }
 
-func (c Dialect) generate(subject policy.Subject, required []flow.Flow) *cilium.NetworkPolicy {
+func (c Dialect) generate(subject policy.Subject, required policy.SubjectFlows) *cilium.NetworkPolicy {
 	p := &cilium.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: cilium.APIVersion, Kind: cilium.Kind},
 		ObjectMeta: metav1.ObjectMeta{Name: subject.Name, Namespace: subject.Namespace},
 		Spec:       cilium.Spec{EndpointSelector: sourced(subject.AsSubject().SelectorLabels())},
 	}
-	SetRules(p, policy.Egress, rulesFor(c.permissions(subject.Workload, policy.Egress, required)))
+	sent, received := required.Of(subject.Workload, policy.Egress), required.Of(subject.Workload, policy.Ingress)
+	SetRules(p, policy.Egress, rulesFor(c.permissions(subject.Workload, policy.Egress, sent)))
 	metadata := make(map[string]bool)
-	for _, f := range c.FlowsOf(subject.Workload, policy.Egress, required) {
+	for _, f := range sent {
 		if entry := c.metadataEntry(f); entry != "" {
 			metadata[entry] = true
 		}
@@ -57,8 +58,8 @@ func (c Dialect) generate(subject policy.Subject, required []flow.Flow) *cilium.
 	if c.Binaries {
 		policy.AddBinaries(Policies{p}, c.binariesOf([]policy.Subject{subject}, required))
 	}
-	if c.IsolatesIngress(subject, c.serves(subject.Workload, required)) {
-		rules := rulesFor(c.permissions(subject.Workload, policy.Ingress, required))
+	if c.IsolatesIngress(subject, c.serves(received)) {
+		rules := rulesFor(c.permissions(subject.Workload, policy.Ingress, received))
 		if len(rules) == 0 {
 			rules = []Rule{{}} // closed
 		}

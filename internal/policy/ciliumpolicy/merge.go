@@ -38,7 +38,7 @@ type merging struct {
 	policies Policies                                        // one for each spec: see partsOf
 	of       map[*cilium.NetworkPolicy]*cilium.NetworkPolicy // the policy of each part
 	scope    Dialect                                         // normalized
-	flows    []flow.Flow                                     // with the flows that they imply, sorted
+	flows    policy.SubjectFlows                             // with the flows that they imply, sorted
 }
 
 func newMerging(c Dialect, committed Policies, flows []flow.Flow) *merging {
@@ -46,8 +46,9 @@ func newMerging(c Dialect, committed Policies, flows []flow.Flow) *merging {
 		scope: Dialect{c.Scope.Normalized().Indexed()},
 		of:    make(map[*cilium.NetworkPolicy]*cilium.NetworkPolicy),
 	}
-	m.flows = m.scope.allByAddress(c.Required(flows))
-	slices.SortStableFunc(m.flows, flow.Flow.Compare)
+	required := m.scope.allByAddress(c.Required(flows))
+	slices.SortStableFunc(required, flow.Flow.Compare)
+	m.flows = m.scope.BySubject(required)
 	for _, p := range committed {
 		for _, part := range cilium.Parts(p) {
 			part = part.DeepCopy()
@@ -108,7 +109,7 @@ func (m *merging) addAll() {
 // addLookups adds entries for the lookups that nothing allows.
 func (m *merging) addLookups() {
 	for _, subject := range m.scope.Subjects {
-		lookups := policy.LookupsOf(m.scope.FlowsOf(subject.Workload, policy.Egress, m.flows))
+		lookups := policy.LookupsOf(m.flows.Of(subject.Workload, policy.Egress))
 		if len(lookups) == 0 {
 			continue
 		}
@@ -127,9 +128,9 @@ func (m *merging) addLookups() {
 
 func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 	w := subject.Workload
-	flows := policy.Needed(d, m.scope.FlowsOf(w, d, m.flows))
+	flows := policy.Needed(d, m.flows.Of(w, d))
 	isolated, _ := isolates(policy.WithoutDenyAll(m.scope.Scope, m.policies), w, d)
-	switch needed := d == policy.Egress || m.scope.IsolatesIngress(subject, m.scope.serves(w, flows)); {
+	switch needed := d == policy.Egress || m.scope.IsolatesIngress(subject, m.scope.serves(flows)); {
 	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
 		return false
 	}

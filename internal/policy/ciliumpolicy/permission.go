@@ -75,7 +75,7 @@ func (o permission) compare(p permission) int {
 // permissions returns the permissions that a subject's flows need in a direction, sorted, without duplicates.
 func (c Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
 	var permissions []permission
-	for _, f := range policy.Needed(d, c.AtFirstPorts(c.FlowsOf(subject, d, flows))) {
+	for _, f := range policy.Needed(d, c.AtFirstPorts(flows)) {
 		if c.inexpressible(d, f) == "" {
 			permissions = append(permissions, c.permissionsOf(d, f)...)
 		}

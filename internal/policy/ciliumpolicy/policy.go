@@ -162,12 +162,13 @@ func plainKey(key string) string {
 // NotIsolated implements [policy.Dialect].
 func (c Dialect) NotIsolated(policies Policies, flows []flow.Flow) []string {
 	c = Dialect{c.Normalized()}
-	flows = c.allByAddress(flows)
+	by := c.BySubject(c.allByAddress(flows))
 	policies = partsOf(policies)
 	var lines []string
 	for _, subject := range c.Subjects {
 		for _, d := range policy.Directions {
-			if d == policy.Ingress && !c.IsolatesIngress(subject, c.serves(subject.Workload, flows)) {
+			serves := c.serves(by.Of(subject.Workload, policy.Ingress))
+			if d == policy.Ingress && !c.IsolatesIngress(subject, serves) {
 				continue
 			}
 			if isolated, why := isolates(policies, subject.Workload, d); !isolated {
@@ -178,9 +179,9 @@ func (c Dialect) NotIsolated(policies Policies, flows []flow.Flow) []string {
 	return append(lines, policy.DescribeNotDenied(policy.NotDenied(c.Scope, policies, deniesAll))...)
 }
 
-// serves reports whether a subject received a flow from a caller that a rule can name.
-func (c Dialect) serves(subject policy.Workload, flows []flow.Flow) bool {
-	return slices.ContainsFunc(c.FlowsOf(subject, policy.Ingress, flows), func(f flow.Flow) bool {
+// serves reports whether a rule can name the caller of any of a subject's calls.
+func (c Dialect) serves(calls []flow.Flow) bool {
+	return slices.ContainsFunc(calls, func(f flow.Flow) bool {
 		return c.inexpressible(policy.Ingress, f) == ""
 	})
 }

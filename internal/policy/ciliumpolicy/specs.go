@@ -54,7 +54,7 @@ func (m *merging) ownPart(subject policy.Workload, d policy.Direction) *cilium.N
 // addPart adds a policy for a subject. If a policy has the subject's name, and specs for other workloads, it adds a
 // spec there.
 func (m *merging) addPart(subject policy.Workload) *cilium.NetworkPolicy {
-	p := m.scope.generate(policy.Subject{Workload: subject}, nil)
+	p := m.scope.generate(policy.Subject{Workload: subject}, policy.SubjectFlows{})
 	if namesake := policy.OwnPolicy(m.policies, m.scope.Scope, subject); namesake != nil {
 		p.ObjectMeta = *namesake.ObjectMeta.DeepCopy()
 		m.of[p] = m.of[namesake]

@@ -12,7 +12,7 @@ import (
 // does not examine the lookups that a rule lets Cilium read.
 func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 	c = Dialect{c.Scope.Normalized().Indexed()}
-	required := c.allByAddress(c.Required(flows))
+	required := c.BySubject(c.allByAddress(c.Required(flows)))
 	policies = partsOf(policies)
 	var lines []string
 	for _, p := range policies {
@@ -71,12 +71,12 @@ func (c Dialect) listedBy(p *cilium.NetworkPolicy) func(policy.Direction) []poli
 
 // usage returns which rules, peers and ports of a policy the flows needed. It returns nil if the policy isolates no
 // subject in the direction, or isolates a subject for ingress that was not recorded completely.
-func (c Dialect) usage(p *cilium.NetworkPolicy, d policy.Direction, flows []flow.Flow) []policy.Usage {
+func (c Dialect) usage(p *cilium.NetworkPolicy, d policy.Direction, flows policy.SubjectFlows) []policy.Usage {
 	return policy.UsageBy(c.isolatedBy(p, d), d, func(subject policy.Workload) []policy.Usage {
 		v := c.applicablePolicies(Policies{p}, subject, d)[0]
 		// Another policy may let Cilium read the lookup. A name counts as needed if a flow used it.
 		v.lookups = []cilium.FQDN{{MatchPattern: "*"}}
-		return v.usage(policy.Needed(d, c.FlowsOf(subject, d, flows)))
+		return v.usage(policy.Needed(d, flows.Of(subject, d)))
 	})
 }
 

@@ -19,6 +19,6 @@ func (d Dialect) Unlisted(policies []*networkingv1.NetworkPolicy, f flow.Flow, b
 }
 
 // binariesOf returns the programs of the subjects that opened flows which a policy can allow, sorted.
-func (d Dialect) binariesOf(subjects []policy.Subject, flows []flow.Flow) []string {
-	return policy.BinariesOf(d.FlowsOfAll(subjects, policy.Egress, flows), d.Unnameable)
+func (d Dialect) binariesOf(subjects []policy.Subject, flows policy.SubjectFlows) []string {
+	return policy.BinariesOf(flows.OfAll(subjects, policy.Egress), d.Unnameable)
 }

@@ -52,10 +52,11 @@ func TestEvaluator_SameAsEvaluate(t *testing.T) {
 			required := (Dialect{}).Required(flows)
 			compareUsage(t, scope, policies, required)
 			normal, stripped := Dialect{scope.Normalized()}, policy.WithoutLookups(policies, shallow)
+			by := normal.BySubject(required)
 			for _, p := range policies {
 				policytest.Lookups{
 					Scope: normal.Scope, Subjects: normal.isolatedBy(p, policy.Egress), Flows: required,
-					Unmet: func(w policy.Workload) []flow.Flow { return normal.unmetLookups(policies, w, required) },
+					Unmet: func(w policy.Workload) []flow.Flow { return normal.unmetLookups(policies, w, by) },
 					WithoutLookups: func(w policy.Workload, f flow.Flow) policy.Verdict {
 						return normal.EvaluateEnd(stripped, w, policy.Egress, f)
 					},
@@ -73,7 +74,7 @@ func compareUsage(t *testing.T, scope policy.Scope, policies []*networkingv1.Net
 	for _, p := range policies {
 		for _, d := range policy.Directions {
 			for _, subject := range (Dialect{scope}).isolatedBy(p, d) {
-				own := policy.Needed(d, scope.FlowsOf(subject.Workload, d, flows))
+				own := policy.Needed(d, scope.BySubject(flows).Of(subject.Workload, d))
 				v := Dialect{scope}.applicablePolicies([]*networkingv1.NetworkPolicy{p}, subject.Workload, d)[0]
 				var want []policy.Usage
 				for _, rule := range v.rules {

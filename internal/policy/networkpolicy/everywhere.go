@@ -171,7 +171,7 @@ func (m *merging) dropEverywhere(p *networkingv1.NetworkPolicy, d policy.Directi
 			r, err := policy.ParseReservation(annotation, entry)
 			return err != nil || slices.ContainsFunc(subjects, func(subject policy.Subject) bool {
 				namespace := m.scope.applicablePolicies([]*networkingv1.NetworkPolicy{p}, subject.Workload, d)[0].namespace
-				return slices.ContainsFunc(m.scope.FlowsOf(subject.Workload, d, m.flows), func(f flow.Flow) bool {
+				return slices.ContainsFunc(m.flows.Of(subject.Workload, d), func(f flow.Flow) bool {
 					return r.IsFor(m.scope.Scope, namespace, d, f)
 				})
 			})

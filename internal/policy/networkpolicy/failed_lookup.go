@@ -64,9 +64,9 @@ func (v applicable) portsOf(f flow.Flow) []policy.AllowedName {
 func shallow(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy { q := *p; return &q }
 
 func (d Dialect) unmetLookups(
-	policies []*networkingv1.NetworkPolicy, subject policy.Workload, flows []flow.Flow,
+	policies []*networkingv1.NetworkPolicy, subject policy.Workload, flows policy.SubjectFlows,
 ) []flow.Flow {
-	lookups := policy.LookupsOf(d.FlowsOf(subject, policy.Egress, flows))
+	lookups := policy.LookupsOf(flows.Of(subject, policy.Egress))
 	if len(lookups) == 0 {
 		return nil
 	}
@@ -76,7 +76,7 @@ func (d Dialect) unmetLookups(
 
 // unusedLookups returns the entries of a policy for lookups only that no flow needs.
 func (d Dialect) unusedLookups(
-	policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow,
+	policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows policy.SubjectFlows,
 ) map[string]bool {
 	unused := make(map[string]bool)
 	for _, entry := range policy.UnusedLookups(

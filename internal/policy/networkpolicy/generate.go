@@ -33,7 +33,7 @@ import (
 // nothing else allows.
 func (d Dialect) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	d.Scope = d.Normalized()
-	required := d.allByAddress(d.Required(flows))
+	required := d.BySubject(d.allByAddress(d.Required(flows)))
 	var policies []*networkingv1.NetworkPolicy
 	for _, subject := range d.Subjects {
 		policies = append(policies, d.generate(subject, required))
@@ -45,7 +45,7 @@ func (d Dialect) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
 }
 
 // generate returns one subject's policy.
-func (d Dialect) generate(subject policy.Subject, required []flow.Flow) *networkingv1.NetworkPolicy {
+func (d Dialect) generate(subject policy.Subject, required policy.SubjectFlows) *networkingv1.NetworkPolicy {
 	p := &networkingv1.NetworkPolicy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: networkingv1.SchemeGroupVersion.String(), Kind: "NetworkPolicy"},
 		ObjectMeta: metav1.ObjectMeta{Name: subject.Name, Namespace: subject.Namespace},
@@ -54,9 +54,10 @@ func (d Dialect) generate(subject policy.Subject, required []flow.Flow) *network
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeEgress},
 		},
 	}
-	SetRules(p, policy.Egress, rules(d.permissions(subject.Workload, policy.Egress, required)))
+	sent, received := required.Of(subject.Workload, policy.Egress), required.Of(subject.Workload, policy.Ingress)
+	SetRules(p, policy.Egress, rules(d.permissions(subject.Workload, policy.Egress, sent)))
 	names, metadata := make(map[string]bool), make(map[string]bool)
-	for _, f := range d.FlowsOf(subject.Workload, policy.Egress, required) {
+	for _, f := range sent {
 		if d.inexpressible(policy.Egress, f) != "" {
 			continue
 		}
@@ -69,7 +70,7 @@ func (d Dialect) generate(subject policy.Subject, required []flow.Flow) *network
 	}
 	annotate(p, policy.NamesAnnotation, names)
 	annotate(p, policy.MetadataAnnotation, metadata)
-	d.annotateEverywhere(p, subject.Workload, policy.Egress, d.FlowsOf(subject.Workload, policy.Egress, required))
+	d.annotateEverywhere(p, subject.Workload, policy.Egress, sent)
 	if unmet := d.unmetLookups([]*networkingv1.NetworkPolicy{p}, subject.Workload, required); len(unmet) > 0 {
 		policy.AddEntries(p, policy.NamesAnnotation, d.LookupEntries(subject.Workload, unmet))
 	}
@@ -77,13 +78,10 @@ func (d Dialect) generate(subject policy.Subject, required []flow.Flow) *network
 	if d.Binaries {
 		policy.AddBinaries([]*networkingv1.NetworkPolicy{p}, d.binariesOf([]policy.Subject{subject}, required))
 	}
-	if d.IsolatesIngress(subject, d.serves(subject.Workload, required)) {
+	if d.IsolatesIngress(subject, d.serves(received)) {
 		p.Spec.PolicyTypes = append(p.Spec.PolicyTypes, networkingv1.PolicyTypeIngress)
-		SetRules(p, policy.Ingress, rules(d.permissions(subject.Workload, policy.Ingress, required)))
-		d.annotateEverywhere(
-			p, subject.Workload, policy.Ingress,
-			policy.Needed(policy.Ingress, d.FlowsOf(subject.Workload, policy.Ingress, required)),
-		)
+		SetRules(p, policy.Ingress, rules(d.permissions(subject.Workload, policy.Ingress, received)))
+		d.annotateEverywhere(p, subject.Workload, policy.Ingress, policy.Needed(policy.Ingress, received))
 	}
 	return p
 }

@@ -48,8 +48,9 @@ func (d Dialect) Extend(committed []*networkingv1.NetworkPolicy, flows []flow.Fl
 
 func newMerging(d Dialect, committed []*networkingv1.NetworkPolicy, flows []flow.Flow) *merging {
 	m := &merging{scope: Dialect{d.Normalized().Indexed()}}
-	m.flows = m.scope.allByAddress(d.Required(flows))
-	slices.SortStableFunc(m.flows, flow.Flow.Compare)
+	required := m.scope.allByAddress(d.Required(flows))
+	slices.SortStableFunc(required, flow.Flow.Compare)
+	m.flows = m.scope.BySubject(required)
 	for _, p := range committed {
 		m.policies = append(m.policies, p.DeepCopy())
 	}
@@ -65,9 +66,9 @@ func newMerging(d Dialect, committed []*networkingv1.NetworkPolicy, flows []flow
 // merging is the state of one [Dialect.Merge].
 type merging struct {
 	policies []*networkingv1.NetworkPolicy
-	scope    Dialect     // normalized
-	flows    []flow.Flow // with those that they imply, sorted
-	partial  bool        // there are further flows, and the policies allow them
+	scope    Dialect             // normalized
+	flows    policy.SubjectFlows // with those that they imply, sorted
+	partial  bool                // there are further flows, and the policies allow them
 }
 
 // own returns the policy with a subject's name, or nil. Of two it returns the one in the subject's namespace. If the
@@ -82,7 +83,7 @@ func (m *merging) own(subject policy.Workload) *networkingv1.NetworkPolicy {
 func (m *merging) isolating(subject policy.Workload, d policy.Direction) *networkingv1.NetworkPolicy {
 	p := m.own(subject)
 	if p == nil {
-		p = m.scope.generate(policy.Subject{Workload: subject}, nil)
+		p = m.scope.generate(policy.Subject{Workload: subject}, policy.SubjectFlows{})
 		m.policies = policy.InsertOwn(m.policies, p)
 	}
 	isolate(p, subject, d)

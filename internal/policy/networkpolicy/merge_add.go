@@ -37,9 +37,9 @@ func (m *merging) addAll() {
 // add makes the policies allow every flow of a subject in one direction. It reports whether they changed.
 func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 	w := subject.Workload
-	flows := policy.Needed(d, m.scope.FlowsOf(w, d, m.flows))
+	flows := policy.Needed(d, m.flows.Of(w, d))
 	isolated, _ := isolates(policy.WithoutDenyAll(m.scope.Scope, m.policies), w, d)
-	switch needed := d == policy.Egress || m.scope.IsolatesIngress(subject, m.scope.serves(w, flows)); {
+	switch needed := d == policy.Egress || m.scope.IsolatesIngress(subject, m.scope.serves(flows)); {
 	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
 		return false
 	}

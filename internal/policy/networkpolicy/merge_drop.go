@@ -59,7 +59,9 @@ func (m *merging) dropRules(p *networkingv1.NetworkPolicy, d policy.Direction) b
 // dropIngress removes the type Ingress from a policy that has lost its last ingress rule, unless the flows show a
 // subject that it isolates as a server. With the type the policy would deny callers that may be legitimate.
 func (m *merging) dropIngress(p *networkingv1.NetworkPolicy) {
-	isServer := func(s policy.Subject) bool { return m.scope.IsolatesIngress(s, m.scope.serves(s.Workload, m.flows)) }
+	isServer := func(s policy.Subject) bool {
+		return m.scope.IsolatesIngress(s, m.scope.serves(m.flows.Of(s.Workload, policy.Ingress)))
+	}
 	if slices.ContainsFunc(m.scope.isolatedBy(p, policy.Ingress), isServer) || !HasType(p, policy.Egress) {
 		return // a policy without types has the type Ingress
 	}
@@ -91,7 +93,7 @@ func (m *merging) dropNames(p *networkingv1.NetworkPolicy) {
 
 // egressOf returns the outgoing flows of the subjects that a policy isolates.
 func (m *merging) egressOf(p *networkingv1.NetworkPolicy) []flow.Flow {
-	return m.scope.FlowsOfAll(m.scope.isolatedBy(p, policy.Egress), policy.Egress, m.flows)
+	return m.flows.OfAll(m.scope.isolatedBy(p, policy.Egress), policy.Egress)
 }
 
 func (m *merging) dropMetadata(p *networkingv1.NetworkPolicy) {

@@ -51,7 +51,7 @@ func (k peerKey) compare(l peerKey) int {
 // permissions returns the distinct permissions that a subject's flows in a direction need, sorted.
 func (d Dialect) permissions(subject policy.Workload, direction policy.Direction, flows []flow.Flow) []permission {
 	var permissions []permission
-	for _, f := range policy.Needed(direction, d.AtFirstPorts(d.FlowsOf(subject, direction, flows))) {
+	for _, f := range policy.Needed(direction, d.AtFirstPorts(flows)) {
 		if d.inexpressible(direction, f) == "" {
 			permissions = append(permissions, d.permissionsOf(subject, direction, f)...)
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// serves reports whether a subject has a recorded caller that a rule can match.
-func (d Dialect) serves(subject policy.Workload, flows []flow.Flow) bool {
-	return slices.ContainsFunc(d.FlowsOf(subject, policy.Ingress, flows), func(f flow.Flow) bool {
+// serves reports whether a rule can match any of the calls of a subject.
+func (d Dialect) serves(calls []flow.Flow) bool {
+	return slices.ContainsFunc(calls, func(f flow.Flow) bool {
 		return d.inexpressible(policy.Ingress, f) == ""
 	})
 }
@@ -21,11 +21,12 @@ func (d Dialect) serves(subject policy.Workload, flows []flow.Flow) bool {
 // not isolated could ever be denied. The lines are sorted by namespace and name of the subjects.
 func (d Dialect) NotIsolated(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
 	d.Scope = d.Normalized()
-	flows = d.allByAddress(flows)
+	by := d.BySubject(d.allByAddress(flows))
 	var lines []string
 	for _, subject := range d.Subjects {
 		for _, direction := range policy.Directions {
-			if direction == policy.Ingress && !d.IsolatesIngress(subject, d.serves(subject.Workload, flows)) {
+			serves := d.serves(by.Of(subject.Workload, policy.Ingress))
+			if direction == policy.Ingress && !d.IsolatesIngress(subject, serves) {
 				continue
 			}
 			if isolated, why := isolates(policies, subject.Workload, direction); !isolated {

@@ -81,7 +81,7 @@ func (c scopeClaims) isServer(e flow.Endpoint) bool {
 	w, _ := s.SubjectOf(e)
 	return slices.ContainsFunc(s.Subjects, func(subject policy.Subject) bool {
 		return subject.AllTraffic && subject.Name == w.Name && subject.Namespace == w.Namespace &&
-			Dialect{s}.serves(w, c.flows)
+			Dialect{s}.serves(s.BySubject(c.flows).Of(w, policy.Ingress))
 	})
 }
 
@@ -92,7 +92,7 @@ func (c scopeClaims) opened(d policy.Direction, n flow.Flow) bool {
 	if !ok || d == policy.Ingress && !c.isServer(n.Destination) {
 		return true // no policy is evaluated
 	}
-	own := s.FlowsOf(subject, d, (Dialect{}).Required(c.flows))
+	own := s.BySubject((Dialect{}).Required(c.flows)).Of(subject, d)
 	isNamed := d == policy.Ingress || n.Destination.Kind != flow.External ||
 		slices.ContainsFunc(own, func(f flow.Flow) bool { return Dialect{s}.EntryOf(f) == Dialect{s}.EntryOf(n) })
 	permissions, needed := Dialect{s}.permissions(subject, d, own), Dialect{s}.permissionOf(subject, d, n)

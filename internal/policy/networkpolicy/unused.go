@@ -29,7 +29,7 @@ import (
 // used. But if anyone may connect to a port, a rule for named callers there is unused.
 func (d Dialect) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flow) []string {
 	d.Scope = d.Normalized().Indexed()
-	required := d.allByAddress(d.Required(flows))
+	required := d.BySubject(d.allByAddress(d.Required(flows)))
 	var lines []string
 	for _, p := range policies {
 		rules := RulesOf(p, policy.Egress)
@@ -72,7 +72,7 @@ func (d Dialect) unusedInRule(
 }
 
 func (d Dialect) unusedNames(
-	policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows []flow.Flow,
+	policies []*networkingv1.NetworkPolicy, p *networkingv1.NetworkPolicy, flows policy.SubjectFlows,
 ) []string {
 	var lines []string
 	subjects := d.isolatedBy(p, policy.Egress)
@@ -80,7 +80,7 @@ func (d Dialect) unusedNames(
 		return nil
 	}
 	unused := d.unusedLookups(policies, p, flows)
-	needed := newHostIndex(d.FlowsOfAll(subjects, policy.Egress, flows))
+	needed := newHostIndex(flows.OfAll(subjects, policy.Egress))
 	for _, n := range policy.ListedNames(p).All {
 		if unused[n.String()] || !n.IsLookup() && !needed.needs(n) {
 			lines = append(lines, fmt.Sprintf("policy %s: name %s", p.Name, n))

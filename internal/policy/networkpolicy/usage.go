@@ -26,10 +26,12 @@ func (d Dialect) listedBy(p *networkingv1.NetworkPolicy) func(policy.Direction) 
 
 // usage returns the parts of each rule of a policy that the flows needed. It returns nil if these cannot be known:
 // for a policy that isolates no subject, and for ingress if it isolates a subject with unknown callers.
-func (d Dialect) usage(p *networkingv1.NetworkPolicy, direction policy.Direction, flows []flow.Flow) []policy.Usage {
+func (d Dialect) usage(
+	p *networkingv1.NetworkPolicy, direction policy.Direction, flows policy.SubjectFlows,
+) []policy.Usage {
 	return policy.UsageBy(d.isolatedBy(p, direction), direction, func(subject policy.Workload) []policy.Usage {
 		v := d.applicablePolicies([]*networkingv1.NetworkPolicy{p}, subject, direction)[0]
-		return v.usage(policy.Needed(direction, d.FlowsOf(subject, direction, flows)))
+		return v.usage(policy.Needed(direction, flows.Of(subject, direction)))
 	})
 }
 

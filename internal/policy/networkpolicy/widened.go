@@ -11,7 +11,7 @@ import (
 // policies or the flows name, sorted by flow. It leaves out ports that the committed policies already open to anyone.
 func (d Dialect) Widened(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []policy.Widened {
 	d.Scope = d.Normalized().Indexed()
-	return policy.WidenedRules(d.Scope, d.allByAddress(d.Required(flows)), d.inexpressible,
+	return policy.WidenedRules(d.Scope, d.BySubject(d.allByAddress(d.Required(flows))), d.inexpressible,
 		func(w policy.Workload, f flow.Flow) ([]string, bool) {
 			isolated, _ := isolates(committed, w, policy.Ingress)
 			if isolated && d.compile(committed, w, policy.Ingress).verdict(f).Outcome == policy.Allowed {

@@ -162,7 +162,7 @@ func (l Lookups) Check(t *testing.T, p metav1.Object) {
 	used := make([]bool, len(names))
 	for _, subject := range l.Subjects {
 		namespace := cmp.Or(p.GetNamespace(), subject.Namespace, policy.DefaultNamespace)
-		for _, f := range l.Scope.FlowsOf(subject.Workload, policy.Egress, l.Flows) {
+		for _, f := range l.Scope.BySubject(l.Flows).Of(subject.Workload, policy.Egress) {
 			if !f.Lookup {
 				continue
 			}
