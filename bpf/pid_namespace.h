@@ -17,6 +17,9 @@
 #include "layout.h"
 #include "maps.h"
 
+/* Number of entries that were ever in pid_namespaces. */
+__u64 namespaces;
+
 /* The address of a task's pid in its own pid namespace; 0 in the initial namespace, or if unknown. */
 static __always_inline __u64 innermost_pid(__u64 task)
 {
@@ -56,6 +59,8 @@ __noinline int on_first_in_pid_namespace(__u64 task)
 		bpf_map_delete_elem(&pid_namespaces, &inner);
 	else if (bpf_map_update_elem(&pid_namespaces, &inner, &cgroup, BPF_ANY))
 		count(LOST_CGROUP_ENTRY);
+	else
+		__sync_fetch_and_add(&namespaces, 1);
 	return 0;
 }
 
@@ -68,7 +73,7 @@ __noinline __u64 cgroup_left(void)
 	__u64 *made;
 	__u32 current;
 
-	if (!pid_namespace_layout.inum)
+	if (!pid_namespace_layout.inum || !namespaces) /* most tasks of the machine return here */
 		return 0;
 	current = namespace_of_pid(innermost_pid(bpf_get_current_task()));
 	made = current ? bpf_map_lookup_elem(&pid_namespaces, &current) : NULL;

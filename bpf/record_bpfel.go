@@ -520,6 +520,7 @@ const (
 	RecordVarMkdirEventType     = "mkdir_event_type"
 	RecordVarNameEventType      = "name_event_type"
 	RecordVarNameSourceType     = "name_source_type"
+	RecordVarNamespaces         = "namespaces"
 	RecordVarNoRecordingType    = "no_recording_type"
 	RecordVarNothing            = "nothing"
 	RecordVarPidNamespaceLayout = "pid_namespace_layout"
@@ -641,6 +642,7 @@ type RecordVariableSpecs struct {
 	MkdirEventType     *ebpf.VariableSpec `ebpf:"mkdir_event_type"`
 	NameEventType      *ebpf.VariableSpec `ebpf:"name_event_type"`
 	NameSourceType     *ebpf.VariableSpec `ebpf:"name_source_type"`
+	Namespaces         *ebpf.VariableSpec `ebpf:"namespaces"`
 	NoRecordingType    *ebpf.VariableSpec `ebpf:"no_recording_type"`
 	Nothing            *ebpf.VariableSpec `ebpf:"nothing"`
 	PidNamespaceLayout *ebpf.VariableSpec `ebpf:"pid_namespace_layout"`
@@ -749,6 +751,7 @@ type RecordVariables struct {
 	MkdirEventType     *ebpf.Variable `ebpf:"mkdir_event_type"`
 	NameEventType      *ebpf.Variable `ebpf:"name_event_type"`
 	NameSourceType     *ebpf.Variable `ebpf:"name_source_type"`
+	Namespaces         *ebpf.Variable `ebpf:"namespaces"`
 	NoRecordingType    *ebpf.Variable `ebpf:"no_recording_type"`
 	Nothing            *ebpf.Variable `ebpf:"nothing"`
 	PidNamespaceLayout *ebpf.Variable `ebpf:"pid_namespace_layout"`

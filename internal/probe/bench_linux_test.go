@@ -203,6 +203,7 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 			fallthrough
 		case elsewhere:
 			must(b, leaf.Leave())
+			must(b, p.forgetDescendants())
 		default:
 			defer func() { must(b, leaf.Leave()) }()
 		}

@@ -74,12 +74,15 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 // untrackDescendants makes child processes in other cgroups unrelated.
 func (r *rig) untrackDescendants() {
 	r.t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.Probe.mu.Lock()
-	defer r.Probe.mu.Unlock()
-	r.ancestor = 0
-	check(r.t, r.configure())
+	check(r.t, r.forgetDescendants())
+}
+
+// forgetDescendants makes this process and its children unrelated where they are in other cgroups.
+func (p *Probe) forgetDescendants() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ancestor = 0
+	return p.configure()
 }
 
 // check is for preconditions of a test.
