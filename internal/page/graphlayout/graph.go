@@ -122,8 +122,9 @@ func connected(g page.Graph) []*part {
 	return parts
 }
 
-// acyclic returns a graph without the edges that close cycles. Of each cycle the node that calls most and is called
-// least comes first: edges to it within the cycle are left out.
+// acyclic returns a graph whose edges that close cycles are reversed. Of each cycle the node that calls most and is
+// called least comes first: edges to it within the cycle are reversed. As they go to the nodes behind it then, they close
+// no other cycle.
 func acyclic(d *directed) *directed {
 	rest := newDirected(len(d.to))
 	for from, all := range d.to {
@@ -161,6 +162,7 @@ func acyclic(d *directed) *directed {
 			for _, from := range slices.Clone(rest.from[first]) {
 				if members[from] {
 					rest.remove(from, first)
+					rest.add(first, from)
 				}
 			}
 		}

@@ -25,7 +25,7 @@ import (
 const (
 	margin    = 24   // around the drawing, in pixels
 	partGap   = 36   // between connected parts
-	fullWidth = 1320 // of a line of connected parts, if none is wider
+	fullWidth = 1180 // of the content, if possible: a browser 1280 pixels wide shows it whole
 )
 
 // Layered is the [page.Layout] of this package. It returns an error for an edge to a node that does not exist.
