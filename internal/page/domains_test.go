@@ -40,7 +40,7 @@ func star(names int, format string) Run {
 		f.Destination, f.Count = flow.ExternalHost(fmt.Sprintf(format, i)), uint64(names-i)
 		r.Flows = append(r.Flows, f)
 	}
-	return Run{[]Result{r}}
+	return Run{Results: []Result{r}}
 }
 
 // drawnGraph returns the labels of the nodes, the number of lines, and what is left out.
@@ -107,7 +107,7 @@ func TestGraph_Limits(t *testing.T) {
 		f.Source.Name, f.Destination.Name = fmt.Sprint("a", i%20), fmt.Sprint("b", i/20)
 		dense.Flows = append(dense.Flows, f)
 	}
-	if labels, lines, more := drawnGraph(t, Run{[]Result{dense}}); len(labels) > 40 || lines != maxLines ||
+	if labels, lines, more := drawnGraph(t, Run{Results: []Result{dense}}); len(labels) > 40 || lines != maxLines ||
 		!strings.Contains(more, "300 of 400 lines") {
 		t.Errorf("%d nodes, %d lines: %s", len(labels), lines, more)
 	}
