@@ -1,6 +1,7 @@
-// Package page shows the results of a run: who sent to whom, with the evidence for each flow, what the committed policies
-// decide, and what is new since they were committed. [Render] writes them as one HTML file for a browser. [RenderLive]
-// writes the page of a server, which updates itself. [Flows] and [Policies] return the same results for JSON.
+// Package page shows the results of a run: who sent to whom, with the evidence for each flow, what the committed
+// policies decide, and what is new since they were committed. [Render] writes them as one HTML file for a browser.
+// [RenderLive] writes the page of a server, which updates itself. [Flows] and [Policies] return the same results for
+// JSON.
 //
 // The file needs no network and no other file, and its Content-Security-Policy permits neither. Its own script and
 // style are the only ones that may run, by their hashes. All data is text: names of a recording are escaped, and the
