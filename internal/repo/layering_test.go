@@ -157,6 +157,10 @@ var layers = map[string]layer{
 		own:   []string{"internal/recording", "internal/report", "netzerotest/flow"},
 		tests: []string{"golang.org/x/net/html"},
 	},
+	"internal/serve": {
+		own:   []string{"internal/page", "internal/report", "netzerotest/flow"},
+		tests: []string{"internal/recording"},
+	},
 	"internal/report":                {own: []string{"internal/recording", "netzerotest/flow"}},
 	"internal/recording/identityrow": {own: []string{"internal/recording"}}, // for tests only
 	"internal/recording":             {own: []string{"netzerotest/flow"}},
@@ -202,8 +206,8 @@ var layers = map[string]layer{
 		own: []string{
 			"golden", "internal/check", "internal/ci", "internal/doctor", "internal/editor", "internal/gotest",
 			"internal/hubble", "internal/launch", "internal/launcher", "internal/manifest", "internal/merge",
-			"internal/page", "internal/policydiff", "internal/recording", "internal/report", "internal/setup",
-			"netzerotest/flow",
+			"internal/page", "internal/policydiff", "internal/recording", "internal/report", "internal/serve",
+			"internal/setup", "netzerotest/flow",
 		},
 		others: []string{"golang.org/x/mod/module"},
 		tests:  []string{"internal/hubble/hubbletest", "internal/session"},
