@@ -74,6 +74,9 @@ func (r row) evidence(texts *table) [][]int {
 			for _, f := range o.Facts {
 				one = append(one, texts.add(f.Name), texts.add(f.Value))
 			}
+			if text := o.Reason.String(); text != "" {
+				one = append(one, texts.add(o.Verdict.String()), texts.add(text))
+			}
 			all = append(all, one)
 		}
 	}

@@ -76,7 +76,8 @@ type row struct {
 type observation struct {
 	Test    int
 	Verdict verdict
-	Facts   []report.Attribute
+	Reason  reason
+	Facts   []report.Attribute // how the flow was opened
 }
 
 // test is one recording.
@@ -84,6 +85,17 @@ type test struct {
 	Package, Name, Outcome string
 	Failed                 bool
 	Flows, Denied, Unused  int
+}
+
+// reason is why a flow has its verdict, as printable lines. Either may be empty.
+type reason struct{ Policy, Text string }
+
+// String names the policy before the reason.
+func (r reason) String() string {
+	if r.Policy == "" || r.Text == "" {
+		return r.Text
+	}
+	return "policy " + r.Policy + ": " + r.Text
 }
 
 // note is a line about tests.
@@ -223,7 +235,7 @@ func (m *model) add(nodes map[node]int, rows map[key]int, test int, f judged) {
 	one.Verdict = min(one.Verdict, f.verdict)
 	one.New = one.New || f.isNew
 	one.Tests = append(one.Tests, test)
-	one.Seen = append(one.Seen, observation{test, f.verdict, f.facts})
+	one.Seen = append(one.Seen, observation{test, f.verdict, f.reason, f.facts})
 }
 
 // sort orders nodes by kind and label, and rows by verdict, those that are new first, and then by their ends.
@@ -285,6 +297,7 @@ func (m *model) count() {
 type judged struct {
 	flow.Flow
 	verdict verdict
+	reason  reason
 	isNew   bool
 	implied bool
 	facts   []report.Attribute
@@ -297,14 +310,12 @@ func (r Result) flows() []judged {
 	var all []judged
 	judge := func(f flow.Flow, implied bool) {
 		j := judged{Flow: report.Named([]flow.Flow{f}, r.Workload)[0], implied: implied, started: r.File.Started}
-		reason := j.judge(r, refused, before, identityOf(f))
+		why := j.judge(r, refused, before, identityOf(f))
+		j.reason = reason{report.Line(why.Policy), report.Line(why.Text)}
 		if implied {
 			j.facts = []report.Attribute{{Name: "implied", Value: "by other flows: pods resolve names over UDP and TCP"}}
 		} else {
 			j.facts = report.Facts(f, r.Module)
-		}
-		if reason != "" {
-			j.facts = append(j.facts, report.Attribute{Name: j.verdict.String(), Value: report.Line(reason)})
 		}
 		all = append(all, j)
 	}
@@ -332,39 +343,29 @@ func (r Result) refused() map[identity]report.Denied {
 // judge sets the verdict on the flow, and returns the reason.
 func (j *judged) judge(
 	r Result, refused map[identity]report.Denied, before map[identity]recording.Verdict, id identity,
-) string {
+) reason {
 	d, isDenied := refused[id]
 	old, known := before[id]
 	switch {
 	case r.Lost != "":
 		j.verdict = notCompared
-		return "the recording is incomplete"
+		return reason{Text: "the recording is incomplete"}
 	case r.Missing:
 		j.verdict, j.isNew = noPolicy, true
-		return "no policy is committed"
+		return reason{Text: "no policy is committed"}
 	case isDenied:
 		j.verdict, j.isNew = denied, true
-		return in(d.Policy) + cmp.Or(d.Reason, "no rule allows it")
+		return reason{d.Policy, cmp.Or(d.Reason, "no rule allows it")}
 	case known && old.Outcome == recording.OutcomeUnprotected:
 		j.verdict = unprotected
-		return cmp.Or(old.Reason, "no policy isolates the ends of the flow")
+		return reason{Text: cmp.Or(old.Reason, "no policy isolates the ends of the flow")}
 	case known && old.Outcome != recording.OutcomeAllowed:
 		j.verdict, j.isNew = allowed, r.File.Check.Updated
-		return "by the golden file as it is now; at the time of the test it was " + string(old.Outcome) + ": " + old.Reason
+		return reason{Text: "by the golden file as it is now; at the time of the test it was " + string(old.Outcome) +
+			": " + old.Reason}
 	}
 	j.verdict = allowed
-	if old.Reason == "" {
-		return ""
-	}
-	return in(old.Policy) + old.Reason
-}
-
-// in names a policy before a reason.
-func in(policy string) string {
-	if policy == "" {
-		return ""
-	}
-	return "policy " + policy + ": "
+	return reason{old.Policy, old.Reason}
 }
 
 // port returns the port and the protocol of a flow, as the columns of the table show them.

@@ -1,18 +1,27 @@
 
 (function () {
   "use strict";
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const text = data.strings;
   const id = (name) => document.getElementById(name);
   const fields = { from: "source", to: "destination", port: "port", test: "tests", verdict: "verdict" };
   const step = 200; // rows that are added at once
 
-  const flows = data.flows.map((f, i) => ({
-    index: i, from: f[0], to: f[1], port: text[f[2]], protocol: text[f[3]], verdictIndex: f[4], isNew: f[5] === 1,
-    count: f[6], first: f[7], elapsed: text[f[8]], testIndexes: f[9], seen: f[10],
-    source: text[data.nodes[f[0]][0]], destination: text[data.nodes[f[1]][0]], verdict: data.verdicts[f[4]], all: "",
-  }));
-  let shown = flows, rendered = 0, sort = { column: -1, up: true };
+  let data, text, flows;
+  let shown = [], rendered = 0, sort = { column: -1, up: true };
+
+  function load() {
+    data = JSON.parse(id("data").textContent);
+    text = data.strings;
+    flows = data.flows.map((f, i) => ({
+      index: i, from: f[0], to: f[1], port: text[f[2]], protocol: text[f[3]], verdictIndex: f[4], isNew: f[5] === 1,
+      count: f[6], first: f[7], elapsed: text[f[8]], testIndexes: f[9], seen: f[10],
+      source: text[data.nodes[f[0]][0]], destination: text[data.nodes[f[1]][0]], verdict: data.verdicts[f[4]], all: "",
+    }));
+  }
+
+  // key returns what identifies a flow, also in other results.
+  function key(f) {
+    return JSON.stringify([f.port, f.protocol].concat(...[f.from, f.to].map((n) => data.nodes[n].map((t) => text[t]))));
+  }
 
   // haystack returns everything that a word can match, in lower case.
   function haystack(f) {
@@ -102,6 +111,7 @@
 
   function row(f) {
     const tr = element("tr", "flow");
+    tr.dataset.key = key(f);
     tr.setAttribute("role", "row");
     const source = cell();
     const toggle = element("button", "toggle", f.source);
@@ -159,14 +169,14 @@
     tr.after(detail);
   }
 
-  // extend adds the next rows.
-  function extend() {
+  // extend adds the next rows, so many at most.
+  function extend(count) {
     const part = document.createDocumentFragment();
-    for (const f of shown.slice(rendered, rendered + step)) {
+    for (const f of shown.slice(rendered, rendered + count)) {
       part.append(row(f));
     }
     id("rows").append(part);
-    rendered = Math.min(shown.length, rendered + step);
+    rendered = Math.min(shown.length, rendered + count);
     id("more").hidden = rendered === shown.length;
     id("next").textContent = "Show " + Math.min(step, shown.length - rendered) + " more";
     const number = (n) => n.toLocaleString("en");
@@ -174,7 +184,8 @@
       (rendered < shown.length ? "; the first " + number(rendered) + " are shown" : "");
   }
 
-  function apply() {
+  // apply shows the flows that match the filter, in a table with at most so many rows.
+  function apply(count) {
     const terms = parse(id("query").value);
     shown = flows.filter((f) => terms.every((t) => matches(f, t) !== t.not));
     if (sort.column >= 0) {
@@ -182,7 +193,7 @@
     }
     rendered = 0;
     id("rows").replaceChildren();
-    extend();
+    extend(count);
     const query = id("query").value.trim();
     for (const b of id("tabs").children) {
       b.setAttribute("aria-pressed", String(query === tabQuery(b.dataset.tab)));
@@ -199,7 +210,7 @@
 
   function filter(query) {
     id("query").value = query;
-    apply();
+    apply(step);
   }
 
   // select filters the flows, and goes to them.
@@ -214,8 +225,11 @@
   }
 
   // The graph: a node or an edge filters; the pointer highlights its neighbors.
-  const nodes = [...document.querySelectorAll(".node")], edges = [...document.querySelectorAll(".edge")];
+  let nodes = [], edges = [];
   function trace(isNear) {
+    if (nodes.length === 0) {
+      return;
+    }
     const svg = nodes[0].ownerSVGElement;
     svg.classList.toggle("traced", isNear !== null);
     const near = new Set();
@@ -236,25 +250,32 @@
       e.addEventListener(off, () => trace(null));
     }
   }
-  for (const n of nodes) {
-    const choose = () => select("end:" + label(n.dataset.node));
-    n.addEventListener("click", choose);
-    n.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === " ") {
-        event.preventDefault();
-        choose();
-      }
-    });
-    traceable(n, (from, to) => from === n.dataset.node || to === n.dataset.node);
-  }
-  for (const e of edges) {
-    e.addEventListener("click", () => select("from:" + label(e.dataset.from) + " to:" + label(e.dataset.to)));
-    traceable(e, (from, to) => from === e.dataset.from && to === e.dataset.to);
+  function bindGraph() {
+    nodes = [...document.querySelectorAll(".node")];
+    edges = [...document.querySelectorAll(".edge")];
+    for (const n of nodes) {
+      const choose = () => select("end:" + label(n.dataset.node));
+      n.addEventListener("click", choose);
+      n.addEventListener("keydown", (event) => {
+        if (event.key === "Enter" || event.key === " ") {
+          event.preventDefault();
+          choose();
+        }
+      });
+      traceable(n, (from, to) => from === n.dataset.node || to === n.dataset.node);
+    }
+    for (const e of edges) {
+      e.addEventListener("click", () => select("from:" + label(e.dataset.from) + " to:" + label(e.dataset.to)));
+      traceable(e, (from, to) => from === e.dataset.from && to === e.dataset.to);
+    }
   }
 
   // The matrix: one stop for the Tab key, arrow keys within.
-  const cells = id("cells");
-  if (cells) {
+  function bindMatrix() {
+    const cells = id("cells");
+    if (!cells) {
+      return;
+    }
     const grid = [...cells.tBodies[0].rows].map((r) => [...r.querySelectorAll("td")].map((td) => td.firstElementChild));
     const buttons = grid.flat().filter((b) => b);
     buttons.forEach((b, i) => {
@@ -275,11 +296,10 @@
       } while (grid[y] && x >= 0 && x < grid[y].length && !grid[y][x]);
       const to = grid[y] && grid[y][x];
       if (to) {
-        from.tabIndex = -1;
-        to.tabIndex = 0;
         to.focus();
       }
     });
+    cells.addEventListener("focusin", (event) => buttons.forEach((b) => b.tabIndex = b === event.target ? 0 : -1));
     cells.addEventListener("click", (event) => {
       const b = event.target.closest("button");
       if (b) {
@@ -301,10 +321,10 @@
         other.removeAttribute("aria-sort");
       }
       th.setAttribute("aria-sort", sort.up ? "ascending" : "descending");
-      apply();
+      apply(step);
     });
   }
-  id("query").addEventListener("input", apply);
+  id("query").addEventListener("input", () => apply(step));
   id("tabs").addEventListener("click", (event) => {
     const b = event.target.closest("button");
     if (b) {
@@ -313,11 +333,140 @@
   });
   id("next").addEventListener("click", () => {
     const last = id("rows").lastElementChild;
-    extend();
+    extend(step);
     last.nextElementSibling.querySelector("button").focus();
   });
+  const sent = new Map(); // the sections, as the server sent them
+  for (const s of document.querySelectorAll("main > section")) {
+    sent.set(nameOf(s), s.cloneNode(true));
+  }
+  for (const d of document.querySelectorAll("details")) {
+    d.dataset.was = d.open;
+  }
   id("controls").hidden = false;
-  apply();
+  load();
+  bindGraph();
+  bindMatrix();
+  apply(step);
+
+  // Other results: those of a page that package serve has made later. A static page gets none.
+
+  document.addEventListener("netzero-results", (event) => update(event.detail));
+
+  function nameOf(section) {
+    return section.getAttribute("aria-labelledby");
+  }
+
+  // handle identifies an element that the reader may have reached, also in other results.
+  function handle(e) {
+    const section = e.closest("section"), fold = e.closest("details"), flow = e.closest("tr.flow");
+    const ends = [e.dataset.node, e.dataset.from, e.dataset.to].filter((n) => n !== undefined).map(label);
+    return JSON.stringify([
+      e.tagName, section && nameOf(section), fold && fold.dataset.fold, flow && flow.dataset.key, e.dataset.tab, ends,
+    ]);
+  }
+
+  function find(tag, wanted) {
+    return [...document.querySelectorAll(tag)].find((e) => handle(e) === wanted);
+  }
+
+  // update replaces the results. It keeps what the reader has chosen: the filter, the order, what is unfolded, the focus,
+  // and the place that is read.
+  function update(fresh) {
+    const focused = document.activeElement, focus = handle(focused), top = topmost();
+    const open = new Set([...document.querySelectorAll("tr.open")].map((tr) => tr.dataset.key));
+    const folds = [...document.querySelectorAll("details")].filter((d) => String(d.open) !== d.dataset.was)
+      .map((d) => [handle(d), d.open]);
+    const scrolled = [...document.querySelectorAll(".scroll")].map((e) => [e.tagName, handle(e), e.scrollLeft, e.scrollTop]);
+    const count = Math.max(rendered, step);
+
+    for (const name of ["subtitle", "sections", "data", "tabs", "times"]) {
+      id(name).replaceChildren(...fresh.getElementById(name).childNodes);
+    }
+    load();
+    const changed = replaceSections(fresh);
+    if (changed.has("graph")) {
+      bindGraph();
+    }
+    if (changed.has("matrix")) {
+      bindMatrix();
+    }
+    apply(count);
+
+    for (const tr of document.querySelectorAll("tr.flow")) {
+      if (open.has(tr.dataset.key)) {
+        tr.querySelector(".toggle").click();
+      }
+    }
+    for (const [name, isOpen] of folds) {
+      const d = find("details", name);
+      if (d) {
+        d.open = isOpen;
+      }
+    }
+    for (const [tag, name, left, above] of scrolled) {
+      const e = find(tag, name);
+      if (e) {
+        e.scrollTo(left, above);
+      }
+    }
+    if (!focused.isConnected) {
+      const e = find(focused.tagName, focus);
+      if (e) {
+        e.focus({ preventScroll: true });
+      }
+    }
+    const e = top && find(top.tag, top.name);
+    if (e) {
+      scrollBy({ top: e.getBoundingClientRect().top - top.at, behavior: "instant" });
+    }
+  }
+
+  // topmost returns what is read: the last section, file or flow that begins at the top of the window or above. It
+  // returns null at the start of the page.
+  function topmost() {
+    let found = null;
+    for (const e of scrollY > 0 ? document.querySelectorAll("section, details, tr.flow") : []) {
+      const box = e.getBoundingClientRect();
+      if (box.top <= 1 && box.height > 0) {
+        found = { tag: e.tagName, name: handle(e), at: box.top };
+      }
+    }
+    return found;
+  }
+
+  // replaceSections replaces the sections that differ, but for the flows, and returns their names.
+  function replaceSections(fresh) {
+    const old = new Map([...document.querySelectorAll("main > section")].map((s) => [nameOf(s), s]));
+    const changed = new Set();
+    let last = null;
+    for (const s of fresh.querySelectorAll("main > section")) {
+      const name = nameOf(s), before = old.get(name);
+      old.delete(name);
+      if (name === "flows" || before && s.isEqualNode(sent.get(name))) {
+        last = before;
+        continue;
+      }
+      changed.add(name);
+      sent.set(name, s.cloneNode(true));
+      for (const d of s.querySelectorAll("details")) {
+        d.dataset.was = d.open;
+      }
+      if (before) {
+        before.replaceWith(s);
+      } else if (last) {
+        last.after(s);
+      } else {
+        document.querySelector("main").prepend(s);
+      }
+      last = s;
+    }
+    for (const [name, s] of old) {
+      sent.delete(name);
+      s.remove();
+    }
+    return changed;
+  }
 
   // Paper has no way to unfold.
   let folded = [];

@@ -160,6 +160,10 @@ var layers = map[string]layer{
 	"internal/page/graphlayout": { // the command's alone: users do not import gonum
 		own: []string{"internal/page"}, others: []string{"gonum.org/v1/gonum"}, tests: []string{"netzerotest/flow"},
 	},
+	"internal/serve": {
+		own:   []string{"internal/page", "internal/report", "netzerotest/flow"},
+		tests: []string{"internal/recording"},
+	},
 	"internal/report":                {own: []string{"internal/recording", "netzerotest/flow"}},
 	"internal/recording/identityrow": {own: []string{"internal/recording"}}, // for tests only
 	"internal/recording":             {own: []string{"netzerotest/flow"}},
@@ -206,7 +210,7 @@ var layers = map[string]layer{
 			"golden", "internal/check", "internal/ci", "internal/doctor", "internal/editor", "internal/gotest",
 			"internal/hubble", "internal/launch", "internal/launcher", "internal/manifest", "internal/merge",
 			"internal/page", "internal/page/graphlayout", "internal/policydiff", "internal/recording", "internal/report",
-			"internal/setup", "netzerotest/flow",
+			"internal/serve", "internal/setup", "netzerotest/flow",
 		},
 		others: []string{"golang.org/x/mod/module"},
 		tests:  []string{"internal/hubble/hubbletest", "internal/session"},
