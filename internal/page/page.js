@@ -146,7 +146,7 @@
     const td = cell();
     td.colSpan = 8;
     for (const s of f.seen) {
-      const title = element("h4", "", text[data.tests[s[0]][1]]);
+      const title = element("h3", "", text[data.tests[s[0]][1]]);
       title.append(" ", element("span", "", text[data.tests[s[0]][0]]));
       const list = element("dl");
       for (let i = 2; i < s.length; i += 2) {
