@@ -1,0 +1,5 @@
+package browser
+
+import "flag"
+
+var shots = flag.String("shots", "", "write screenshots of the page to this `DIR`")
