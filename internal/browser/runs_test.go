@@ -118,18 +118,19 @@ func shop() page.Run {
 	}}
 }
 
-// large returns a run with so many different flows, between 40 workloads and 60 external names.
+// large returns a run with so many different flows, between 30 workloads and 40 external names. The last flow of each
+// test is denied.
 func large(flows int) page.Run {
 	const perTest = 50
 	var run page.Run
 	for i := 0; i < flows; i += perTest {
 		n := i / perTest
-		workload := fmt.Sprintf("service-%02d", n%40)
+		workload := fmt.Sprintf("service-%02d", n%30)
 		var all []flow.Flow
 		for j := range min(perTest, flows-i) {
-			to := service(fmt.Sprintf("service-%02d", (n+j+1)%40))
+			to := service(fmt.Sprintf("service-%02d", (n+j%4+1)%30))
 			if j%5 == 4 {
-				to = outside(fmt.Sprintf("host-%02d.example.com", (n+j)%60), "203.0.113.7")
+				to = outside(fmt.Sprintf("host-%02d.example.com", (n+j%2*7)%40), "203.0.113.7")
 			}
 			all = append(all, dialed(workload, to, uint16(1024+i+j), 10+j))
 		}

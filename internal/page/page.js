@@ -177,6 +177,22 @@
     }
     id("rows").append(part);
     rendered = Math.min(shown.length, rendered + count);
+    describe();
+  }
+
+  // shorten leaves so many rows.
+  function shorten(count) {
+    for (let tr = id("rows").querySelectorAll("tr.flow")[count]; tr;) {
+      const next = tr.nextSibling;
+      tr.remove();
+      tr = next;
+    }
+    rendered = Math.min(rendered, count);
+    describe();
+  }
+
+  // describe says how many flows match and how many are shown.
+  function describe() {
     id("more").hidden = rendered === shown.length;
     id("next").textContent = "Show " + Math.min(step, shown.length - rendered) + " more";
     const number = (n) => n.toLocaleString("en");
@@ -195,6 +211,7 @@
     id("rows").replaceChildren();
     extend(count);
     const query = id("query").value.trim();
+    id("filtered").textContent = query && "Filter: " + query;
     for (const b of id("tabs").children) {
       b.setAttribute("aria-pressed", String(query === tabQuery(b.dataset.tab)));
     }
@@ -468,11 +485,24 @@
     return changed;
   }
 
-  // Paper has no way to unfold.
-  let folded = [];
-  addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("details:not([open])")];
-    folded.forEach((d) => d.open = true);
-  });
-  addEventListener("afterprint", () => folded.forEach((d) => d.open = false));
+  // Paper has no way to unfold, or to show more. A browser may report printing by these events, by the media, or by both.
+  const paper = matchMedia("print");
+  let before = null; // the paper: what is folded, and how many rows there are
+  function print() {
+    if (before === null) {
+      before = { folded: [...document.querySelectorAll("details:not([open])")], rendered };
+      before.folded.forEach((d) => d.open = true);
+      extend(shown.length);
+    }
+  }
+  function endPrint() {
+    if (before !== null) {
+      before.folded.forEach((d) => d.open = false);
+      shorten(before.rendered);
+      before = null;
+    }
+  }
+  addEventListener("beforeprint", print);
+  addEventListener("afterprint", endPrint);
+  paper.addEventListener("change", () => paper.matches ? print() : endPrint());
 })();
