@@ -4,9 +4,12 @@
   const id = (name) => document.getElementById(name);
   const fields = { from: "source", to: "destination", port: "port", test: "tests", verdict: "verdict" };
   const step = 200; // rows that are added at once
+  const few = 10; // flows whose evidence is shown when they are selected
 
   let data, text, flows;
-  let shown = [], rendered = 0, sort = { column: -1, up: true };
+  const unsorted = { column: -1, up: true };
+  let shown = [], rendered = 0, sort = unsorted;
+  let origin = null; // what the reader selected last
 
   function load() {
     data = JSON.parse(id("data").textContent);
@@ -212,6 +215,7 @@
     extend(count);
     const query = id("query").value.trim();
     id("filtered").textContent = query && "Filter: " + query;
+    keep();
     for (const b of id("tabs").children) {
       b.setAttribute("aria-pressed", String(query === tabQuery(b.dataset.tab)));
     }
@@ -230,18 +234,81 @@
     apply(step);
   }
 
-  // select filters the flows, and goes to them.
-  function select(query) {
+  // select filters the flows and goes to them. It shows the evidence of few. The Escape key leads back to the element
+  // that was selected, and the browser's Back button to the flows before.
+  function select(query, from) {
+    try {
+      history.pushState(null, "");
+    } catch {
+      // as in keep
+    }
     filter(query);
+    if (shown.length <= few) {
+      unfold(new Set(shown.map(key)));
+    }
+    origin = { tag: from.tagName, name: handle(from) };
     id("flows").scrollIntoView();
     id("flows").focus({ preventScroll: true });
+  }
+
+  // unfold shows the evidence of flows with these keys.
+  function unfold(keys) {
+    for (const tr of document.querySelectorAll("tr.flow:not(.open)")) {
+      if (keys.has(tr.dataset.key)) {
+        tr.querySelector(".toggle").click();
+      }
+    }
+  }
+
+  // The filter and the order are in the fragment of the address, so that they survive a reload and can be sent on.
+  function keep() {
+    const state = new URLSearchParams();
+    const query = id("query").value.trim();
+    if (query) {
+      state.set("filter", query);
+    }
+    if (sort.column >= 0) {
+      state.set("sort", sort.up ? sort.column : -sort.column - 1);
+    }
+    const fragment = String(state);
+    if (fragment || isState(location.hash)) {
+      try {
+        history.replaceState(null, "", location.href.split("#")[0] + (fragment && "#" + fragment));
+      } catch {
+        // Safari permits 100 changes in 30 seconds. Only the address is old then.
+      }
+    }
+  }
+
+  // isState reports whether a fragment is a filter and an order, perhaps none, and not a section of the page.
+  function isState(hash) {
+    return /^(#(filter|sort)=.*)?$/.test(hash);
+  }
+
+  // restore takes the filter and the order from the address. A link to a section of the page changes neither.
+  function restore() {
+    if (!isState(location.hash)) {
+      return;
+    }
+    const state = new URLSearchParams(location.hash.slice(1));
+    const number = Number(state.get("sort") ?? NaN), up = number >= 0, column = up ? number : -number - 1;
+    id("query").value = state.get("filter") ?? "";
+    order(Object.hasOwn(value, column) ? { column, up } : unsorted);
   }
 
   function label(node) {
     return quote(text[data.nodes[node][0]]);
   }
 
-  // The graph: a node or an edge filters; the pointer highlights its neighbors.
+  // between returns the filter for the flows of an edge or a cell.
+  function between(e) {
+    return "from:" + label(e.dataset.from) + " to:" + label(e.dataset.to);
+  }
+
+  const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+  // The graph: a node or an edge filters; the pointer highlights its neighbors. The Tab key stops at one node; the arrow
+  // keys lead to the nearest one on their side.
   let nodes = [], edges = [];
   function trace(isNear) {
     if (nodes.length === 0) {
@@ -261,29 +328,55 @@
       n.classList.toggle("near", near.has(n.dataset.node));
     }
   }
-  function traceable(e, isNear) {
-    for (const [on, off] of [["pointerenter", "pointerleave"], ["focus", "blur"]]) {
+  function traceable(e, isNear, events) {
+    for (const [on, off] of events) {
       e.addEventListener(on, () => trace(isNear));
       e.addEventListener(off, () => trace(null));
     }
   }
+  // nearest returns the node that is next in a direction, or else the node itself. Distances across count double.
+  function nearest(from, down, right) {
+    const center = (n) => {
+      const box = n.getBoundingClientRect();
+      return [box.left + box.width / 2, box.top + box.height / 2];
+    };
+    const [x, y] = center(from);
+    let best = from, least = Infinity;
+    for (const n of nodes) {
+      const [x2, y2] = center(n);
+      const along = (x2 - x) * right + (y2 - y) * down, across = Math.abs((x2 - x) * down + (y2 - y) * right);
+      if (along > 1 && along + 2 * across < least) {
+        best = n;
+        least = along + 2 * across;
+      }
+    }
+    return best;
+  }
   function bindGraph() {
     nodes = [...document.querySelectorAll(".node")];
     edges = [...document.querySelectorAll(".edge")];
+    // An edge listens to no focus: the Tab key would stop at each element of the SVG that does.
+    const pointer = ["pointerenter", "pointerleave"], focus = ["focus", "blur"];
+    const reach = (only) => nodes.forEach((n) => n.setAttribute("tabindex", n === only ? 0 : -1));
+    reach(nodes[0]);
     for (const n of nodes) {
-      const choose = () => select("end:" + label(n.dataset.node));
+      const choose = () => select("end:" + label(n.dataset.node), n);
       n.addEventListener("click", choose);
+      n.addEventListener("focus", () => reach(n));
       n.addEventListener("keydown", (event) => {
         if (event.key === "Enter" || event.key === " ") {
           event.preventDefault();
           choose();
+        } else if (moves[event.key]) {
+          event.preventDefault();
+          nearest(n, ...moves[event.key]).focus();
         }
       });
-      traceable(n, (from, to) => from === n.dataset.node || to === n.dataset.node);
+      traceable(n, (from, to) => from === n.dataset.node || to === n.dataset.node, [pointer, focus]);
     }
     for (const e of edges) {
-      e.addEventListener("click", () => select("from:" + label(e.dataset.from) + " to:" + label(e.dataset.to)));
-      traceable(e, (from, to) => from === e.dataset.from && to === e.dataset.to);
+      e.addEventListener("click", () => select(between(e), e));
+      traceable(e, (from, to) => from === e.dataset.from && to === e.dataset.to, [pointer]);
     }
   }
 
@@ -299,7 +392,6 @@
       b.setAttribute("aria-label", b.title);
       b.tabIndex = i === 0 ? 0 : -1;
     });
-    const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
     cells.addEventListener("keydown", (event) => {
       const move = moves[event.key], from = event.target;
       if (!move || from.tagName !== "BUTTON") {
@@ -320,7 +412,7 @@
     cells.addEventListener("click", (event) => {
       const b = event.target.closest("button");
       if (b) {
-        select("from:" + label(b.dataset.from) + " to:" + label(b.dataset.to));
+        select(between(b), b);
       }
     });
   }
@@ -333,13 +425,19 @@
     b.addEventListener("click", () => {
       const column = Number(th.dataset.sort);
       const isNumber = column === 6 || column === 9;
-      sort = { column, up: sort.column === column ? !sort.up : !isNumber };
-      for (const other of th.parentNode.cells) {
-        other.removeAttribute("aria-sort");
-      }
-      th.setAttribute("aria-sort", sort.up ? "ascending" : "descending");
+      order({ column, up: sort.column === column ? !sort.up : !isNumber });
       apply(step);
     });
+  }
+  function order(by) {
+    sort = by;
+    for (const th of id("table").tHead.rows[0].cells) {
+      if (Number(th.dataset.sort) === by.column) {
+        th.setAttribute("aria-sort", by.up ? "ascending" : "descending");
+      } else {
+        th.removeAttribute("aria-sort");
+      }
+    }
   }
   id("query").addEventListener("input", () => apply(step));
   id("tabs").addEventListener("click", (event) => {
@@ -360,11 +458,31 @@
   for (const d of document.querySelectorAll("details")) {
     d.dataset.was = d.open;
   }
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || id("query").value === "") {
+      return;
+    }
+    event.preventDefault();
+    filter("");
+    const from = origin && event.target !== id("query") && find(origin.tag, origin.name);
+    origin = null;
+    if (from) {
+      from.focus();
+    }
+  });
+  addEventListener("popstate", () => {
+    restore();
+    apply(step);
+  });
   id("controls").hidden = false;
   load();
   bindGraph();
   bindMatrix();
+  restore();
   apply(step);
+  if (id("query").value !== "" && performance.getEntriesByType("navigation")[0]?.type === "navigate") {
+    id("flows").scrollIntoView(); // a link to filtered flows
+  }
 
   // Other results: those of a page that package serve has made later. A static page gets none.
 
@@ -410,11 +528,7 @@
     }
     apply(count);
 
-    for (const tr of document.querySelectorAll("tr.flow")) {
-      if (open.has(tr.dataset.key)) {
-        tr.querySelector(".toggle").click();
-      }
-    }
+    unfold(open);
     for (const [name, isOpen] of folds) {
       const d = find("details", name);
       if (d) {
