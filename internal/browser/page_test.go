@@ -21,10 +21,10 @@ func TestPage_Shows(t *testing.T) {
 		{"search", "catalog", "3550", "TCP", "not compared", "1", "1", "+41ms"},
 		{"frontend", "kubernetes.default", "443", "TCP", "unprotected", "1", "1", "+2s"},
 		{"checkout", "cart", "7070", "TCP", "allowed", "1,200", "1", "+12ms"},
-		{"checkout", "currency", "7000", "TCP", "allowed", "1", "1", "+13ms"},
-		{"checkout", "payment", "50051", "TCP", "allowed", "1", "1", "+14ms"},
+		{"checkout", "currency", "7000", "TCP", "allowed", "5", "1", "+13ms"},
+		{"checkout", "payment", "50051", "TCP", "allowed", "25", "1", "+14ms"},
 		{"checkout", "kube-dns.kube-system", "53", "UDP", "allowed", "1", "1", "+11ms"},
-		{"frontend", "cart", "7070", "TCP", "allowed", "1", "1", "+2s"},
+		{"frontend", "cart", "7070", "TCP", "allowed", "150", "1", "+2s"},
 		{"frontend", "checkout", "5050", "TCP", "allowed", "1", "1", "+2s"},
 		{"frontend", "kube-dns.kube-system", "53", "UDP", "allowed", "1", "1", "+2s"},
 	}

@@ -87,13 +87,14 @@ func shop() page.Run {
 		dialed("checkout", service("payment"), 50051, 14),
 		dialed("checkout", outside("api.stripe.com", "203.0.113.7"), 443, 57),
 	}
-	checkout[1].Count = 1200
+	checkout[1].Count, checkout[2].Count, checkout[3].Count = 1200, 5, 25 // each shade of the matrix
 	frontend := []flow.Flow{
 		dialed("frontend", flow.ClusterResolver, 53, 20),
 		dialed("frontend", service("cart"), 7070, 21),
 		dialed("frontend", service("checkout"), 5050, 22),
 		dialed("frontend", flow.ClusterAPIServer, 443, 23),
 	}
+	frontend[1].Count = 150
 	cart := dialed("cart", service("redis"), 6379, 31)
 	cart.Process = flow.Process{
 		PID: 12, Name: "cart", Command: "/cart -port 7070", Executable: "/cart", Container: "cart-1", Image: "shop/cart:1.2",

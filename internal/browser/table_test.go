@@ -113,7 +113,7 @@ func TestTable_Sorts(t *testing.T) {
 	}{
 		{"text from A on", 0, []string{"cart", "checkout", "checkout"}, "ascending"},
 		{"ports as numbers", 2, []string{"53", "53", "443"}, "ascending"},
-		{"the largest count first", 5, []string{"1,200", "1", "1"}, "descending"},
+		{"the largest count first", 5, []string{"1,200", "150", "25"}, "descending"},
 		{"the worst verdict first", 4, []string{"denied new", "no policy new", "not compared"}, "ascending"},
 		{"the earliest first", 7, []string{"+11ms", "+12ms", "+13ms"}, "ascending"},
 	} {
