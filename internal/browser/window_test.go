@@ -177,9 +177,12 @@ func script(expression string, args ...any) string {
 	return fmt.Sprintf(expression, args...)
 }
 
-// click clicks the first element that a CSS selector finds.
+// click clicks the first element that a CSS selector finds. It does not wait for one.
 func (w *window) click(selector string) {
 	w.t.Helper()
+	if w.count(selector) == 0 {
+		w.t.Fatalf("click: no element is %s", selector)
+	}
 	w.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
