@@ -285,7 +285,7 @@ func TestRenderLive_Unread(t *testing.T) {
 	run := generated(10)
 	run.Unread = []string{"a.json: it is empty", hostile}
 	text := textOf(elements(t, renderedLive(t, run, "v1"))["main"][0])
-	for _, want := range []string{"not read a.json: it is empty", report.Line(hostile)[:10]} {
+	for _, want := range []string{"error a.json: it is empty", report.Line(hostile)[:10]} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%.500s", want, text)
 		}
