@@ -15,6 +15,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/hubble"
 	"github.com/netzero-dev/netzero/internal/merge"
 	"github.com/netzero-dev/netzero/internal/page"
+	"github.com/netzero-dev/netzero/internal/page/graphlayout"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 )
@@ -44,7 +45,7 @@ var formats = []format{
 	})},
 	{"html", func(run page.Run) ([]byte, error) {
 		var text bytes.Buffer
-		err := page.Render(&text, run, nil)
+		err := page.Render(&text, run, graphlayout.Layered)
 		return text.Bytes(), err
 	}},
 	{"junit", ofReports(report.JUnit)},

@@ -148,6 +148,29 @@ func TestReport_Formats(t *testing.T) {
 	}
 }
 
+func TestReport_PageHasGraph(t *testing.T) {
+	m := newReportedModule(t)
+	m.write(t, "TestPay", nil, "db", "ledger")
+	status, text, stderr := m.run("-format", "html", m.recordings)
+	if status != statusOK {
+		t.Fatalf("status %d: %s", status, stderr)
+	}
+	for _, want := range []string{
+		"<title>pay, workload: ", "<title>db, workload: ", "<title>ledger, workload: ",
+		"<title>pay to db: 1 flow, seen once", "<title>pay to ledger: 1 flow, seen once, 1 denied",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the graph has no %q", want)
+		}
+	}
+	// The denied flow implies a lookup, which cluster DNS answers.
+	for what, want := range map[string]int{`<g class="node `: 4, `<g class="edge `: 3} {
+		if got := strings.Count(text, what); got != want {
+			t.Errorf("%d times %q, want %d", got, what, want)
+		}
+	}
+}
+
 func TestReport_FormatOfFile(t *testing.T) {
 	m := newReportedModule(t)
 	pay := m.write(t, "TestPay", nil, "db")

@@ -26,6 +26,20 @@ type Node struct {
 	Width, Height float64
 }
 
+// Reach returns how far the border of the node is from its center to the left and to the right, at a height above or
+// below the center.
+func (n Node) Reach(height float64) float64 {
+	h := n.Height / 2
+	height = min(math.Abs(height), h)
+	switch kindClass(n.Kind) {
+	case "workload":
+		return n.Width / 2
+	case "infrastructure":
+		return n.Width/2 - hexagon*height/h
+	}
+	return n.Width/2 - h + math.Sqrt(h*h-height*height)
+}
+
 // Edge is the flows from one node to another, or to itself, as indexes of nodes.
 type Edge struct{ From, To int }
 
@@ -49,6 +63,7 @@ const (
 	maxLabel   = 30  // columns of a label that are drawn
 	character  = 7.3 // pixels of a column
 	padding    = 30  // pixels beside a label
+	hexagon    = 12  // pixels of a point of a hexagon
 )
 
 // drawing is a graph as SVG shows it.
@@ -183,8 +198,8 @@ func shape(k flow.Kind, w, h float64) string {
 		return fmt.Sprintf("M%s %sh%sa6 6 0 0 1 6 6v%sa6 6 0 0 1-6 6h%sa6 6 0 0 1-6-6v%sa6 6 0 0 1 6-6z",
 			pixels(6-w), pixels(-h), pixels(2*w-12), pixels(2*h-12), pixels(12-2*w), pixels(12-2*h))
 	case "infrastructure":
-		return fmt.Sprintf("M%s 0l12 %sh%sl12 %sl-12 %sh%sz",
-			pixels(-w), pixels(-h), pixels(2*w-24), pixels(h), pixels(h), pixels(24-2*w))
+		return fmt.Sprintf("M%s 0l%d %sh%sl%d %sl%d %sh%sz", pixels(-w), hexagon, pixels(-h), pixels(2*w-2*hexagon),
+			hexagon, pixels(h), -hexagon, pixels(h), pixels(2*hexagon-2*w))
 	}
 	return fmt.Sprintf("M%s %sh%sa%s %s 0 0 1 0 %sh%sa%s %s 0 0 1 0 %sz", pixels(h-w), pixels(-h), pixels(2*w-2*h),
 		pixels(h), pixels(h), pixels(2*h), pixels(2*h-2*w), pixels(h), pixels(h), pixels(-2*h))
