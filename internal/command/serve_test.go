@@ -384,7 +384,8 @@ func TestServe_Errors(t *testing.T) {
 		{"no port", []string{"-serve", "localhost", pay}, "want HOST:PORT, such as 127.0.0.1:8080"},
 	} {
 		status, stdout, stderr := m.run(row.args...)
-		if status != statusUsage || stdout != "" || !strings.Contains(stderr, row.want) || strings.Count(stderr, "\n") != 1 {
+		isLine := strings.Count(stderr, "\n") == 1
+		if status != statusUsage || stdout != "" || !strings.Contains(stderr, row.want) || !isLine {
 			t.Errorf("%s: status %d, want %q:\n%s%s", row.reason, status, row.want, stdout, stderr)
 		}
 	}

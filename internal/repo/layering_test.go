@@ -159,6 +159,7 @@ var layers = map[string]layer{
 	},
 	"internal/page/graphlayout": { // the command's alone: users do not import gonum
 		own: []string{"internal/page"}, others: []string{"gonum.org/v1/gonum"}, tests: []string{"netzerotest/flow"},
+	},
 	"internal/serve": {
 		own:   []string{"internal/page", "internal/report", "netzerotest/flow"},
 		tests: []string{"internal/recording"},
