@@ -376,8 +376,8 @@ func TestServe_Errors(t *testing.T) {
 		{"a file for output", []string{"-serve", free, "-o", "a.html", pay}, "leave out -o, or -serve to write a.html"},
 		{"a format", []string{"-serve", free, "-format", "html", pay}, "leave out -format"},
 		{"standard input", []string{"-serve", free, "-"}, "cannot do so with standard input"},
-		{"no directory", []string{"-serve", free, m.recordings + "x"}, "recordings" + "x: no such file or directory: create " +
-			"the directory first"},
+		{"no directory", []string{"-serve", free, m.recordings + "x"},
+			"recordingsx: no such file or directory: create the directory first"},
 		{"a device", []string{"-serve", free, os.DevNull}, os.DevNull + " is neither a file nor a directory"},
 		{"an address in use", []string{"-serve", taken.Addr().String(), pay}, "serve: listen tcp " + taken.Addr().String() +
 			": bind: address already in use: name another port, or 0 for any free port"},

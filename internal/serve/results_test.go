@@ -119,7 +119,7 @@ func TestHandler_FlowsFiltered(t *testing.T) {
 	}
 	for _, row := range []struct{ reason, query, want string }{
 		{"a parameter that there is not", "workloads=db", `unknown parameter \"workloads\": the parameters are package, `},
-		{"a verdict that there is not", "verdict=refused", `unknown verdict \"refused\": the verdicts are denied, no policy, `},
+		{"a verdict that there is not", "verdict=refused", `unknown verdict \"refused\": the verdicts are denied, no `},
 		{"no query", "%zz", "invalid URL escape"},
 		{"a hostile name", url.QueryEscape("</script>\x1b") + "=", `unknown parameter`},
 	} {
