@@ -54,11 +54,11 @@ var layers = map[string]layer{
 	"internal/cluster/controlplane/etcd":           {others: []string{"go.etcd.io/etcd"}},
 	"internal/cluster/controlplane/kube-apiserver": {others: []string{"k8s.io/component-base", "k8s.io/kubernetes"}},
 	"internal/conformance": {tests: []string{
-		"golden", "internal/cilium", "internal/hubble", "internal/hubble/hubbletest", "internal/recording",
-		"netzerotest/flow",
+		"golden", "internal/cilium", "internal/hubble", "internal/hubble/hubbletest", "internal/page",
+		"internal/recording", "internal/report", "internal/serve", "netzerotest/flow",
 		"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/policy/policytest",
 		"github.com/cilium/cilium", "github.com/mattfenwick/cyclonus", "google.golang.org/protobuf",
-		"k8s.io/apiextensions-apiserver", "github.com/santhosh-tekuri/jsonschema",
+		"k8s.io/apiextensions-apiserver", "github.com/prometheus", "github.com/santhosh-tekuri/jsonschema",
 	}},
 	"internal/conformance/statedb/part": {},
 	"internal/stress": {tests: []string{
