@@ -80,7 +80,8 @@ func scraped(t *testing.T, text []byte, format expfmt.Format) map[string]map[str
 // Prometheus reads what the server and the textfile collector give it, and its linter finds nothing.
 func TestMetrics_PrometheusReadsThem(t *testing.T) {
 	run := measured()
-	server := httptest.NewServer(serve.Handler(func() *serve.Results { return &serve.Results{Version: "1", Run: run} }, nil))
+	results := &serve.Results{Version: "1", Run: run}
+	server := httptest.NewServer(serve.Handler(func() *serve.Results { return results }, nil))
 	defer server.Close()
 	answer, err := http.Get(server.URL + "/metrics")
 	if err != nil {
@@ -107,11 +108,11 @@ func TestMetrics_PrometheusReadsThem(t *testing.T) {
 		t.Errorf("from the server (-want +got)\n%s", diff)
 	}
 
-	var results []report.Result
+	var reports []report.Result
 	for _, r := range run.Results {
-		results = append(results, r.Result)
+		reports = append(reports, r.Result)
 	}
-	file := report.Prometheus(results)
+	file := report.Prometheus(reports)
 	delete(want, "netzero_recordings_unread")
 	if diff := cmp.Diff(want, scraped(t, file, format)); diff != "" {
 		t.Errorf("from a file (-want +got)\n%s", diff)

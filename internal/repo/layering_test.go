@@ -154,8 +154,9 @@ var layers = map[string]layer{
 	},
 	"internal/hubble/hubbletest": {own: []string{"internal/recording", "netzerotest/flow"}}, // for tests only
 	"internal/page": {
-		own:   []string{"internal/recording", "internal/report", "netzerotest/flow"},
-		tests: []string{"golang.org/x/net/html"},
+		own:    []string{"internal/recording", "internal/report", "netzerotest/flow"},
+		others: []string{"golang.org/x/net/publicsuffix"}, // which names are of one domain
+		tests:  []string{"internal/page", "internal/page/graphlayout", "golang.org/x/net/html"},
 	},
 	"internal/page/graphlayout": { // the command's alone: users do not import gonum
 		own: []string{"internal/page"}, others: []string{"gonum.org/v1/gonum"}, tests: []string{"netzerotest/flow"},

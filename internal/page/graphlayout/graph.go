@@ -122,9 +122,9 @@ func connected(g page.Graph) []*part {
 	return parts
 }
 
-// acyclic returns a graph whose edges that close cycles are reversed. Of each cycle the node that calls most and is
-// called least comes first: edges to it within the cycle are reversed. As they go to the nodes behind it then, they close
-// no other cycle.
+// acyclic returns a graph in which the edges that close cycles are reversed. The node of a cycle that calls most and is
+// called least comes first. The cycle's edges to it are reversed: they lead to nodes behind it then, and close no other
+// cycle.
 func acyclic(d *directed) *directed {
 	rest := newDirected(len(d.to))
 	for from, all := range d.to {

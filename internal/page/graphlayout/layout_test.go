@@ -227,6 +227,29 @@ func TestLayered_TwoWaysAreTwoLines(t *testing.T) {
 	}
 }
 
+// A DNS service has callers in all columns.
+func TestLayered_ManyLongEdgesJoin(t *testing.T) {
+	for _, row := range []struct {
+		graph string
+		want  int // ends of lines at the last node
+	}{
+		{"a>b b>c c>d d>e a>x b>x c>x d>x e>x", 2},
+		{"b>c c>d d>e b>x c>x d>x e>x", 4}, // few stay apart
+	} {
+		g := graphOf(row.graph)
+		at := positions(t, g)
+		ends := make(map[page.Point]bool)
+		for i, e := range g.Edges {
+			if g.Nodes[e.To].Label == "x" {
+				ends[at.Edges[i][len(at.Edges[i])-1]] = true
+			}
+		}
+		if len(ends) != row.want {
+			t.Errorf("%s: the lines end at %v, want %d points", row.graph, ends, row.want)
+		}
+	}
+}
+
 func TestLayered_Deterministic(t *testing.T) {
 	for _, row := range graphs {
 		if diff := cmp.Diff(positions(t, row.graph), positions(t, row.graph)); diff != "" {

@@ -15,6 +15,7 @@ const (
 	usualGap  = 64  // between columns
 	mostGap   = 170 // between columns with steep edges between them
 	portGap   = 7   // between the ends of lines at a node
+	bundle    = 4   // long edges to one node, which become one line
 	movements = 24  // sweeps that move nodes next to their neighbors
 )
 
@@ -82,33 +83,57 @@ func (p *part) rank() {
 	}
 }
 
-// pass gives long edges places in the columns between their ends.
+// pass gives long edges places in the columns between their ends. Many long edges to one node share these places: they
+// join to one line.
 func (p *part) pass() {
 	p.left, p.right = make([][]int, len(p.nodes)), make([][]int, len(p.nodes))
 	p.tall = make([]float64, len(p.nodes))
 	for i, n := range p.nodes {
 		p.tall[i] = n.Height
 	}
+	type way struct {
+		to   int
+		back bool
+	}
+	long := make(map[way]int)
+	for _, e := range p.edges {
+		if span := p.column[e.to] - p.column[e.from]; max(span, -span) > 1 {
+			long[way{e.to, e.back}]++
+		}
+	}
+	type shared struct {
+		way
+		column int
+	}
+	places := make(map[shared]int)
 	for i := range p.edges {
 		e := &p.edges[i]
 		if e.from == e.to {
 			p.tall[e.from] = p.nodes[e.from].Height + 2*loopSize
 			continue
 		}
-		from, to := e.from, e.to
+		from, to, w := e.from, e.to, way{e.to, e.back}
 		if e.back {
 			from, to = to, from
 		}
 		e.chain = []int{from}
 		for c := p.column[from] + 1; c < p.column[to]; c++ {
-			e.chain = append(e.chain, len(p.column))
-			p.column, p.tall = append(p.column, c), append(p.tall, 0)
-			p.left, p.right = append(p.left, nil), append(p.right, nil)
+			place, known := places[shared{w, c}]
+			if !known {
+				place = len(p.column)
+				p.column, p.tall = append(p.column, c), append(p.tall, 0)
+				p.left, p.right = append(p.left, nil), append(p.right, nil)
+				if long[w] >= bundle {
+					places[shared{w, c}] = place
+				}
+			}
+			e.chain = append(e.chain, place)
 		}
 		e.chain = append(e.chain, to)
 		for j, b := range e.chain[1:] {
-			a := e.chain[j]
-			p.right[a], p.left[b] = append(p.right[a], b), append(p.left[b], a)
+			if a := e.chain[j]; !slices.Contains(p.right[a], b) {
+				p.right[a], p.left[b] = append(p.right[a], b), append(p.left[b], a)
+			}
 		}
 	}
 	p.columns = make([][]int, slices.Max(p.column)+1)
@@ -231,14 +256,16 @@ func (p *part) measure() {
 		}
 		p.width += gaps[i] + 2*p.half[i]
 	}
-	// A part that is too wide gets smaller gaps.
+	// A part that is too wide gets smaller gaps, if it fits then.
 	narrower := 0.0
-	if p.width > fullWidth {
-		narrower = min((p.width-fullWidth)/max(spare, 1), 1)
+	if excess := p.width - fullWidth; excess > 0 && excess < spare {
+		narrower = excess / spare
 	}
 	p.width = 0
 	for i, gap := range gaps {
-		p.width += gap - narrower*max(gap-leastGap, 0)
+		if i > 0 {
+			p.width += gap - narrower*(gap-leastGap)
+		}
 		p.x[i] = p.width + p.half[i]
 		p.width += 2 * p.half[i]
 	}
