@@ -7,7 +7,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # Packages that need neither eBPF nor Docker.
 RACE := ./golden ./internal/check ./internal/dns ./internal/hostname ./internal/kubeyaml ./internal/manifest/... \
-	./internal/placement ./internal/policy/... ./internal/rdns ./internal/recording ./internal/report
+	./internal/page ./internal/placement ./internal/policy/... ./internal/rdns ./internal/recording ./internal/report \
+	./internal/serve
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
 # Nested modules, so that users of this module do not download their dependencies.
 MODULES := examples/postgres examples/blackbox internal/browser internal/conformance internal/conformance/statedb internal/stress

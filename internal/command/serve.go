@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/netzero-dev/netzero/internal/page/graphlayout"
 	"github.com/netzero-dev/netzero/internal/serve"
 )
 
@@ -43,7 +44,7 @@ func (c *call) serveReport(address, format, out, dir string) int {
 	}
 	fmt.Fprintln(c.stdout, serve.URL(listener))
 	errorLog := log.New(c.stderr, "netzero "+c.name+": ", 0)
-	if err := serve.Serve(ctx, listener, address, serve.Handler(w.results, nil), errorLog); err != nil {
+	if err := serve.Serve(ctx, listener, address, serve.Handler(w.results, graphlayout.Layered), errorLog); err != nil {
 		return c.refuse(statusUsage, fmt.Errorf("serve: %w", err))
 	}
 	return statusOK

@@ -14,7 +14,7 @@ const (
 // data is what the script reads. Texts are indexes into Strings, so that those that flows share are written once.
 type data struct {
 	Strings []string `json:"strings"`
-	Nodes   [][2]int `json:"nodes"` // label and kind
+	Nodes   [][2]int `json:"nodes"` // label and kind; then the domains of the graph
 	Tests   [][2]int `json:"tests"` // package and name
 	// Flows are: source, destination, port, protocol, verdict, new, count, first in microseconds, first as text, tests,
 	// evidence.
@@ -41,7 +41,7 @@ func (t *table) add(text string) int {
 func newData(m *model) data {
 	d := data{Nodes: [][2]int{}, Tests: [][2]int{}, Flows: [][11]any{}, Verdicts: verdictNames[:]}
 	texts := table{index: make(map[string]int)}
-	for _, n := range m.Nodes {
+	for _, n := range m.ends() {
 		d.Nodes = append(d.Nodes, [2]int{texts.add(n.Label), texts.add(n.Kind.String())})
 	}
 	for _, t := range m.Tests {

@@ -69,40 +69,49 @@ const (
 // drawing is a graph as SVG shows it.
 type drawing struct {
 	Width, Height string
+	More          string // says what is left out; empty for nothing
 	Nodes         []drawnNode
 	Edges         []drawnEdge
 }
 
-// drawnNode is a node. Shape is a path around its center.
+// drawnNode is a node. Index is that of the page's data, and Shape is a path around the center.
 type drawnNode struct {
 	Index int
 	X, Y  string
 	Label string // shortened
-	Full  string // the label for filters
 	Title string
 	Class string
 	Shape string
 }
 
-// drawnEdge is an edge.
+// drawnEdge is an edge. Its ends are indexes of the page's data.
 type drawnEdge struct {
-	From, To       int
-	Source, Target string
-	Path           string
-	Title          string
-	Class          string
+	From, To int
+	Path     string
+	Title    string
+	Class    string
 }
 
 // draw lays the graph of a model out.
 func draw(m *model, layout Layout) (*drawing, error) {
-	all := m.pairs()
+	all, more := m.lines()
+	ends := m.ends()
+	var shown []int // the ends that have lines, ascending
+	for p := range all {
+		shown = append(shown, p.from, p.to)
+	}
+	slices.Sort(shown)
+	shown = slices.Compact(shown)
 	var g Graph
-	for _, n := range m.Nodes {
+	index := make(map[int]int)
+	for i, end := range shown {
+		n := ends[end]
 		width := float64(utf8.RuneCountInString(shorten(n.Label)))*character + padding
 		g.Nodes = append(g.Nodes, Node{n.Label, n.Kind, math.Ceil(width), nodeHeight})
+		index[end] = i
 	}
 	for p := range all {
-		g.Edges = append(g.Edges, Edge{p.from, p.to})
+		g.Edges = append(g.Edges, Edge{index[p.from], index[p.to]})
 	}
 	slices.SortFunc(g.Edges, func(a, b Edge) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
 	at, err := layout(g)
@@ -113,33 +122,38 @@ func draw(m *model, layout Layout) (*drawing, error) {
 		return nil, fmt.Errorf("positions of %d nodes and %d edges, want %d and %d", len(at.Nodes), len(at.Edges),
 			len(g.Nodes), len(g.Edges))
 	}
-	d := &drawing{Width: pixels(at.Width), Height: pixels(at.Height)}
+	d := &drawing{Width: pixels(at.Width), Height: pixels(at.Height), More: more}
 	flows := make([]traffic, len(g.Nodes))
 	for i, e := range g.Edges {
 		path, err := curve(at.Edges[i])
 		if err != nil {
 			return nil, fmt.Errorf("edge %d: %w", i, err)
 		}
-		t := all[pair{e.From, e.To}]
+		p := pair{shown[e.From], shown[e.To]}
+		t := all[p]
 		flows[e.From] = sum(flows[e.From], t)
 		if e.From != e.To {
 			flows[e.To] = sum(flows[e.To], t)
 		}
-		source, target := g.Nodes[e.From].Label, g.Nodes[e.To].Label
 		d.Edges = append(d.Edges, drawnEdge{
-			From: e.From, To: e.To, Source: source, Target: target, Path: path,
-			Title: source + " to " + target + ": " + t.String() + m.evidence(pair{e.From, e.To}), Class: t.class(),
+			From: p.from, To: p.to, Path: path, Class: t.class(),
+			Title: ends[p.from].Label + " to " + ends[p.to].Label + ": " + t.String() + m.evidence(p),
 		})
 	}
+	// The last is on top.
+	slices.SortStableFunc(d.Edges, func(a, b drawnEdge) int { return cmp.Compare(a.rank(), b.rank()) })
 	for i, n := range g.Nodes {
 		d.Nodes = append(d.Nodes, drawnNode{
-			Index: i, X: pixels(at.Nodes[i].X), Y: pixels(at.Nodes[i].Y), Label: shorten(n.Label), Full: n.Label,
+			Index: shown[i], X: pixels(at.Nodes[i].X), Y: pixels(at.Nodes[i].Y), Label: shorten(n.Label),
 			Title: n.Label + ", " + n.Kind.String() + ": " + flows[i].String(), Class: kindClass(n.Kind),
 			Shape: shape(n.Kind, n.Width/2, n.Height/2),
 		})
 	}
 	return d, nil
 }
+
+// rank is lower for edges that others may cover.
+func (e drawnEdge) rank() int { return slices.Index([]string{"", "new", "denied"}, e.Class) }
 
 // class returns the class of an edge in the style sheet.
 func (t traffic) class() string {
@@ -161,7 +175,7 @@ func (m *model) evidence(p pair) string {
 	var ports []string
 	var first string
 	for _, one := range m.Rows {
-		if one.From != p.from || one.To != p.to {
+		if m.drawn(one.From) != p.from || m.drawn(one.To) != p.to {
 			continue
 		}
 		if ports = append(ports, strings.TrimPrefix(one.Port+"/"+one.Protocol, "/")); len(ports) > 1 {
@@ -205,18 +219,29 @@ func shape(k flow.Kind, w, h float64) string {
 		pixels(h), pixels(h), pixels(2*h), pixels(2*h-2*w), pixels(h), pixels(h), pixels(-2*h))
 }
 
-// curve returns the path of a spline.
+// curve returns the path of a spline, in whole pixels.
 func curve(points []Point) (string, error) {
 	if len(points) < 4 || len(points)%3 != 1 {
 		return "", fmt.Errorf("%d points, want 4, 7, 10 and so on", len(points))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "M%s %sC", pixels(points[0].X), pixels(points[0].Y))
-	for i, p := range points[1:] {
-		if i > 0 {
-			b.WriteByte(' ')
+	whole := func(v float64) { b.WriteString(strconv.Itoa(int(math.Round(v)))) }
+	point := func(command byte, p Point) {
+		b.WriteByte(command)
+		whole(p.X)
+		b.WriteByte(' ')
+		whole(p.Y)
+	}
+	point('M', points[0])
+	for i := 3; i < len(points); i += 3 {
+		if y := points[i-3].Y; points[i-2].Y == y && points[i-1].Y == y && points[i].Y == y {
+			b.WriteByte('H')
+			whole(points[i].X)
+			continue
 		}
-		b.WriteString(pixels(p.X) + " " + pixels(p.Y))
+		point('C', points[i-2])
+		point(' ', points[i-1])
+		point(' ', points[i])
 	}
 	return b.String(), nil
 }

@@ -43,6 +43,11 @@ type model struct {
 	Problems []note
 	Tabs     []tab
 
+	// Domains are nodes of the graph that stand for several others. groups has the index of each of these, and that of its
+	// domain, which counts on from the nodes.
+	Domains []node
+	groups  map[int]int
+
 	started time.Time // of the run's first recording; zero unless each recording says when it started
 }
 
@@ -177,6 +182,7 @@ func newModel(run Run) *model {
 		}
 	}
 	m.sort()
+	m.group()
 	m.Notices, m.Problems = notices.list, problems.list
 	m.Files = policyFiles(run)
 	for _, file := range m.Files {

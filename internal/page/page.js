@@ -62,6 +62,9 @@
   function matches(f, term) {
     const is = (value) => {
       value = String(value).toLowerCase();
+      if (term.field !== "" && term.value.startsWith("*.")) {
+        return value.endsWith(term.value.slice(1));
+      }
       return term.exact && term.field !== "" ? value === term.value : value.includes(term.value);
     };
     switch (term.field) {

@@ -280,12 +280,27 @@ func TestRenderLive_ReadsFromItsServer(t *testing.T) {
 	}
 }
 
+// The script recognizes what is unfolded in other results by its name.
+func TestRenderLive_FoldsHaveNames(t *testing.T) {
+	names := make(map[string]bool)
+	for _, d := range elements(t, renderedLive(t, generated(50), "v1"))["details"] {
+		name := attribute(d, "data-fold")
+		if name == "" || names[name] {
+			t.Errorf("%q names no details, or two", name)
+		}
+		names[name] = true
+	}
+	if len(names) == 0 {
+		t.Error("nothing can be unfolded")
+	}
+}
+
 // The results say which recordings they lack.
 func TestRenderLive_Unread(t *testing.T) {
 	run := generated(10)
 	run.Unread = []string{"a.json: it is empty", hostile}
 	text := textOf(elements(t, renderedLive(t, run, "v1"))["main"][0])
-	for _, want := range []string{"not read a.json: it is empty", report.Line(hostile)[:10]} {
+	for _, want := range []string{"error a.json: it is empty", report.Line(hostile)[:10]} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%.500s", want, text)
 		}

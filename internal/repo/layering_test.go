@@ -58,11 +58,11 @@ var layers = map[string]layer{
 		"github.com/chromedp/cdproto", "github.com/chromedp/chromedp",
 	}},
 	"internal/conformance": {tests: []string{
-		"golden", "internal/cilium", "internal/hubble", "internal/hubble/hubbletest", "internal/recording",
-		"netzerotest/flow",
+		"golden", "internal/cilium", "internal/hubble", "internal/hubble/hubbletest", "internal/page",
+		"internal/recording", "internal/report", "internal/serve", "netzerotest/flow",
 		"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/policy/policytest",
 		"github.com/cilium/cilium", "github.com/mattfenwick/cyclonus", "google.golang.org/protobuf",
-		"k8s.io/apiextensions-apiserver", "github.com/santhosh-tekuri/jsonschema",
+		"k8s.io/apiextensions-apiserver", "github.com/prometheus", "github.com/santhosh-tekuri/jsonschema",
 	}},
 	"internal/conformance/statedb/part": {},
 	"internal/stress": {tests: []string{
@@ -158,8 +158,9 @@ var layers = map[string]layer{
 	},
 	"internal/hubble/hubbletest": {own: []string{"internal/recording", "netzerotest/flow"}}, // for tests only
 	"internal/page": {
-		own:   []string{"internal/recording", "internal/report", "netzerotest/flow"},
-		tests: []string{"golang.org/x/net/html"},
+		own:    []string{"internal/recording", "internal/report", "netzerotest/flow"},
+		others: []string{"golang.org/x/net/publicsuffix"}, // which names are of one domain
+		tests:  []string{"internal/page", "internal/page/graphlayout", "golang.org/x/net/html"},
 	},
 	"internal/page/graphlayout": { // the command's alone: users do not import gonum
 		own: []string{"internal/page"}, others: []string{"gonum.org/v1/gonum"}, tests: []string{"netzerotest/flow"},

@@ -71,11 +71,7 @@ func Serve(
 	ctx context.Context, listener net.Listener, address string, results http.Handler, errorLog *log.Logger,
 ) error {
 	name, _, _ := net.SplitHostPort(address)
-	server := &http.Server{
-		Handler:     guard(results, bound(listener).Addr(), name),
-		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: errorLog,
-	}
+	server := newServer(guard(results, bound(listener).Addr(), name), errorLog)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {
@@ -93,6 +89,14 @@ func Serve(
 		err = errors.Join(err, served)
 	}
 	return err
+}
+
+// newServer returns a server of which no client can hold a connection or memory for ever.
+func newServer(h http.Handler, errorLog *log.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ErrorLog: errorLog,
+		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+	}
 }
 
 // guard answers requests to other hosts with an error, and sets the headers that each answer has. Bound is the

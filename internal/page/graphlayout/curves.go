@@ -60,20 +60,26 @@ func (p *part) ports() (starts, ends []float64) {
 		}
 	}
 	for n, node := range p.nodes {
-		spread(begin[n], starts, node.Height, func(i int) float64 { return p.y[p.edges[i].chain[1]] })
-		spread(arrive[n], ends, node.Height, func(i int) float64 {
-			return p.y[p.edges[i].chain[len(p.edges[i].chain)-2]]
-		})
+		p.spread(begin[n], starts, node.Height, func(i int) int { return p.edges[i].chain[1] })
+		p.spread(arrive[n], ends, node.Height, func(i int) int { return p.edges[i].chain[len(p.edges[i].chain)-2] })
 	}
 	return starts, ends
 }
 
-// spread places the ends of edges on a side of a node, sorted by the heights to which they lead.
-func spread(edges []int, port []float64, height float64, toward func(edge int) float64) {
-	slices.SortStableFunc(edges, func(a, b int) int { return cmp.Compare(toward(a), toward(b)) })
-	gap := min(portGap, height*2/3/float64(max(len(edges)-1, 1)))
+// spread places the ends of edges on a side of a node, sorted by the heights of the places to which they lead. Those to
+// the same place, which is not a node, are one line.
+func (p *part) spread(edges []int, port []float64, height float64, toward func(edge int) int) {
+	slices.SortStableFunc(edges, func(a, b int) int { return cmp.Compare(p.y[toward(a)], p.y[toward(b)]) })
+	index, last := make([]int, len(edges)), 0
 	for i, e := range edges {
-		port[e] = (float64(i) - float64(len(edges)-1)/2) * gap
+		if i > 0 && (p.isNode(toward(e)) || toward(e) != toward(edges[i-1])) {
+			last++
+		}
+		index[i] = last
+	}
+	gap := min(portGap, height*2/3/float64(max(last, 1)))
+	for i, e := range edges {
+		port[e] = (float64(index[i]) - float64(last)/2) * gap
 	}
 }
 

@@ -122,8 +122,9 @@ func connected(g page.Graph) []*part {
 	return parts
 }
 
-// acyclic returns a graph without the edges that close cycles. Of each cycle the node that calls most and is called
-// least comes first: edges to it within the cycle are left out.
+// acyclic returns a graph in which the edges that close cycles are reversed. The node of a cycle that calls most and is
+// called least comes first. The cycle's edges to it are reversed: they lead to nodes behind it then, and close no other
+// cycle.
 func acyclic(d *directed) *directed {
 	rest := newDirected(len(d.to))
 	for from, all := range d.to {
@@ -161,6 +162,7 @@ func acyclic(d *directed) *directed {
 			for _, from := range slices.Clone(rest.from[first]) {
 				if members[from] {
 					rest.remove(from, first)
+					rest.add(first, from)
 				}
 			}
 		}

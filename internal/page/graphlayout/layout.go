@@ -3,8 +3,8 @@
 // Each node stands in a column, one to the right of its last caller. Edges that close a cycle lead back to the left.
 // gonum finds the cycles and the connected parts, and its force-directed layout gives the first order of each column.
 // Sweeps over the columns then remove crossings, and move the nodes next to their neighbors. Long edges have places of
-// their own in the columns between, so that they pass no node. Parts without a connection stand beside and below each
-// other.
+// their own in the columns between, so that they pass no node. Many long edges to one node join to one line. Parts
+// without a connection stand beside and below each other.
 //
 // Three modules were compared on graphs of 12 and of 300 nodes. go-graphviz compiles its WebAssembly at each start of
 // the process, for a second or more, and d2 needs minutes for 300 nodes. gonum costs nothing until it is called, but it
@@ -25,7 +25,7 @@ import (
 const (
 	margin    = 24   // around the drawing, in pixels
 	partGap   = 36   // between connected parts
-	fullWidth = 1320 // of a line of connected parts, if none is wider
+	fullWidth = 1180 // of the content, if possible: a browser 1280 pixels wide shows it whole
 )
 
 // Layered is the [page.Layout] of this package. It returns an error for an edge to a node that does not exist.

@@ -1,12 +1,8 @@
 package graphlayout
 
 import (
-	"cmp"
 	"math"
-	"math/rand/v2"
 	"slices"
-
-	"gonum.org/v1/gonum/graph/layout"
 
 	"github.com/netzero-dev/netzero/internal/page"
 )
@@ -15,11 +11,11 @@ const (
 	nodeGap   = 14  // between nodes of a column, in pixels
 	lineGap   = 8   // between lines that pass a column
 	loopSize  = 16  // of a self loop beyond its node
-	leastGap  = 64  // between columns
-	mostGap   = 170 // between columns
+	leastGap  = 36  // between columns of a wide part
+	usualGap  = 64  // between columns
+	mostGap   = 170 // between columns with steep edges between them
 	portGap   = 7   // between the ends of lines at a node
-	forces    = 60  // updates of the force-directed layout
-	orderings = 24  // sweeps that remove crossings
+	bundle    = 4   // long edges to one node, which become one line
 	movements = 24  // sweeps that move nodes next to their neighbors
 )
 
@@ -87,33 +83,57 @@ func (p *part) rank() {
 	}
 }
 
-// pass gives long edges places in the columns between their ends.
+// pass gives long edges places in the columns between their ends. Many long edges to one node share these places: they
+// join to one line.
 func (p *part) pass() {
 	p.left, p.right = make([][]int, len(p.nodes)), make([][]int, len(p.nodes))
 	p.tall = make([]float64, len(p.nodes))
 	for i, n := range p.nodes {
 		p.tall[i] = n.Height
 	}
+	type way struct {
+		to   int
+		back bool
+	}
+	long := make(map[way]int)
+	for _, e := range p.edges {
+		if span := p.column[e.to] - p.column[e.from]; max(span, -span) > 1 {
+			long[way{e.to, e.back}]++
+		}
+	}
+	type shared struct {
+		way
+		column int
+	}
+	places := make(map[shared]int)
 	for i := range p.edges {
 		e := &p.edges[i]
 		if e.from == e.to {
 			p.tall[e.from] = p.nodes[e.from].Height + 2*loopSize
 			continue
 		}
-		from, to := e.from, e.to
+		from, to, w := e.from, e.to, way{e.to, e.back}
 		if e.back {
 			from, to = to, from
 		}
 		e.chain = []int{from}
 		for c := p.column[from] + 1; c < p.column[to]; c++ {
-			e.chain = append(e.chain, len(p.column))
-			p.column, p.tall = append(p.column, c), append(p.tall, 0)
-			p.left, p.right = append(p.left, nil), append(p.right, nil)
+			place, known := places[shared{w, c}]
+			if !known {
+				place = len(p.column)
+				p.column, p.tall = append(p.column, c), append(p.tall, 0)
+				p.left, p.right = append(p.left, nil), append(p.right, nil)
+				if long[w] >= bundle {
+					places[shared{w, c}] = place
+				}
+			}
+			e.chain = append(e.chain, place)
 		}
 		e.chain = append(e.chain, to)
 		for j, b := range e.chain[1:] {
-			a := e.chain[j]
-			p.right[a], p.left[b] = append(p.right[a], b), append(p.left[b], a)
+			if a := e.chain[j]; !slices.Contains(p.right[a], b) {
+				p.right[a], p.left[b] = append(p.right[a], b), append(p.left[b], a)
+			}
 		}
 	}
 	p.columns = make([][]int, slices.Max(p.column)+1)
@@ -124,136 +144,6 @@ func (p *part) pass() {
 
 // isNode reports whether a place is that of a node.
 func (p *part) isNode(place int) bool { return place < len(p.nodes) }
-
-// forced returns a height for each place from a force-directed layout.
-func (p *part) forced() []float64 {
-	d := newDirected(len(p.nodes))
-	for _, e := range p.edges {
-		d.add(e.from, e.to)
-	}
-	eades := layout.EadesR2{Updates: forces, Repulsion: 1, Rate: 0.05, Theta: 0.2, Src: rand.NewPCG(1, 1)}
-	o := layout.NewOptimizerR2(newUndirected(d), eades.Update)
-	for o.Update() {
-	}
-	// The columns go from the left to the right. So turn the layout until its own columns do.
-	var dx, dy float64
-	for _, e := range p.edges {
-		a, b := o.Coord2(int64(e.from)), o.Coord2(int64(e.to))
-		if e.back {
-			a, b = b, a
-		}
-		dx, dy = dx+b.X-a.X, dy+b.Y-a.Y
-	}
-	length := max(math.Hypot(dx, dy), 1e-9)
-	y := make([]float64, len(p.column))
-	for n := range p.nodes {
-		at := o.Coord2(int64(n))
-		y[n] = (at.Y*dx - at.X*dy) / length
-	}
-	for _, e := range p.edges {
-		for i, place := range e.chain {
-			if !p.isNode(place) {
-				share := float64(i) / float64(len(e.chain)-1)
-				y[place] = y[e.chain[0]]*(1-share) + y[e.chain[len(e.chain)-1]]*share
-			}
-		}
-	}
-	return y
-}
-
-// order sorts the columns so that few edges cross.
-func (p *part) order() {
-	y := p.forced()
-	for _, c := range p.columns {
-		slices.SortStableFunc(c, func(a, b int) int { return cmp.Compare(y[a], y[b]) })
-	}
-	index := make([]float64, len(p.column))
-	for _, c := range p.columns {
-		for i, place := range c {
-			index[place] = float64(i)
-		}
-	}
-	best, fewest := p.snapshot(), p.crossings(index)
-	for sweep := range orderings {
-		for i := range p.columns {
-			c, beside := p.columns[i], p.left
-			if sweep%2 == 1 {
-				c, beside = p.columns[len(p.columns)-1-i], p.right
-			}
-			sortByNeighbors(c, beside, index)
-		}
-		if n := p.crossings(index); n < fewest {
-			best, fewest = p.snapshot(), n
-		}
-		if fewest == 0 {
-			break
-		}
-	}
-	p.columns = best
-}
-
-func (p *part) snapshot() [][]int {
-	all := make([][]int, len(p.columns))
-	for i, c := range p.columns {
-		all[i] = slices.Clone(c)
-	}
-	return all
-}
-
-// sortByNeighbors sorts a column by the mean of the neighbors' indexes. Places without neighbors stay.
-func sortByNeighbors(column []int, beside [][]int, index []float64) {
-	mean := make(map[int]float64, len(column))
-	var moved []int
-	for _, place := range column {
-		if len(beside[place]) == 0 {
-			continue
-		}
-		total := 0.0
-		for _, n := range beside[place] {
-			total += index[n]
-		}
-		mean[place] = total / float64(len(beside[place]))
-		moved = append(moved, place)
-	}
-	slices.SortStableFunc(moved, func(a, b int) int { return cmp.Compare(mean[a], mean[b]) })
-	for i, place := range column {
-		if len(beside[place]) > 0 {
-			column[i], moved = moved[0], moved[1:]
-		}
-		index[column[i]] = float64(i)
-	}
-}
-
-// crossings counts how often edges cross.
-func (p *part) crossings(index []float64) int {
-	n := 0
-	for c := range len(p.columns) - 1 {
-		// The ends to the right, in the order of the ends to the left. Each inversion is a crossing; a Fenwick tree counts
-		// them.
-		tree := make([]int, len(p.columns[c+1])+1)
-		seen := 0
-		for _, place := range p.columns[c] {
-			ends := make([]int, 0, len(p.right[place]))
-			for _, to := range p.right[place] {
-				ends = append(ends, int(index[to]))
-			}
-			for _, end := range ends {
-				below := 0
-				for i := end + 1; i > 0; i -= i & -i {
-					below += tree[i]
-				}
-				n += seen - below
-			}
-			for _, end := range ends {
-				for i := end + 1; i < len(tree); i += i & -i {
-					tree[i]++
-				}
-				seen++
-			}
-		}
-	}
-	return n
-}
 
 // move gives each place its height, near those of its neighbors.
 func (p *part) move() {
@@ -349,6 +239,7 @@ func (p *part) measure() {
 	}
 	p.height = bottom - top
 	p.x, p.half = make([]float64, len(p.columns)), make([]float64, len(p.columns))
+	gaps, spare := make([]float64, len(p.columns)), 0.0
 	for i, c := range p.columns {
 		steepest := 0.0
 		for _, place := range c {
@@ -360,7 +251,20 @@ func (p *part) measure() {
 			}
 		}
 		if i > 0 {
-			p.width += max(leastGap, min(steepest/3, mostGap))
+			gaps[i] = max(usualGap, min(steepest/3, mostGap))
+			spare += gaps[i] - leastGap
+		}
+		p.width += gaps[i] + 2*p.half[i]
+	}
+	// A part that is too wide gets smaller gaps, if it fits then.
+	narrower := 0.0
+	if excess := p.width - fullWidth; excess > 0 && excess < spare {
+		narrower = excess / spare
+	}
+	p.width = 0
+	for i, gap := range gaps {
+		if i > 0 {
+			p.width += gap - narrower*(gap-leastGap)
 		}
 		p.x[i] = p.width + p.half[i]
 		p.width += 2 * p.half[i]
