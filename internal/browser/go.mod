@@ -11,6 +11,7 @@ require (
 
 require (
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	golang.org/x/net v0.56.0 // indirect
 	gonum.org/v1/gonum v0.17.0 // indirect
 )
 
