@@ -2,6 +2,7 @@ package page
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,8 +89,11 @@ type observation struct {
 // test is one recording.
 type test struct {
 	Package, Name, Outcome string
-	Failed                 bool
-	Flows, Denied, Unused  int
+	// Recording distinguishes the recordings of one test: "recording 2 of 3, begun 2026-03-04 09:00:00 UTC". It is empty
+	// if there is only one.
+	Recording             string
+	Failed                bool
+	Flows, Denied, Unused int
 }
 
 // reason is why a flow has its verdict, as printable lines. Either may be empty.
@@ -142,10 +146,11 @@ func newModel(run Run) *model {
 	nodes := make(map[node]int)
 	rows := make(map[key]int)
 	notices, problems := newNotes(), newNotes()
+	recordings := distinguished(run)
 	for i, r := range run.Results {
 		t := test{
 			Package: report.Line(r.Package), Name: report.Line(r.Test), Outcome: r.Outcome(), Failed: r.Failed(),
-			Unused: len(r.Unused),
+			Recording: recordings[i], Unused: len(r.Unused),
 		}
 		for _, f := range r.flows() {
 			t.Flows++
@@ -191,6 +196,32 @@ func newModel(run Run) *model {
 	m.count()
 	return m
 }
+
+// distinguished returns for each result what distinguishes its recording from others of the same test, such as those of
+// other machines.
+func distinguished(run Run) []string {
+	type name struct{ pkg, test string }
+	total, seen := make(map[name]int), make(map[name]int)
+	for _, r := range run.Results {
+		total[name{r.Package, r.Test}]++
+	}
+	texts := make([]string, len(run.Results))
+	for i, r := range run.Results {
+		n := name{r.Package, r.Test}
+		if total[n] == 1 {
+			continue
+		}
+		seen[n]++
+		texts[i] = fmt.Sprintf("recording %d of %d", seen[n], total[n])
+		if s := r.File.Started; !s.IsZero() {
+			texts[i] += ", begun " + moment(s)
+		}
+	}
+	return texts
+}
+
+// moment returns a time as the page shows it.
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
 
 // started returns when the first recording of a run started, or zero if that is not known of each recording.
 func started(run Run) time.Time {

@@ -133,7 +133,7 @@ func subtitle(run Run, m *model) string {
 	}
 	text := count(len(run.Results), "recording") + " of " + count(len(packages), "package")
 	if !m.started.IsZero() {
-		text += ", begun " + m.started.UTC().Format("2006-01-02 15:04:05 MST")
+		text += ", begun " + moment(m.started)
 	}
 	return text
 }

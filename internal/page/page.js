@@ -153,7 +153,8 @@
     td.colSpan = 8;
     for (const s of f.seen) {
       const title = element("h3", "", text[data.tests[s[0]][1]]);
-      title.append(" ", element("span", "", text[data.tests[s[0]][0]]));
+      const [pack, , recording] = data.tests[s[0]].map((t) => text[t]);
+      title.append(" ", element("span", "", [pack, recording].filter((t) => t).join(", ")));
       const list = element("dl");
       for (let i = 2; i < s.length; i += 2) {
         const label = text[s[i]];

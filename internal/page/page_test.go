@@ -503,6 +503,30 @@ func TestModel_FoldsTests(t *testing.T) {
 	}
 }
 
+// Recordings of one test, such as those of two machines, are distinguished; all others are not.
+func TestModel_DistinguishesRecordings(t *testing.T) {
+	named := func(test string, minute int) Result {
+		r := Result{Result: report.Result{Package: module, Report: report.Report{Test: test, Diff: "+a\n"}}}
+		if minute >= 0 {
+			r.File.Started = time.Date(2026, 3, 4, 9, minute, 0, 0, time.UTC)
+		}
+		return r
+	}
+	run := Run{Results: []Result{named("TestA", 0), named("TestA", -1), named("TestB", 1)}}
+	var got []string
+	for _, one := range newModel(run).Tests {
+		got = append(got, one.Recording)
+	}
+	want := []string{"recording 1 of 2, begun 2026-03-04 09:00:00 UTC", "recording 2 of 2", ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	file := policyFiles(run)[0]
+	if diff := cmp.Diff([]string{"TestA", "TestB"}, file.Tests); diff != "" || len(file.Diffs) != 2 {
+		t.Errorf("%d diffs, tests (-want +got)\n%s", len(file.Diffs), diff)
+	}
+}
+
 func TestPolicies_HitsAndUnusedRules(t *testing.T) {
 	run := judgedRun(func(r *Result) {
 		r.Golden, r.Unused = "a.yaml", []string{"rule 2", "rule 3"}

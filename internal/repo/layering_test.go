@@ -54,8 +54,8 @@ var layers = map[string]layer{
 	"internal/cluster/controlplane/etcd":           {others: []string{"go.etcd.io/etcd"}},
 	"internal/cluster/controlplane/kube-apiserver": {others: []string{"k8s.io/component-base", "k8s.io/kubernetes"}},
 	"internal/browser": {tests: []string{
-		"internal/page", "internal/page/graphlayout", "internal/recording", "internal/report", "netzerotest/flow",
-		"github.com/chromedp/cdproto", "github.com/chromedp/chromedp",
+		"internal/command", "internal/page", "internal/page/graphlayout", "internal/recording", "internal/report",
+		"netzerotest/flow", "github.com/chromedp/cdproto", "github.com/chromedp/chromedp",
 	}},
 	"internal/conformance": {tests: []string{
 		"golden", "internal/cilium", "internal/hubble", "internal/hubble/hubbletest", "internal/page",
