@@ -95,18 +95,30 @@ func filesOf(paths []string, extensions ...string) ([]string, error) {
 			add(path)
 			continue
 		}
-		entries, err := os.ReadDir(path)
+		found, err := filesIn(path, extensions...)
 		if err != nil {
 			return nil, err
 		}
-		entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool {
-			return e.IsDir() || !slices.Contains(extensions, filepath.Ext(e.Name()))
-		})
-		if len(entries) == 0 {
+		if len(found) == 0 {
 			return nil, fmt.Errorf("no file *%s in %s", extensions[0], path)
 		}
-		for _, e := range entries {
-			add(filepath.Join(path, e.Name()))
+		for _, file := range found {
+			add(file)
+		}
+	}
+	return files, nil
+}
+
+// filesIn returns the paths of the files of these extensions in a directory, sorted.
+func filesIn(dir string, extensions ...string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		if !e.IsDir() && slices.Contains(extensions, filepath.Ext(e.Name())) {
+			files = append(files, filepath.Join(dir, e.Name()))
 		}
 	}
 	return files, nil

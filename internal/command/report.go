@@ -26,8 +26,10 @@ var reportCommand = subcommand{
 	summary: "Compares recordings with the committed policies, and makes a page or a file for a CI system of the results.",
 	help: `Run the tests with NETZERO_RECORDINGS=DIR, then this command in the module of the tests.
 "netzero report -o netzero.html DIR" makes a page for a browser.
+"netzero report -serve 127.0.0.1:0 DIR" prints the URL of the same page, which updates itself while
+tests run. It serves /api/flows, /api/policies and /metrics too, and ends with Ctrl-C.
 A directory stands for all recordings in it. Golden files are found by "go list".
-Exit status: 0 if the results are written, also if policies deny flows; 2 otherwise.`,
+Exit status: 0 if the results are written or served, also if policies deny flows; 2 otherwise.`,
 	run: runReport,
 }
 
@@ -51,6 +53,9 @@ var formats = []format{
 	{"prometheus", ofReports(func(results []report.Result) ([]byte, error) { return report.Prometheus(results), nil })},
 }
 
+// extensions are those of files, with the format that each has by default.
+var extensions = map[string]string{".html": "html", ".prom": "prometheus"}
+
 // ofReports returns the writer of a format that needs no more than the reports.
 func ofReports(write func([]report.Result) ([]byte, error)) func(page.Run) ([]byte, error) {
 	return func(run page.Run) ([]byte, error) {
@@ -68,17 +73,19 @@ func runReport(c *call) int {
 		known = append(known, f.name)
 	}
 	name := c.flags.String("format", "", "one of "+strings.Join(known, ", ")+
-		"; by default html for a FILE that ends with .html, and otherwise "+formats[0].name)
+		"; by default html for a FILE that ends with .html, prometheus for .prom, and otherwise "+formats[0].name)
 	out := c.flags.String("o", "", "write to this `FILE`, in one step, instead of standard output")
 	dir := c.flags.String("C", ".", "the `DIR` in which \"go list\" finds the packages of the tests")
+	address := c.flags.String("serve", "", "serve the results at this `ADDRESS` until interrupted, such as 127.0.0.1:0 "+
+		"for any free port of loopback")
 	if status, ok := c.parse(); !ok {
 		return status
 	}
+	if *address != "" {
+		return c.serveReport(*address, *name, *out, *dir)
+	}
 	if *name == "" {
-		*name = formats[0].name
-		if strings.EqualFold(filepath.Ext(*out), ".html") {
-			*name = "html"
-		}
+		*name = cmp.Or(extensions[strings.ToLower(filepath.Ext(*out))], formats[0].name)
 	}
 	i := slices.Index(known, *name)
 	switch {
@@ -108,10 +115,7 @@ func reported(f format, paths []string, dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(sources, func(a, b merge.Source) int {
-		return cmp.Or(cmp.Compare(a.File.Package, b.File.Package), cmp.Compare(a.File.Test, b.File.Test),
-			cmp.Compare(a.File.Golden, b.File.Golden))
-	})
+	slices.SortStableFunc(sources, func(a, b merge.Source) int { return compareTests(a.File, b.File) })
 	packages, err := listPackages(dir, sources)
 	if err != nil {
 		return nil, err
@@ -125,6 +129,11 @@ func reported(f format, paths []string, dir string) ([]byte, error) {
 		run.Results = append(run.Results, page.Result{Result: r, File: s.File})
 	}
 	return f.write(run)
+}
+
+// compareTests orders recordings by package and test.
+func compareTests(a, b recording.File) int {
+	return cmp.Or(cmp.Compare(a.Package, b.Package), cmp.Compare(a.Test, b.Test), cmp.Compare(a.Golden, b.Golden))
 }
 
 // evaluate returns the result of a recording of a package.

@@ -178,6 +178,7 @@ func TestReport_FormatOfFile(t *testing.T) {
 		{"-o report.html", "<!DOCTYPE html>"},
 		{"-o REPORT.HTML", "<!DOCTYPE html>"},
 		{"-o report.html -format markdown", "## NetZero"},
+		{"-o netzero.prom", "# HELP netzero_flows "},
 		{"-o report.md", "## NetZero"},
 		{"-o report", "## NetZero"},
 		{"-o report.txt -format html", "<!DOCTYPE html>"},

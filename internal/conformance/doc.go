@@ -1,6 +1,7 @@
 // Package conformance compares golden files, generated policies and verdicts with independent programs: the matcher of
 // cyclonus for NetworkPolicies; for CiliumNetworkPolicies the validators of Cilium (the sanitizer of its agent, and the
-// OpenAPI schema of its CRD as an API server applies it) and the simulator of its agent.
+// OpenAPI schema of its CRD as an API server applies it) and the simulator of its agent. Prometheus' own code reads the
+// metrics.
 //
 // It is a separate module, so that users do not download them. It repeats the steps of CiliumNetworkPolicy.Parse,
 // because the package of that function needs all of Cilium's state database. The agent's policy repository needs that

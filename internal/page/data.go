@@ -15,7 +15,7 @@ const (
 type data struct {
 	Strings []string `json:"strings"`
 	Nodes   [][2]int `json:"nodes"` // label and kind; then the domains of the graph
-	Tests   [][2]int `json:"tests"` // package and name
+	Tests   [][3]int `json:"tests"` // package, name, and what distinguishes the recording
 	// Flows are: source, destination, port, protocol, verdict, new, count, first in microseconds, first as text, tests,
 	// evidence.
 	Flows    [][11]any `json:"flows"`
@@ -39,13 +39,13 @@ func (t *table) add(text string) int {
 }
 
 func newData(m *model) data {
-	d := data{Nodes: [][2]int{}, Tests: [][2]int{}, Flows: [][11]any{}, Verdicts: verdictNames[:]}
+	d := data{Nodes: [][2]int{}, Tests: [][3]int{}, Flows: [][11]any{}, Verdicts: verdictNames[:]}
 	texts := table{index: make(map[string]int)}
 	for _, n := range m.ends() {
 		d.Nodes = append(d.Nodes, [2]int{texts.add(n.Label), texts.add(n.Kind.String())})
 	}
 	for _, t := range m.Tests {
-		d.Tests = append(d.Tests, [2]int{texts.add(t.Package), texts.add(t.Name)})
+		d.Tests = append(d.Tests, [3]int{texts.add(t.Package), texts.add(t.Name), texts.add(t.Recording)})
 	}
 	for _, one := range m.Rows {
 		isNew := 0
@@ -73,6 +73,9 @@ func (r row) evidence(texts *table) [][]int {
 			one := []int{o.Test, int(o.Verdict)}
 			for _, f := range o.Facts {
 				one = append(one, texts.add(f.Name), texts.add(f.Value))
+			}
+			if text := o.Reason.String(); text != "" {
+				one = append(one, texts.add(o.Verdict.String()), texts.add(text))
 			}
 			all = append(all, one)
 		}

@@ -2,6 +2,7 @@ package page
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,14 +82,29 @@ type row struct {
 type observation struct {
 	Test    int
 	Verdict verdict
-	Facts   []report.Attribute
+	Reason  reason
+	Facts   []report.Attribute // how the flow was opened
 }
 
 // test is one recording.
 type test struct {
 	Package, Name, Outcome string
-	Failed                 bool
-	Flows, Denied, Unused  int
+	// Recording distinguishes the recordings of one test: "recording 2 of 3, begun 2026-03-04 09:00:00 UTC". It is empty
+	// if there is only one.
+	Recording             string
+	Failed                bool
+	Flows, Denied, Unused int
+}
+
+// reason is why a flow has its verdict, as printable lines. Either may be empty.
+type reason struct{ Policy, Text string }
+
+// String names the policy before the reason.
+func (r reason) String() string {
+	if r.Policy == "" || r.Text == "" {
+		return r.Text
+	}
+	return "policy " + r.Policy + ": " + r.Text
 }
 
 // note is a line about tests.
@@ -130,10 +146,11 @@ func newModel(run Run) *model {
 	nodes := make(map[node]int)
 	rows := make(map[key]int)
 	notices, problems := newNotes(), newNotes()
+	recordings := distinguished(run)
 	for i, r := range run.Results {
 		t := test{
 			Package: report.Line(r.Package), Name: report.Line(r.Test), Outcome: r.Outcome(), Failed: r.Failed(),
-			Unused: len(r.Unused),
+			Recording: recordings[i], Unused: len(r.Unused),
 		}
 		for _, f := range r.flows() {
 			t.Flows++
@@ -179,6 +196,32 @@ func newModel(run Run) *model {
 	m.count()
 	return m
 }
+
+// distinguished returns for each result what distinguishes its recording from others of the same test, such as those of
+// other machines.
+func distinguished(run Run) []string {
+	type name struct{ pkg, test string }
+	total, seen := make(map[name]int), make(map[name]int)
+	for _, r := range run.Results {
+		total[name{r.Package, r.Test}]++
+	}
+	texts := make([]string, len(run.Results))
+	for i, r := range run.Results {
+		n := name{r.Package, r.Test}
+		if total[n] == 1 {
+			continue
+		}
+		seen[n]++
+		texts[i] = fmt.Sprintf("recording %d of %d", seen[n], total[n])
+		if s := r.File.Started; !s.IsZero() {
+			texts[i] += ", begun " + moment(s)
+		}
+	}
+	return texts
+}
+
+// moment returns a time as the page shows it.
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
 
 // started returns when the first recording of a run started, or zero if that is not known of each recording.
 func started(run Run) time.Time {
@@ -229,7 +272,7 @@ func (m *model) add(nodes map[node]int, rows map[key]int, test int, f judged) {
 	one.Verdict = min(one.Verdict, f.verdict)
 	one.New = one.New || f.isNew
 	one.Tests = append(one.Tests, test)
-	one.Seen = append(one.Seen, observation{test, f.verdict, f.facts})
+	one.Seen = append(one.Seen, observation{test, f.verdict, f.reason, f.facts})
 }
 
 // sort orders nodes by kind and label, and rows by verdict, those that are new first, and then by their ends.
@@ -291,6 +334,7 @@ func (m *model) count() {
 type judged struct {
 	flow.Flow
 	verdict verdict
+	reason  reason
 	isNew   bool
 	implied bool
 	facts   []report.Attribute
@@ -303,14 +347,12 @@ func (r Result) flows() []judged {
 	var all []judged
 	judge := func(f flow.Flow, implied bool) {
 		j := judged{Flow: report.Named([]flow.Flow{f}, r.Workload)[0], implied: implied, started: r.File.Started}
-		reason := j.judge(r, refused, before, identityOf(f))
+		why := j.judge(r, refused, before, identityOf(f))
+		j.reason = reason{report.Line(why.Policy), report.Line(why.Text)}
 		if implied {
 			j.facts = []report.Attribute{{Name: "implied", Value: "by other flows: pods resolve names over UDP and TCP"}}
 		} else {
 			j.facts = report.Facts(f, r.Module)
-		}
-		if reason != "" {
-			j.facts = append(j.facts, report.Attribute{Name: j.verdict.String(), Value: report.Line(reason)})
 		}
 		all = append(all, j)
 	}
@@ -338,39 +380,29 @@ func (r Result) refused() map[identity]report.Denied {
 // judge sets the verdict on the flow, and returns the reason.
 func (j *judged) judge(
 	r Result, refused map[identity]report.Denied, before map[identity]recording.Verdict, id identity,
-) string {
+) reason {
 	d, isDenied := refused[id]
 	old, known := before[id]
 	switch {
 	case r.Lost != "":
 		j.verdict = notCompared
-		return "the recording is incomplete"
+		return reason{Text: "the recording is incomplete"}
 	case r.Missing:
 		j.verdict, j.isNew = noPolicy, true
-		return "no policy is committed"
+		return reason{Text: "no policy is committed"}
 	case isDenied:
 		j.verdict, j.isNew = denied, true
-		return in(d.Policy) + cmp.Or(d.Reason, "no rule allows it")
+		return reason{d.Policy, cmp.Or(d.Reason, "no rule allows it")}
 	case known && old.Outcome == recording.OutcomeUnprotected:
 		j.verdict = unprotected
-		return cmp.Or(old.Reason, "no policy isolates the ends of the flow")
+		return reason{Text: cmp.Or(old.Reason, "no policy isolates the ends of the flow")}
 	case known && old.Outcome != recording.OutcomeAllowed:
 		j.verdict, j.isNew = allowed, r.File.Check.Updated
-		return "by the golden file as it is now; at the time of the test it was " + string(old.Outcome) + ": " + old.Reason
+		return reason{Text: "by the golden file as it is now; at the time of the test it was " + string(old.Outcome) +
+			": " + old.Reason}
 	}
 	j.verdict = allowed
-	if old.Reason == "" {
-		return ""
-	}
-	return in(old.Policy) + old.Reason
-}
-
-// in names a policy before a reason.
-func in(policy string) string {
-	if policy == "" {
-		return ""
-	}
-	return "policy " + policy + ": "
+	return reason{old.Policy, old.Reason}
 }
 
 // port returns the port and the protocol of a flow, as the columns of the table show them.

@@ -1,5 +1,7 @@
-// Package page writes the results of a run as one HTML file for a browser: who sent to whom, with the evidence for each
-// flow, what the committed policies decide, and what is new since they were committed.
+// Package page shows the results of a run: who sent to whom, with the evidence for each flow, what the committed
+// policies decide, and what is new since they were committed. [Render] writes them as one HTML file for a browser.
+// [RenderLive] writes the page of a server, which updates itself. [Flows] and [Policies] return the same results for
+// JSON.
 //
 // The file needs no network and no other file, and its Content-Security-Policy permits neither. Its own script and
 // style are the only ones that may run, by their hashes. All data is text: names of a recording are escaped, and the
@@ -23,7 +25,12 @@ import (
 )
 
 // Run is the results of the recordings of a run, in the order in which the page lists them.
-type Run struct{ Results []Result }
+type Run struct {
+	Results []Result
+	// Unread has a line for each recording that could not be read or compared, with the reason. A run for a file has
+	// none.
+	Unread []string
+}
 
 // Result is the result of one recording.
 type Result struct {
@@ -38,6 +45,8 @@ var (
 	style string
 	//go:embed page.js
 	script string
+	//go:embed live.js
+	liveScript string
 
 	parsed = template.Must(template.New("page").Funcs(template.FuncMap{
 		"number": number, "thousands": func(n int) string { return number(uint64(n)) },
@@ -54,17 +63,47 @@ type view struct {
 	Graph  *drawing // nil without a layout
 	Matrix matrix
 	Data   data
+	Unread []string
+	Live   *live // nil in a file
+}
+
+// live is what only the page of a server has.
+type live struct {
+	Version string // of the results
+	Script  template.JS
 }
 
 // Render writes the page. With a layout it has a graph; without one it begins with the matrix. It returns the layout's
 // errors, and an error if the positions do not fit the graph. Then nothing is written.
-func Render(w io.Writer, run Run, layout Layout) error {
+func Render(w io.Writer, run Run, layout Layout) error { return render(w, run, layout, nil) }
+
+// RenderLive writes the page of a server, as [Render] does, but with a script that reads "api/version" each second: an
+// object with the string "version". If it differs from this version, the script reads the page again and updates this
+// one. It keeps the filter, the order, what is unfolded, the focus and the scroll position.
+func RenderLive(w io.Writer, run Run, layout Layout, version string) error {
+	return render(w, run, layout, &live{version, template.JS(liveScript)})
+}
+
+// LivePolicy returns the Content-Security-Policy of the page of a server. It permits the page to read from its server,
+// and no page to frame it.
+func LivePolicy() string { return policy(true) + "; frame-ancestors 'none'" }
+
+// policy returns the Content-Security-Policy of a page, as an element of the page can state it.
+func policy(isLive bool) string {
+	scripts, connect := hash(script), ""
+	if isLive {
+		scripts, connect = scripts+" "+hash(liveScript), "; connect-src 'self'"
+	}
+	return "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + hash(style) + "; script-src " +
+		scripts + connect
+}
+
+func render(w io.Writer, run Run, layout Layout, served *live) error {
 	m := newModel(run)
 	v := view{
-		Policy: "default-src 'none'; base-uri 'none'; form-action 'none'; style-src " + hash(style) + "; script-src " +
-			hash(script),
-		Style: template.CSS(style), Script: template.JS(script),
-		Subtitle: subtitle(run, m), model: m, Matrix: newMatrix(m), Data: newData(m),
+		Policy: policy(served != nil), Style: template.CSS(style), Script: template.JS(script),
+		Subtitle: subtitle(run, m), model: m, Matrix: newMatrix(m), Data: newData(m), Unread: lines(run.Unread),
+		Live: served,
 	}
 	if layout != nil && len(m.Rows) > 0 {
 		var err error
@@ -94,7 +133,7 @@ func subtitle(run Run, m *model) string {
 	}
 	text := count(len(run.Results), "recording") + " of " + count(len(packages), "package")
 	if !m.started.IsZero() {
-		text += ", begun " + m.started.UTC().Format("2006-01-02 15:04:05 MST")
+		text += ", begun " + moment(m.started)
 	}
 	return text
 }

@@ -205,45 +205,122 @@ func TestRender_Deterministic(t *testing.T) {
 
 // A browser runs only what the policy of the page permits.
 func TestRender_RunsOnlyItsOwnScript(t *testing.T) {
-	all := elements(t, rendered(t, generated(50), columns))
-	var policy string
-	for _, m := range all["meta"] {
-		if attribute(m, "http-equiv") == "Content-Security-Policy" {
-			policy = attribute(m, "content")
+	for reason, text := range map[string]string{
+		"a file": rendered(t, generated(50), columns), "a server's": renderedLive(t, generated(50), "v1"),
+	} {
+		all := elements(t, text)
+		policy := policyOf(all)
+		if !strings.HasPrefix(policy, "default-src 'none';") || strings.Contains(policy, "unsafe") {
+			t.Errorf("%s: policy %q", reason, policy)
 		}
-	}
-	if !strings.HasPrefix(policy, "default-src 'none';") || strings.Contains(policy, "unsafe") {
-		t.Errorf("policy %q", policy)
-	}
-	for _, name := range []string{"style", "script"} {
-		for _, n := range all[name] {
-			if attribute(n, "type") != "application/json" && !strings.Contains(policy, name+"-src "+hash(n.FirstChild.Data)) {
-				t.Errorf("the policy does not permit the page's own %s", name)
-			}
-		}
-	}
-	for name, nodes := range all {
-		for _, n := range nodes {
-			for _, a := range n.Attr {
-				isAddress := a.Key == "href" || a.Key == "src" || a.Key == "action"
-				if a.Key == "style" || strings.HasPrefix(a.Key, "on") || isAddress && !strings.HasPrefix(a.Val, "#") {
-					t.Errorf("<%s> has %s=%q", name, a.Key, a.Val)
+		for _, name := range []string{"style", "script"} {
+			_, permitted, _ := strings.Cut(policy, name+"-src ")
+			permitted, _, _ = strings.Cut(permitted, ";")
+			for _, n := range all[name] {
+				if attribute(n, "type") != "application/json" && !strings.Contains(permitted, hash(n.FirstChild.Data)) {
+					t.Errorf("%s: the policy does not permit the page's own %s", reason, name)
 				}
 			}
 		}
-		switch name {
-		case "link", "img", "iframe", "form", "object", "base":
-			t.Errorf("there is a <%s>", name)
+		for name, nodes := range all {
+			for _, n := range nodes {
+				for _, a := range n.Attr {
+					isAddress := a.Key == "href" || a.Key == "src" || a.Key == "action"
+					if a.Key == "style" || strings.HasPrefix(a.Key, "on") || isAddress && !strings.HasPrefix(a.Val, "#") {
+						t.Errorf("%s: <%s> has %s=%q", reason, name, a.Key, a.Val)
+					}
+				}
+			}
+			switch name {
+			case "link", "img", "iframe", "form", "object", "base":
+				t.Errorf("%s: there is a <%s>", reason, name)
+			}
 		}
 	}
 }
 
-// What is unsafe with text of others is not in the script.
+// policyOf returns the Content-Security-Policy that a page states.
+func policyOf(all map[string][]*html.Node) string {
+	for _, m := range all["meta"] {
+		if attribute(m, "http-equiv") == "Content-Security-Policy" {
+			return attribute(m, "content")
+		}
+	}
+	return ""
+}
+
+// renderedLive returns the page of a server.
+func renderedLive(t *testing.T, run Run, version string) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := RenderLive(&b, run, columns, version); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// Only the page of a server has a script that reads from one, and only its policy permits that.
+func TestRenderLive_ReadsFromItsServer(t *testing.T) {
+	page, file := renderedLive(t, generated(50), `v"1`), rendered(t, generated(50), columns)
+	if policy := policyOf(elements(t, page)); !strings.HasSuffix(policy, "; connect-src 'self'") ||
+		LivePolicy() != policy+"; frame-ancestors 'none'" {
+		t.Errorf("policy %q, and that of the server is %q", policy, LivePolicy())
+	}
+	if policy := policyOf(elements(t, file)); strings.Contains(policy, "connect-src") ||
+		strings.Contains(policy, hash(liveScript)) {
+		t.Errorf("the policy of a file is %q", policy)
+	}
+	if !strings.Contains(page, "fetch(") || strings.Contains(file, "fetch(") || strings.Contains(file, "netzero-version") {
+		t.Error("the page of a server has to read from it, and a file must not")
+	}
+	for _, m := range elements(t, page)["meta"] {
+		if attribute(m, "name") == "netzero-version" && attribute(m, "content") != `v"1` {
+			t.Errorf("version %q", attribute(m, "content"))
+		}
+	}
+}
+
+// The script recognizes what is unfolded in other results by its name.
+func TestRenderLive_FoldsHaveNames(t *testing.T) {
+	names := make(map[string]bool)
+	for _, d := range elements(t, renderedLive(t, generated(50), "v1"))["details"] {
+		name := attribute(d, "data-fold")
+		if name == "" || names[name] {
+			t.Errorf("%q names no details, or two", name)
+		}
+		names[name] = true
+	}
+	if len(names) == 0 {
+		t.Error("nothing can be unfolded")
+	}
+}
+
+// The results say which recordings they lack.
+func TestRenderLive_Unread(t *testing.T) {
+	run := generated(10)
+	run.Unread = []string{"a.json: it is empty", hostile}
+	text := textOf(elements(t, renderedLive(t, run, "v1"))["main"][0])
+	for _, want := range []string{"error a.json: it is empty", report.Line(hostile)[:10]} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%.500s", want, text)
+		}
+	}
+	if page := renderedLive(t, generated(10), "v1"); strings.Contains(page, `id="unread"`) {
+		t.Error("the page lists unread recordings, and there are none")
+	}
+}
+
+// What is unsafe with text of others is not in the scripts.
 func TestScript_InsertsTextOnly(t *testing.T) {
-	unsafe := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|Function\(|setTimeout|` +
-		`fetch\(|XMLHttpRequest|WebSocket|import\(|\.style\b`)
-	if found := unsafe.FindAllString(script, -1); found != nil {
-		t.Errorf("page.js uses %v", found)
+	const unsafe = `innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|Function\(|XMLHttpRequest|WebSocket|` +
+		`EventSource|import\(|\.style\b`
+	for _, row := range []struct{ name, text, unsafe string }{
+		{"page.js", script, unsafe + `|setTimeout|setInterval|fetch\(|sendBeacon|DOMParser`},
+		{"live.js", liveScript, unsafe + `|https?:|sendBeacon`},
+	} {
+		if found := regexp.MustCompile(row.unsafe).FindAllString(row.text, -1); found != nil {
+			t.Errorf("%s uses %v", row.name, found)
+		}
 	}
 }
 
@@ -271,7 +348,7 @@ func TestRender_HostileNamesStayText(t *testing.T) {
 	r.File.Check = &recording.Check{Verdicts: []recording.Verdict{
 		{Outcome: recording.OutcomeAllowed, Policy: hostile, Reason: hostile},
 	}}
-	page := rendered(t, Run{[]Result{r}}, columns)
+	page := rendered(t, Run{Results: []Result{r}}, columns)
 	all, harmless := elements(t, page), elements(t, rendered(t, generated(10), columns))
 	if len(all["script"]) != len(harmless["script"]) || len(all["img"]) != 0 {
 		t.Errorf("%d scripts and %d images", len(all["script"]), len(all["img"]))
@@ -351,7 +428,7 @@ func judgedRun(change func(*Result)) Run {
 	if change != nil {
 		change(&r)
 	}
-	return Run{[]Result{r}}
+	return Run{Results: []Result{r}}
 }
 
 func TestVerdicts_Each(t *testing.T) {
@@ -411,7 +488,7 @@ func TestModel_FoldsTests(t *testing.T) {
 	start := time.Date(2026, 3, 4, 9, 0, 0, 0, time.UTC)
 	a, b := judgedRun(nil).Results[0], judgedRun(func(r *Result) { r.Denied, r.File.Check = nil, nil }).Results[0]
 	a.File.Started, b.File.Started = start.Add(500*time.Millisecond), start
-	m := newModel(Run{[]Result{a, b}})
+	m := newModel(Run{Results: []Result{a, b}})
 	got := m.Rows[0]
 	got.Seen = nil
 	want := row{
@@ -426,6 +503,30 @@ func TestModel_FoldsTests(t *testing.T) {
 	}
 }
 
+// Recordings of one test, such as those of two machines, are distinguished; all others are not.
+func TestModel_DistinguishesRecordings(t *testing.T) {
+	named := func(test string, minute int) Result {
+		r := Result{Result: report.Result{Package: module, Report: report.Report{Test: test, Diff: "+a\n"}}}
+		if minute >= 0 {
+			r.File.Started = time.Date(2026, 3, 4, 9, minute, 0, 0, time.UTC)
+		}
+		return r
+	}
+	run := Run{Results: []Result{named("TestA", 0), named("TestA", -1), named("TestB", 1)}}
+	var got []string
+	for _, one := range newModel(run).Tests {
+		got = append(got, one.Recording)
+	}
+	want := []string{"recording 1 of 2, begun 2026-03-04 09:00:00 UTC", "recording 2 of 2", ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	file := policyFiles(run)[0]
+	if diff := cmp.Diff([]string{"TestA", "TestB"}, file.Tests); diff != "" || len(file.Diffs) != 2 {
+		t.Errorf("%d diffs, tests (-want +got)\n%s", len(file.Diffs), diff)
+	}
+}
+
 func TestPolicies_HitsAndUnusedRules(t *testing.T) {
 	run := judgedRun(func(r *Result) {
 		r.Golden, r.Unused = "a.yaml", []string{"rule 2", "rule 3"}
@@ -433,7 +534,7 @@ func TestPolicies_HitsAndUnusedRules(t *testing.T) {
 	other := judgedRun(func(r *Result) {
 		r.Golden, r.Unused = "a.yaml", []string{"rule 3"}
 	})
-	files := policyFiles(Run{append(run.Results, other.Results...)})
+	files := policyFiles(Run{Results: append(run.Results, other.Results...)})
 	if len(files) != 1 {
 		t.Fatalf("%d files", len(files))
 	}

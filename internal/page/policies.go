@@ -70,7 +70,9 @@ func newPolicyFile(results []Result) policyFile {
 	file := policyFile{Package: report.Line(results[0].Package), Golden: report.Line(results[0].Golden)}
 	hits := newHits()
 	for i, r := range results {
-		file.Tests = append(file.Tests, report.Line(r.Test))
+		if name := report.Line(r.Test); !slices.Contains(file.Tests, name) { // one test may have several recordings
+			file.Tests = append(file.Tests, name)
+		}
 		file.Missing = file.Missing || r.Missing
 		file.Failed = file.Failed || r.Failed()
 		hits.add(r)
@@ -84,8 +86,12 @@ func newPolicyFile(results []Result) policyFile {
 				file.NotIsolated = append(file.NotIsolated, text)
 			}
 		}
-		if r.Diff != "" {
-			file.Diffs = append(file.Diffs, diff{report.Line(r.Test), diffLines(r.Diff)})
+		d := diff{report.Line(r.Test), diffLines(r.Diff)}
+		isKnown := slices.ContainsFunc(file.Diffs, func(o diff) bool {
+			return o.Test == d.Test && slices.Equal(o.Lines, d.Lines)
+		})
+		if r.Diff != "" && !isKnown {
+			file.Diffs = append(file.Diffs, d)
 		}
 		if accept := report.Line(r.Accept); r.Failed() && r.Lost == "" && accept != "" &&
 			!slices.Contains(file.Accept, accept) {

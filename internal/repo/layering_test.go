@@ -53,12 +53,16 @@ var layers = map[string]layer{
 	"internal/cluster/controlplane":                {},
 	"internal/cluster/controlplane/etcd":           {others: []string{"go.etcd.io/etcd"}},
 	"internal/cluster/controlplane/kube-apiserver": {others: []string{"k8s.io/component-base", "k8s.io/kubernetes"}},
+	"internal/browser": {tests: []string{
+		"internal/command", "internal/page", "internal/page/graphlayout", "internal/recording", "internal/report",
+		"netzerotest/flow", "github.com/chromedp/cdproto", "github.com/chromedp/chromedp",
+	}},
 	"internal/conformance": {tests: []string{
-		"golden", "internal/cilium", "internal/hubble", "internal/hubble/hubbletest", "internal/recording",
-		"netzerotest/flow",
+		"golden", "internal/cilium", "internal/hubble", "internal/hubble/hubbletest", "internal/page",
+		"internal/recording", "internal/report", "internal/serve", "netzerotest/flow",
 		"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/policy/policytest",
 		"github.com/cilium/cilium", "github.com/mattfenwick/cyclonus", "google.golang.org/protobuf",
-		"k8s.io/apiextensions-apiserver", "github.com/santhosh-tekuri/jsonschema",
+		"k8s.io/apiextensions-apiserver", "github.com/prometheus", "github.com/santhosh-tekuri/jsonschema",
 	}},
 	"internal/conformance/statedb/part": {},
 	"internal/stress": {tests: []string{
@@ -161,6 +165,10 @@ var layers = map[string]layer{
 	"internal/page/graphlayout": { // the command's alone: users do not import gonum
 		own: []string{"internal/page"}, others: []string{"gonum.org/v1/gonum"}, tests: []string{"netzerotest/flow"},
 	},
+	"internal/serve": {
+		own:   []string{"internal/page", "internal/report", "netzerotest/flow"},
+		tests: []string{"internal/recording"},
+	},
 	"internal/report":                {own: []string{"internal/recording", "netzerotest/flow"}},
 	"internal/recording/identityrow": {own: []string{"internal/recording"}}, // for tests only
 	"internal/recording":             {own: []string{"netzerotest/flow"}},
@@ -207,7 +215,7 @@ var layers = map[string]layer{
 			"golden", "internal/check", "internal/ci", "internal/doctor", "internal/editor", "internal/gotest",
 			"internal/hubble", "internal/launch", "internal/launcher", "internal/manifest", "internal/merge",
 			"internal/page", "internal/page/graphlayout", "internal/policydiff", "internal/recording", "internal/report",
-			"internal/setup", "netzerotest/flow",
+			"internal/serve", "internal/setup", "netzerotest/flow",
 		},
 		others: []string{"golang.org/x/mod/module"},
 		tests:  []string{"internal/hubble/hubbletest", "internal/session"},
