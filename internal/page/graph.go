@@ -166,8 +166,10 @@ func (t traffic) class() string {
 	return ""
 }
 
-// maxPorts is the number of ports in the title of an edge.
-const maxPorts = 6
+const (
+	maxPorts = 6  // in the title of an edge
+	maxFact  = 60 // characters of each fact there
+)
 
 // evidence returns the ports of the flows between two ends, and for the first of them when it was seen, by which
 // process, and where in the code.
@@ -183,7 +185,7 @@ func (m *model) evidence(p pair) string {
 		}
 		for _, name := range []string{"opened", "sent", "at", "by", "in"} {
 			if i := slices.IndexFunc(one.Seen[0].Facts, func(f report.Attribute) bool { return f.Name == name }); i >= 0 {
-				first += "\n" + name + " " + one.Seen[0].Facts[i].Value
+				first += "\n" + name + " " + cut(one.Seen[0].Facts[i].Value, maxFact)
 			}
 		}
 	}
@@ -191,6 +193,15 @@ func (m *model) evidence(p pair) string {
 		ports = append(ports[:maxPorts], strconv.Itoa(n)+" more")
 	}
 	return " (" + strings.Join(ports, ", ") + ")" + first
+}
+
+// cut returns the beginning of a text.
+func cut(text string, characters int) string {
+	runes := []rune(text)
+	if len(runes) <= characters {
+		return text
+	}
+	return string(runes[:characters-1]) + "…"
 }
 
 // kindClass returns the class of a node in the style sheet, and in the legend.
@@ -219,31 +230,34 @@ func shape(k flow.Kind, w, h float64) string {
 		pixels(h), pixels(h), pixels(2*h), pixels(2*h-2*w), pixels(h), pixels(h), pixels(-2*h))
 }
 
-// curve returns the path of a spline, in whole pixels.
+// curve returns the path of a spline, in whole pixels. Each command is relative to the end of the one before, which is
+// shorter.
 func curve(points []Point) (string, error) {
 	if len(points) < 4 || len(points)%3 != 1 {
 		return "", fmt.Errorf("%d points, want 4, 7, 10 and so on", len(points))
 	}
-	var b strings.Builder
-	whole := func(v float64) { b.WriteString(strconv.Itoa(int(math.Round(v)))) }
-	point := func(command byte, p Point) {
-		b.WriteByte(command)
-		whole(p.X)
-		b.WriteByte(' ')
-		whole(p.Y)
-	}
-	point('M', points[0])
-	for i := 3; i < len(points); i += 3 {
-		if y := points[i-3].Y; points[i-2].Y == y && points[i-1].Y == y && points[i].Y == y {
-			b.WriteByte('H')
-			whole(points[i].X)
-			continue
+	whole := func(p Point) (x, y int) { return int(math.Round(p.X)), int(math.Round(p.Y)) }
+	x, y := whole(points[0])
+	path := fmt.Sprintf("M%d %d", x, y)
+	straight := 0 // the length of a horizontal line that the path does not have yet
+	for i := 1; i < len(points); i += 3 {
+		x1, y1 := whole(points[i])
+		x2, y2 := whole(points[i+1])
+		x3, y3 := whole(points[i+2])
+		isStraight := y1 == y && y2 == y && y3 == y
+		if isStraight {
+			straight += x3 - x
 		}
-		point('C', points[i-2])
-		point(' ', points[i-1])
-		point(' ', points[i])
+		if isLast := i+3 == len(points); straight != 0 && (isLast || !isStraight) {
+			path += fmt.Sprintf("h%d", straight)
+			straight = 0
+		}
+		if !isStraight {
+			path += fmt.Sprintf("c%d %d %d %d %d %d", x1-x, y1-y, x2-x, y2-y, x3-x, y3-y)
+		}
+		x, y = x3, y3
 	}
-	return b.String(), nil
+	return path, nil
 }
 
 // pixels returns a length with one decimal at most.

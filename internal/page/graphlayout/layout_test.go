@@ -50,9 +50,9 @@ const boutique = `
 	frontend>recommendation frontend>shipping checkout>cart checkout>currency checkout>email checkout>payment
 	checkout>productcatalog checkout>shipping recommendation>productcatalog cart>redis-cart`
 
-// random returns a graph with cycles and self loops.
-func random(nodes, edges int) page.Graph {
-	r := rand.New(rand.NewPCG(1, 2))
+// random returns a graph with cycles and self loops, another one for each seed.
+func random(seed uint64, nodes, edges int) page.Graph {
+	r := rand.New(rand.NewPCG(seed, 2))
 	var words []string
 	for i := range nodes {
 		words = append(words, fmt.Sprintf("service-%d", i))
@@ -85,11 +85,13 @@ func services(n, outside int) page.Graph {
 	return graphOf(strings.Join(slices.Compact(words), " "))
 }
 
-// graphs are those that each property is tested on.
-var graphs = []struct {
+// example is a graph that each property is tested on.
+type example struct {
 	reason string
 	graph  page.Graph
-}{
+}
+
+var graphs = append([]example{
 	{"no node", page.Graph{}},
 	{"one node", graphOf("a")},
 	{"one node that calls itself", graphOf("a>a")},
@@ -103,8 +105,17 @@ var graphs = []struct {
 	{"a star", graphOf("hub>a hub>b hub>c hub>d hub>e hub>f hub>g hub>h hub>i hub>j hub>k hub>l hub>m")},
 	{"Online Boutique", graphOf(boutique)},
 	{"a large test", services(60, 240)},
-	{"300 random nodes", random(300, 600)},
-	{"all call all", random(9, 81)},
+	{"300 random nodes", random(1, 300, 600)},
+	{"all call all", random(1, 9, 81)},
+}, randomGraphs()...)
+
+func randomGraphs() []example {
+	var all []example
+	for seed := range uint64(40) {
+		nodes := 3 + int(seed%20)
+		all = append(all, example{fmt.Sprint("random graph ", seed), random(seed, nodes, nodes*int(1+seed%3))})
+	}
+	return all
 }
 
 func positions(t *testing.T, g page.Graph) page.Positions {
@@ -272,7 +283,9 @@ func BenchmarkLayered(b *testing.B) {
 	for _, row := range []struct {
 		name  string
 		graph page.Graph
-	}{{"12", graphOf(boutique)}, {"300", services(60, 240)}, {"300random", random(300, 600)}} {
+	}{
+		{"nodes=12", graphOf(boutique)}, {"nodes=300", services(60, 240)}, {"nodes=300,random", random(1, 300, 600)},
+	} {
 		b.Run(row.name, func(b *testing.B) {
 			for b.Loop() {
 				if _, err := Layered(row.graph); err != nil {
