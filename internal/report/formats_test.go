@@ -52,6 +52,10 @@ func runs() map[string][]Result {
 		r.Denied = []Denied{again}
 		r.Strict, r.Unused = true, []string{"rule 1"}
 	}))
+	unusable := result(base(func(r *Report) {
+		r.Unusable, r.UnusableLine = "read golden testdata/netzero/TestCheckout.yaml: document 1, line 7: "+
+			"spec.podSelectors: unknown field; correct or remove it", 7
+	}), stripe().Flow)
 	passed := result(base(func(r *Report) { r.Test = "TestPassed" }), stripe().Flow)
 	many := result(base(func(r *Report) {
 		for i := range maxBlocks + 3 {
@@ -62,7 +66,7 @@ func runs() map[string][]Result {
 	}))
 	return map[string][]Result{
 		"nothing": nil, "denied": {denied, passed}, "missing": {missing}, "lost": {lost}, "rest": {rest},
-		"many": {many}, "hostile": {hostileResult()},
+		"unusable": {unusable}, "many": {many}, "hostile": {hostileResult()},
 	}
 }
 
@@ -431,6 +435,28 @@ func TestFindings_Places(t *testing.T) {
 		}}
 		if got := r.Findings()[0].Place; got != row.want {
 			t.Errorf("%s: %+v, want %+v", row.reason, got, row.want)
+		}
+	}
+}
+
+// An error in a golden file is shown at its line, or at the test if the file is not in the repository.
+func TestFindings_PlaceOfUnusablePolicy(t *testing.T) {
+	tree := Tree{Package: "svc", Tests: map[string]Place{"TestA": {"svc/a_test.go", 3}}}
+	for _, row := range []struct {
+		golden string
+		line   int
+		want   Place
+	}{
+		{"golden.yaml", 7, Place{"svc/golden.yaml", 7}},
+		{"golden.yaml", 0, Place{"svc/golden.yaml", 0}},
+		{"/elsewhere/golden.yaml", 7, Place{"svc/a_test.go", 3}},
+	} {
+		r := Result{Tree: tree, Report: Report{
+			Test: "TestA", Golden: row.golden, Unusable: "line 7: not YAML", UnusableLine: row.line,
+		}}
+		all := r.Findings()
+		if len(all) != 1 || all[0].Place != row.want || all[0].Rule != InvalidPolicy || !all[0].Fails {
+			t.Errorf("%s, line %d: %+v, want one at %+v", row.golden, row.line, all, row.want)
 		}
 	}
 }

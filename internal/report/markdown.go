@@ -84,6 +84,9 @@ func (r Result) section(intro string) string {
 	if r.Lost != "" {
 		b.WriteString("The recording is incomplete, so it cannot be accepted: " + code(oneLine(r.Lost)) + "\n\n")
 	}
+	if r.Unusable != "" {
+		b.WriteString("The committed policy cannot be used, so nothing was compared: " + code(oneLine(r.Unusable)) + "\n\n")
+	}
 	r.writeTable(&b)
 	list := func(title string, texts []string) {
 		if len(texts) == 0 {

@@ -54,6 +54,7 @@ const (
 	NewFlow       Rule = "new-flow"
 	NewProgram    Rule = "new-program"
 	MissingPolicy Rule = "missing-policy"
+	InvalidPolicy Rule = "invalid-policy"
 	Unprotected   Rule = "unprotected"
 	UnusedRule    Rule = "unused-rule"
 	Unanswered    Rule = "unanswered"
@@ -71,6 +72,7 @@ var rules = []ruleDescription{
 	{NewFlow, "A test opened a network flow that its committed network policy does not allow."},
 	{NewProgram, "A program opened a network flow and is not in the committed list of programs."},
 	{MissingPolicy, "No network policy is committed for a recorded test."},
+	{InvalidPolicy, "The committed network policy has a mistake, or belongs to others, so that it cannot be used."},
 	{Unprotected, "The committed network policies do not isolate a workload, so that no flow of it can fail the test."},
 	{UnusedRule, "No recorded flow needed a rule of the committed network policy."},
 	{Unanswered, "A test tried to reach a port of its machine at which no process listened."},
@@ -93,6 +95,9 @@ func (r Result) Findings() []Finding {
 	}
 	if r.Lost != "" {
 		add(Incomplete, true, r.testPlace(""), "recording incomplete", "", clean(oneLine(r.Lost)))
+	}
+	if r.Unusable != "" {
+		add(InvalidPolicy, true, r.faultPlace(), "the committed policy cannot be used", "", clean(oneLine(r.Unusable)), policy)
 	}
 	if r.Missing && r.MissingReportedBy == "" {
 		add(MissingPolicy, true, r.testPlace(""), "no committed policy", "", policy, accept)
@@ -155,6 +160,15 @@ func (r Result) testPlace(name string) Place {
 }
 
 func (r Result) goldenPlace() Place { return Place{File: r.goldenFile()} }
+
+// faultPlace returns the line of the golden file for which the file cannot be used, or the place of the test if the
+// file is not in the repository.
+func (r Result) faultPlace() Place {
+	if file := r.goldenFile(); file != "" {
+		return Place{file, r.UnusableLine}
+	}
+	return r.testPlace("")
+}
 
 // goldenFile returns the path of the golden file in the repository, or "".
 func (r Result) goldenFile() string {

@@ -27,6 +27,10 @@ func (r Report) String() string {
 		w.paragraph("A lost event may be a flow that the policy does not allow. Therefore the test fails, and this run " +
 			"writes no policy.")
 	}
+	if r.Unusable != "" {
+		w.gap()
+		w.paragraph("the committed policy cannot be used, so nothing was compared: " + oneLine(r.Unusable))
+	}
 	if r.RunningTest != "" {
 		w.gap()
 		w.paragraph(r.Test + " had ended, but a goroutine or process that it left running opened this while " +
@@ -96,6 +100,9 @@ func (r Report) verdicts() []string {
 	var v []string
 	if r.Lost != "" {
 		v = append(v, "recording incomplete")
+	}
+	if r.Unusable != "" {
+		v = append(v, "the committed policy cannot be used")
 	}
 	if r.Missing {
 		v = append(v, "no committed policy")
