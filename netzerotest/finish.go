@@ -97,7 +97,8 @@ func (r *Recording) check(recorded recording.Recording) check.Result {
 	}
 	if err != nil {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
-	} else {
+	}
+	if err == nil || result.Report.Unusable != "" {
 		r.publish(result.Report, result.Placed.Flows)
 	}
 	return result

@@ -39,6 +39,7 @@ func RecordingFile(recorded recording.Recording, incomplete error, result Result
 	if o.Package.Path != "." {
 		v.Package = o.Package.Path
 	}
+	v.Unusable = result.Report.Unusable
 	v.Placed = o.placed(placed)
 	v.Check = result.check()
 	return v

@@ -180,6 +180,41 @@ func TestReport_Passed(t *testing.T) {
 	}
 }
 
+// A mistake in one golden file is a result of its test: the report has the others all the same.
+func TestReport_UnusableGolden(t *testing.T) {
+	m := newReportedModule(t)
+	m.write(t, "TestPay", nil, "db")
+	m.write(t, "TestBad", nil, "db")
+	bad := filepath.Join(m.dir, "pay", "testdata", "netzero", "TestBad.yaml")
+	if err := os.WriteFile(bad, []byte("# A comment.\nkind: Pod\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		format string
+		want   []string
+	}{
+		{"markdown", []string{
+			"| <code>TestBad</code> | failed: the committed policy cannot be used |", "<code>TestPay</code> | failed: 1 unexpected flow |",
+			"read golden testdata/netzero/TestBad.yaml: document 1, line 2: kind: ",
+		}},
+		{"html", []string{"unusable policy", "TestPay"}},
+		{"junit", []string{"read golden&#xA;  testdata/netzero/TestBad.yaml: document 1, line 2: kind:", "TestPay"}},
+		{"sarif", []string{
+			`"ruleId": "netzero/invalid-policy"`, `"uri": "services/pay/testdata/netzero/TestBad.yaml"`, `"startLine": 2`,
+		}},
+	} {
+		status, text, stderr := m.run("-format", row.format, m.recordings)
+		if status != statusOK || stderr != "" {
+			t.Errorf("%s: status %d: %s", row.format, status, stderr)
+		}
+		for _, want := range row.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %q in\n%s", row.format, want, text)
+			}
+		}
+	}
+}
+
 func TestReport_Errors(t *testing.T) {
 	m := newReportedModule(t)
 	pay := m.write(t, "TestPay", nil, "db")

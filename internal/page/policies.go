@@ -140,7 +140,7 @@ func newHits() *hits { return &hits{make(map[rule]*rule), make(map[hit]bool)} }
 
 // add adds the flows of a recording that the golden file still allows. A flow that several tests have counts once.
 func (h *hits) add(r Result) {
-	if r.Missing || r.Lost != "" {
+	if r.Missing || r.Lost != "" || r.Unusable != "" {
 		return
 	}
 	refused := r.refused()

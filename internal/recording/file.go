@@ -33,8 +33,12 @@ type File struct {
 	Placed Placed `json:"placed,omitzero"`
 
 	// Check is the comparison with the golden file. It is nil if there was none: the test failed or was skipped, the
-	// recording is incomplete, or there was no golden file.
+	// recording is incomplete, or there was no golden file that could be used.
 	Check *Check `json:"check,omitempty"`
+
+	// Unusable says why the test could not use its golden file: a mistake in the file, with its line, or policies of
+	// other tests. It is empty if the test did not read the file, or could use it.
+	Unusable string `json:"unusable,omitempty"`
 
 	// Incomplete says why no policy may be generated from the recording: lost events, a container that could not be
 	// identified, a wrong option. It is empty for a complete recording.

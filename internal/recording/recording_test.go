@@ -77,6 +77,7 @@ func whole() File {
 			Updated:  true,
 		},
 		Incomplete: "2 new flows were lost", Failed: true, Partial: true,
+		Unusable: "line 7: not YAML",
 		Options: Options{
 			Cilium: true, FoldNames: []string{"shard-*.db.example"}, Ports: []string{"ftp:30000-30009/TCP"}, Binaries: true,
 			CloseIngress: true, DefaultDeny: true, ClusterDomains: []string{"k8s.example"}, Ignore: []string{"10.0.0.0/8"},
