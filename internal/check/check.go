@@ -159,8 +159,7 @@ func run(c *checker, d dialect) error {
 				"of its package, as go test does: that directory has the golden files, and names the workload")
 		}
 	} else {
-		compare(&c.Report, d, file, flows)
-		compareBinaries(&c.Report, d, file, flows, c.initiators)
+		compare(&c.Report, d, file, flows, c.initiators)
 		noticeForeign(c, d, file)
 		c.Report.Diff = golden.Diff(file.Policies, o.File.proposed(d, file.Policies, flows))
 		noticeWidened(c, d, file.Policies, flows)

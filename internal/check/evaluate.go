@@ -53,8 +53,7 @@ func Evaluate(v recording.File, o Options) (report.Report, []flow.Flow, error) {
 	}
 	result.Accept = cmp.Or(file.Header.Command, o.Accept)
 	d := dialectFor(cmp.Or(file.Dialect, golden.Kubernetes), placed.Scope)
-	compare(&result, d, file, flows)
-	compareBinaries(&result, d, file, flows, v.Recording.Initiators)
+	compare(&result, d, file, flows, v.Recording.Initiators)
 	result.Diff = golden.Diff(file.Policies, d.Extend(file.Policies, flows))
 	noticeDenied(&result, d, file.Policies, flows)
 	if len(listedIn(file)) == 0 {

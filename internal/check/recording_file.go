@@ -53,16 +53,17 @@ func (r Result) check() *recording.Check {
 	v := &recording.Check{
 		Dialect: string(r.dialect.kind), Unused: r.Report.Unused, NotIsolated: r.Report.Unprotected, Updated: r.isUpdated,
 	}
-	flows := r.dialect.Required(r.Placed.Flows)
-	v.Implied = recording.FromFlows(withoutProcesses(flows[len(r.Placed.Flows):]))
-	evaluate := r.dialect.Evaluator(r.committed.Policies)
-	for _, f := range flows {
-		verdict := evaluate(f)
+	var implied []flow.Flow
+	for _, f := range verdicts(r.dialect, r.committed, r.Placed.Flows) {
+		if f.Implied {
+			implied = append(implied, f.Flow)
+		}
 		v.Verdicts = append(v.Verdicts, recording.Verdict{
-			Outcome: recording.Outcome(verdict.Outcome.String()), Policy: verdict.Policy, Reason: verdict.Reason,
-			Ingress: verdict.Direction == policy.Ingress,
+			Outcome: recording.Outcome(f.Outcome.String()), Policy: f.Policy, Reason: f.Reason,
+			Ingress: f.Direction == policy.Ingress,
 		})
 	}
+	v.Implied = recording.FromFlows(withoutProcesses(implied))
 	return v
 }
 

@@ -165,16 +165,12 @@ func (u Union) Compare(file *golden.File) Compared {
 			r.Notices = append(r.Notices, n)
 		}
 	}
-	compare(r, d, file, u.Placed.Flows)
-	compareBinaries(r, d, file, u.Placed.Flows, u.Initiators)
+	compare(r, d, file, u.Placed.Flows, u.Initiators)
 	r.Unused = d.Unused(file.Policies, u.Placed.Flows)
-	isolates := r.Protected
-	evaluate := d.Evaluator(file.Policies)
-	for i, f := range d.Required(u.Placed.Flows) {
-		v := evaluate(f)
-		isolates = isolates || v.Outcome == policy.Allowed || v.Outcome == policy.Denied
-		c.Flows = append(c.Flows, FlowVerdict{f, i >= len(u.Placed.Flows), v})
-	}
+	c.Flows = verdicts(d, file, u.Placed.Flows)
+	isolates := r.Protected || slices.ContainsFunc(c.Flows, func(v FlowVerdict) bool {
+		return v.Outcome == policy.Allowed || v.Outcome == policy.Denied
+	})
 	if isolates {
 		for _, text := range r.Unprotected {
 			r.Notices = append(r.Notices, recording.Noticef(recording.CodeNotIsolated, "not protected: %s", text))
