@@ -111,7 +111,7 @@ func (r *Recording) publish(of report.Report, flows []Flow) {
 	}
 	result := report.Result{
 		Report: of, Package: testedPackage().Path, Flows: flows,
-		Tree: ci.TreeOf(r.settings.CI.Workspace, string(packageDir), testPlaces()),
+		Tree: ci.TreeOf(r.settings.CI.Workspace, string(packageDir), packageDir.Join(of.Golden), testPlaces()),
 	}
 	if of.RunningTest == "" { // otherwise it is that of another test
 		for _, a := range result.Attributes() {

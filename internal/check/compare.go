@@ -11,8 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// compare adds to the report what the golden file does not allow: flows, and programs that opened allowed flows. It adds
-// the workloads that the file does not isolate. initiators are those of the recording; nil if they are not known.
+// compare adds to the report the flows that the golden file denies, the programs that it does not list, and the
+// workloads that it does not isolate. initiators are those of the recording; nil if they are not known.
 func compare(result *report.Report, d dialect, file *golden.File, flows []flow.Flow,
 	initiators map[recording.Program]recording.Initiator) {
 	compareFlows(result, d, file, flows)

@@ -20,7 +20,7 @@ import (
 //
 //   - Nothing is strict.
 //   - The diff only shows what the recording needs.
-//   - Rules of a file that tests share never count as unused.
+//   - No rule counts as unused: other recordings may need it. See [Union.Unused].
 //
 // A golden file that cannot be read is in the report. The error says which option in the recording's file is not valid.
 func Evaluate(v recording.File, o Options) (report.Report, []flow.Flow, error) {
@@ -56,9 +56,6 @@ func Evaluate(v recording.File, o Options) (report.Report, []flow.Flow, error) {
 	compare(&result, d, file, flows, v.Recording.Initiators)
 	result.Diff = golden.Diff(file.Policies, d.Extend(file.Policies, flows))
 	noticeDenied(&result, d, file.Policies, flows)
-	if len(listedIn(file)) == 0 {
-		result.Unused = d.Unused(file.Policies, flows)
-	}
 	return result, flows, nil
 }
 

@@ -135,6 +135,20 @@ func (u Union) missing(listed []string) []string {
 	})
 }
 
+// Unused returns the rules of a golden file that no recording needed, and the tests that may need them: those of the
+// recordings and those that the file lists, unless they have recorded completely. packages are known packages under
+// test: a test of them that no longer exists needs nothing.
+func (u Union) Unused(file *golden.File, packages ...Package) (rules, missing []string) {
+	tests := listedIn(file)
+	for _, p := range packages {
+		tests, _ = p.existing(tests, nil)
+	}
+	tests = slices.Concat(tests, u.Tests)
+	slices.Sort(tests)
+	d := dialectFor(file.Dialect, u.Placed.Scope)
+	return d.Unused(file.Policies, u.Placed.Flows), u.missing(slices.Compact(tests))
+}
+
 // Compared is the outcome of [Union.Compare].
 type Compared struct {
 	Report report.Report

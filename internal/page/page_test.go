@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -452,6 +453,25 @@ func TestPolicies_HitsAndUnusedRules(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"rule 3"}, files[0].Unused); diff != "" {
 		t.Errorf("unused rules (-want +got)\n%s", diff)
+	}
+}
+
+// A file that packages share is one file, whose unused rules count once.
+func TestPolicies_SharedByPackages(t *testing.T) {
+	of := func(pkg, golden string) Result {
+		return judgedRun(func(r *Result) {
+			r.Package, r.Golden, r.Unused = "example.com/"+pkg, golden, []string{"rule 3"}
+			r.Tree = report.Tree{Package: pkg, Golden: path.Join(pkg, golden)}
+		}).Results[0]
+	}
+	m := newModel(Run{[]Result{of("shop", "../all.yaml"), of("pay", "../all.yaml"), of("pay", "own.yaml")}})
+	var got []string
+	for _, f := range m.Files {
+		got = append(got, f.Golden+" of "+f.Package)
+	}
+	want := []string{"all.yaml of example.com/shop, example.com/pay", "own.yaml of example.com/pay"}
+	if diff := cmp.Diff(want, got); diff != "" || m.Summary.Unused != 2 {
+		t.Errorf("%d unused rules, want 2; files (-want +got)\n%s", m.Summary.Unused, diff)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 // runs are the results that the formats are tested with, by name.
 func runs() map[string][]Result {
 	tree := Tree{
-		Module: "services", Package: "services/payments",
+		Module: "services", Package: "services/payments", Golden: "services/payments/testdata/netzero/TestCheckout.yaml",
 		Tests: map[string]Place{"TestCheckout": {"services/payments/pay_test.go", 12}},
 	}
 	result := func(r Report, flows ...flow.Flow) Result {
@@ -90,7 +90,10 @@ func hostileResult() Result {
 	}
 	return Result{
 		Report: r, Package: hostile, Flows: []flow.Flow{d.Flow}, Losses: []recording.Loss{{What: hostile, Count: 1}},
-		Tree: Tree{Module: ".", Package: "a:b", Tests: map[string]Place{"Test": {"a:b/" + "a,b_test.go", 3}}},
+		Tree: Tree{
+			Module: ".", Package: "a:b", Golden: "a:b/" + hostile,
+			Tests: map[string]Place{"Test": {"a:b/" + "a,b_test.go", 3}},
+		},
 	}
 }
 
@@ -398,11 +401,41 @@ func TestPrometheus_CountsFlowsOfSeveralRecordingsOnce(t *testing.T) {
 	}
 }
 
+// Tests that share a file have the same unused rules, and one of them shows them. Each workload has the metric.
+func TestFormats_UnusedRulesOfSharedFile(t *testing.T) {
+	of := func(test, workload, pkg string, by string) Result {
+		return Result{Package: "example.com/" + pkg, Tree: Tree{Package: pkg, Golden: "all.yaml"}, Report: Report{
+			Test: test, Workload: workload, Golden: "/src/all.yaml", Unused: []string{"rule 2"}, UnusedReportedBy: by,
+		}}
+	}
+	results := []Result{
+		of("TestA", "pay", "pay", ""), of("TestB", "pay", "pay", "TestA"), of("TestC", "pay", "billing", "TestA"),
+		of("TestD", "shop", "shop", "TestA"),
+	}
+	texts := formats(t, results)
+	for extension, want := range map[string]int{"md": 1, "sarif": 1, "github": 1, "section.md": 1} {
+		if got := strings.Count(texts[extension], "rule 2"); got != want {
+			t.Errorf("%s names the rule %d times, want %d:\n%s", extension, got, want, texts[extension])
+		}
+	}
+	for _, want := range []string{`netzero_rules_unused{workload="pay"} 1`, `netzero_rules_unused{workload="shop"} 1`} {
+		if !strings.Contains(texts["prom"], want+"\n") {
+			t.Errorf("no %s in\n%s", want, texts["prom"])
+		}
+	}
+	if n := strings.Count(texts["xml"], `name="netzero.unused" value="1"`); n != len(results) {
+		t.Errorf("%d tests have the attribute, want %d", n, len(results))
+	}
+	if notes := results[1].Notes(); notes != "" {
+		t.Errorf("a test repeats the rules of another: %s", notes)
+	}
+}
+
 func TestFindings_Places(t *testing.T) {
 	const module = "example.com/shop"
 	tests := map[string]Place{"TestA": {"svc/a_test.go", 3}, "TestMain": {"svc/main_test.go", 9}}
 	own := []flow.Frame{called("net.Dial", "dial.go", 1), called(module+"/pay.Do", "/build/pay/pay.go", 57)}
-	tree := Tree{Module: "svc", Package: "svc", Tests: tests}
+	tree := Tree{Module: "svc", Package: "svc", Golden: "svc/golden.yaml", Tests: tests}
 	for _, row := range []struct {
 		reason, test string
 		process      flow.Process
@@ -443,16 +476,17 @@ func TestFindings_Places(t *testing.T) {
 func TestFindings_PlaceOfUnusablePolicy(t *testing.T) {
 	tree := Tree{Package: "svc", Tests: map[string]Place{"TestA": {"svc/a_test.go", 3}}}
 	for _, row := range []struct {
-		golden string
+		golden string // in the repository
 		line   int
 		want   Place
 	}{
-		{"golden.yaml", 7, Place{"svc/golden.yaml", 7}},
-		{"golden.yaml", 0, Place{"svc/golden.yaml", 0}},
-		{"/elsewhere/golden.yaml", 7, Place{"svc/a_test.go", 3}},
+		{"svc/golden.yaml", 7, Place{"svc/golden.yaml", 7}},
+		{"svc/golden.yaml", 0, Place{"svc/golden.yaml", 0}},
+		{"", 7, Place{"svc/a_test.go", 3}},
 	} {
+		tree.Golden = row.golden
 		r := Result{Tree: tree, Report: Report{
-			Test: "TestA", Golden: row.golden, Unusable: "line 7: not YAML", UnusableLine: row.line,
+			Test: "TestA", Golden: "golden.yaml", Unusable: "line 7: not YAML", UnusableLine: row.line,
 		}}
 		all := r.Findings()
 		if len(all) != 1 || all[0].Place != row.want || all[0].Rule != InvalidPolicy || !all[0].Fails {

@@ -46,9 +46,11 @@ type Report struct {
 	Unprotected []string
 	Protected   bool     // with Unprotected: it isolates others
 	Unused      []string // rules that no flow needed
-	Strict      bool     // an unused rule fails the test
-	Unanswered  []string // attempts to reach this machine at a port without a listener; they fail the test
-	Missing     bool     // there is no golden file
+	// with Unused: the test whose report has the same rules, if tests share the file; otherwise empty
+	UnusedReportedBy string
+	Strict           bool     // an unused rule fails the test
+	Unanswered       []string // attempts to reach this machine at a port without a listener; they fail the test
+	Missing          bool     // there is no golden file
 	// with Missing: the test that reported it before, with everything that this recording would have written
 	MissingReportedBy string
 	Proposed          string             // with Missing: the content of the file that this recording would have written

@@ -128,13 +128,21 @@ func (r Report) verdicts() []string {
 	return v
 }
 
-// notices returns the notices, and the unused rules that fail nothing. After a loss no rule is known to be unused.
+// unused returns the unused rules that no other report has. After a loss no rule is known to be unused.
+func (r Report) unused() []string {
+	if r.Lost != "" || r.UnusedReportedBy != "" {
+		return nil
+	}
+	return r.Unused
+}
+
+// notices returns the notices, and the unused rules that fail nothing.
 func (r Report) notices() []string {
 	notices := recording.Texts(r.Notices)
-	if r.Strict || r.Lost != "" {
+	if r.Strict {
 		return notices
 	}
-	for _, rule := range r.Unused {
+	for _, rule := range r.unused() {
 		notices = append(notices, "unused: "+rule)
 	}
 	return notices
