@@ -355,8 +355,8 @@ func TestReport_Errors(t *testing.T) {
 		{"an empty directory", []string{t.TempDir()}, "no file *.json in "},
 		{"no file", []string{pay + "x"}, pay + "x: no such file"},
 		{"another file", []string{malformed}, "read recording " + malformed + ": unknown version 0"},
-		{"a file in no directory", []string{"-o", out, pay}, "write report: open "},
-		{"a directory in place of a file", []string{"-o", dir, pay}, "write report: rename "},
+		{"a file in no directory", []string{"-o", out, pay}, "write report: open " + out + ": no such file"},
+		{"a directory in place of a file", []string{"-o", dir, pay}, "write report: open " + dir + ": is a directory"},
 		{
 			"an unknown package",
 			[]string{change("TestA", func(v *recording.File) { v.Package = "example.com/shop/other" })},

@@ -3,13 +3,13 @@ package recording
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/netzero-dev/netzero/internal/atomicfile"
 )
 
 // Version is the version of the format that this package writes, and the only one that it reads.
@@ -250,23 +250,7 @@ func WriteJSON(path string, value any) error {
 }
 
 // Replace writes a text to a file that other users may read. The file replaces an older one in one step; after an error
-// the older one stays. The directory has to exist.
-func Replace(path string, text []byte) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".netzero-*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
-	_, err = file.Write(text)
-	if err == nil {
-		err = file.Chmod(fileMode)
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+// the older one stays. The directory has to exist. A device or a pipe is written to.
+func Replace(path string, text []byte) error {
+	return atomicfile.Write(path, text, func(file *os.File) error { return file.Chmod(fileMode) })
 }
