@@ -1,5 +1,5 @@
-// Package atomicfile writes files in one step: a reader sees the old text or the new one, never a mix. After an error the
-// old one stays.
+// Package atomicfile writes files in one step: a reader sees the old text or the new one, never a mix. After an error
+// the old one stays.
 //
 // It does not create directories, and takes no locks. A process that is killed may leave a temporary file: see
 // [Pattern].

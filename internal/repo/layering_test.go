@@ -302,7 +302,8 @@ var refusals = []struct {
 		"os",
 		[]string{
 			"golden", "internal/atomicfile", "internal/check", "internal/cgroup", "internal/ci", "internal/endpoint",
-			"internal/gotest", "internal/manifest", "internal/probe", "internal/recorder", "internal/recording", "internal/session",
+			"internal/gotest", "internal/manifest", "internal/probe", "internal/recorder", "internal/recording",
+			"internal/session",
 			"internal/settings", "internal/ways", "netzerotest",
 		},
 		"it opens no file",
