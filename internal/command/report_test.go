@@ -354,7 +354,7 @@ func TestReport_Errors(t *testing.T) {
 		{"an unknown format", []string{"-format", "yaml", pay}, `-format "yaml": is not one of markdown, html, junit`},
 		{"an empty directory", []string{t.TempDir()}, "no file *.json in "},
 		{"no file", []string{pay + "x"}, pay + "x: no such file"},
-		{"another file", []string{malformed}, "read recording " + malformed + ": unknown version 0"},
+		{"another file", []string{malformed}, "read recording " + malformed + ": it is no recording: it has no version"},
 		{"a file in no directory", []string{"-o", out, pay}, "write report: open " + out + ": no such file"},
 		{"a directory in place of a file", []string{"-o", dir, pay}, "write report: open " + dir + ": is a directory"},
 		{

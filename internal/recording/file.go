@@ -1,12 +1,16 @@
 package recording
 
 import (
+	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/netzero-dev/netzero/internal/atomicfile"
@@ -144,17 +148,46 @@ func Read(path string) (File, error) {
 	return r, nil
 }
 
-// Decode reads the text of a file that [File.Write] wrote. The error says what is wrong with it.
+// Decode reads the text of a file that [File.Write] wrote, which may be compressed with gzip. The error says what is
+// wrong with it. Decode reads no more than the beginning of what is not a JSON object, such as an endless device.
 func Decode(in io.Reader) (File, error) {
-	text, err := io.ReadAll(in)
+	buffered := bufio.NewReader(in)
+	if magic, _ := buffered.Peek(2); string(magic) == "\x1f\x8b" {
+		unpacked, err := gzip.NewReader(buffered)
+		if err != nil {
+			return File{}, cutOff(err)
+		}
+		buffered = bufio.NewReader(unpacked)
+	}
+	const enough = 512 // bytes to find the beginning of the object
+	head, err := buffered.Peek(enough)
+	switch begin := bytes.TrimLeft(head, " \t\r\n"); {
+	case len(begin) == 0 && errors.Is(err, io.EOF):
+		return File{}, errors.New("it is empty")
+	case err != nil && !errors.Is(err, io.EOF):
+		return File{}, cutOff(err)
+	case !bytes.HasPrefix(begin, []byte("{")):
+		return File{}, errors.New("it is no recording: it does not begin with {, as JSON of NETZERO_RECORDINGS does")
+	}
+	text, err := io.ReadAll(buffered)
 	if err != nil {
-		return File{}, err
+		return File{}, cutOff(err)
 	}
 	var r File
 	if err := decode(text, &r); err != nil {
 		return File{}, err
 	}
 	return r, r.Validate()
+}
+
+// cutOff returns an error with advice, if the end of a file is missing.
+func cutOff(err error) error {
+	var syntax *json.SyntaxError
+	isCut := errors.As(err, &syntax) && strings.HasPrefix(syntax.Error(), "unexpected end") // package json has no sentinel
+	if isCut || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("its end is missing (%w): record it, or copy it, again", err)
+	}
+	return err
 }
 
 // Validate returns an error if the file has another version, or if [ToFlows], [ToEphemeralPorts] or [ToProtocol]
@@ -220,7 +253,10 @@ func decode(text []byte, value any) error {
 	}
 	// Another version may have other fields: the version is what is wrong then, not the field.
 	if err := json.Unmarshal(text, &of); err != nil {
-		return err
+		return cutOff(err)
+	}
+	if of.Version == 0 {
+		return fmt.Errorf("it is no recording: it has no version, want %d", Version)
 	}
 	if err := checkVersion(of.Version); err != nil {
 		return err
