@@ -40,7 +40,7 @@ func RecordingFile(recorded recording.Recording, incomplete error, result Result
 		v.Package = o.Package.Path
 	}
 	v.Unusable = result.Report.Unusable
-	v.Placed = o.placed(placed)
+	v.Placed = o.placed(placed, recorded)
 	v.Check = result.check()
 	return v
 }
@@ -68,9 +68,10 @@ func (r Result) check() *recording.Check {
 }
 
 // placed returns a placement as data. Its flows have no processes, because those of the recording have them.
-func (o Options) placed(p *placement.Placement) recording.Placed {
+func (o Options) placed(p *placement.Placement, recorded recording.Recording) recording.Placed {
 	v := recording.Placed{
-		Flows: recording.FromFlows(withoutProcesses(p.Flows)), Notices: p.Notices, Namespaces: p.Scope.Namespaces,
+		Flows: recording.FromFlows(withoutProcesses(p.Flows)), Origins: placement.Origins(p.Flows, recorded.Flows),
+		Notices: p.Notices, Namespaces: p.Scope.Namespaces,
 		EphemeralPorts: recording.FromEphemeralPorts(p.EphemeralPorts),
 	}
 	for _, s := range p.Scope.Subjects {

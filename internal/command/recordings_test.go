@@ -42,6 +42,7 @@ func toDB(pkg, test string, ports ...uint16) recording.File {
 	v.Placed.Flows = recording.FromFlows(v.Recording.Flows)
 	for i := range v.Placed.Flows {
 		v.Placed.Flows[i].Process = recording.Process{}
+		v.Placed.Origins = append(v.Placed.Origins, i)
 	}
 	return v
 }

@@ -72,6 +72,10 @@ type Placed struct {
 	// Policies are generated from these flows, and evaluated against them. They have no processes.
 	Flows []Flow `json:"flows,omitempty"`
 
+	// Origins has for each of Flows the index of the flow in Recording.Flows whose process and time it has, or -1 if there
+	// is none. It is empty if no process is known, as in a recording of a cluster.
+	Origins []int `json:"origins,omitempty"`
+
 	Notices []Notice `json:"notices,omitempty"` // that the placement added
 
 	// EphemeralPorts are those of the recording that neither the manifests nor the option Ports name.
@@ -191,13 +195,21 @@ func cutOff(err error) error {
 }
 
 // Validate returns an error if the file has another version, or if [ToFlows], [ToEphemeralPorts] or [ToProtocol]
-// refuses what was placed, or if the verdicts do not fit the flows.
+// refuses what was placed, or if the origins or the verdicts do not fit the flows.
 func (r File) Validate() error {
 	if err := checkVersion(r.Version); err != nil {
 		return err
 	}
 	if _, err := ToFlows(r.Placed.Flows); err != nil {
 		return fmt.Errorf("placed: %w", err)
+	}
+	if n := len(r.Placed.Origins); n > 0 && n != len(r.Placed.Flows) {
+		return fmt.Errorf("placed: %d origins of %d flows", n, len(r.Placed.Flows))
+	}
+	for i, at := range r.Placed.Origins {
+		if at < -1 || at >= len(r.Recording.Flows) {
+			return fmt.Errorf("placed: origin %d: there is no flow %d in the recording", i, at)
+		}
 	}
 	if _, err := ToEphemeralPorts(r.Placed.EphemeralPorts); err != nil {
 		return fmt.Errorf("placed: %w", err)
