@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/netzero-dev/netzero/internal/atomicfile"
 )
 
 // Update writes the text that change returns to path, and reports whether it differs from the old one. old is the
@@ -55,7 +57,7 @@ func Update(path string, change func(old *File) ([]byte, error)) (changed bool, 
 // lockDirectory creates and locks the directory of a file, which may be a link. It returns the created directories, on
 // failure too.
 func lockDirectory(path string) (unlock func(), created []string, err error) {
-	resolved, err := resolveLinks(path)
+	resolved, err := atomicfile.Resolve(path)
 	if err != nil {
 		return nil, nil, err
 	}

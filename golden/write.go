@@ -7,13 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/netzero-dev/netzero/internal/atomicfile"
 )
 
 const (
 	fileMode      = 0o644
 	directoryMode = 0o755
-	maxLinks      = 40               // as Linux follows at most
-	temporaryName = ".netzero-*.tmp" // a pattern of os.CreateTemp and filepath.Match
 )
 
 // Write writes the text to path, or leaves everything unchanged.
@@ -34,7 +34,7 @@ func writeFile(path string, text []byte, lock func(dir string) (unlock func(), e
 			err = fmt.Errorf("write golden %s: %w", path, err)
 		}
 	}()
-	resolved, err := resolveLinks(path)
+	resolved, err := atomicfile.Resolve(path)
 	if err != nil {
 		return err
 	}
@@ -69,36 +69,6 @@ func writeFile(path string, text []byte, lock func(dir string) (unlock func(), e
 		}
 	}
 	return err
-}
-
-// resolveLinks returns the file at the end of a path's links, which need not exist.
-func resolveLinks(path string) (string, error) {
-	for range maxLinks {
-		info, err := os.Lstat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return path, nil
-		}
-		if err != nil {
-			return "", err
-		}
-		if info.Mode()&fs.ModeSymlink == 0 {
-			return path, nil
-		}
-		link, err := os.Readlink(path)
-		if err != nil {
-			return "", err
-		}
-		if !filepath.IsAbs(link) {
-			// The directory may itself be a link: then ".." leads elsewhere than the text suggests.
-			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-			if err != nil {
-				return "", err
-			}
-			link = filepath.Join(dir, link)
-		}
-		path = link
-	}
-	return "", errors.New("too many symbolic links")
 }
 
 // makeDirectories creates dir and its missing parents. It returns the created ones, deepest first, on failure too.
@@ -137,44 +107,27 @@ func makeDirectories(dir string, user *owner) (created []string, err error) {
 }
 
 // replace replaces a file by one with the text. old is nil for a new file.
-func replace(path string, text []byte, old fs.FileInfo, user *owner) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), temporaryName)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			file.Close()
-			os.Remove(file.Name())
-		}
-	}()
-	if _, err := file.Write(text); err != nil {
-		return err
-	}
+func replace(path string, text []byte, old fs.FileInfo, user *owner) error {
 	mode := fs.FileMode(fileMode)
 	if old != nil {
 		mode = old.Mode().Perm()
 		user = keepOwner(old, user)
 	}
-	if user != nil {
-		if err := file.Chown(user.uid, user.gid); err != nil {
+	err := atomicfile.Write(path, text, func(file *os.File) error {
+		if user != nil {
+			if err := file.Chown(user.uid, user.gid); err != nil {
+				return err
+			}
+		}
+		if err := file.Chmod(mode); err != nil { // the umask, which a test may have set, does not apply
 			return err
 		}
+		return file.Sync()
+	})
+	if err == nil {
+		syncDirectory(filepath.Dir(path))
 	}
-	if err := file.Chmod(mode); err != nil { // the umask, which a test may have set, does not apply
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	syncDirectory(filepath.Dir(path))
-	return nil
+	return err
 }
 
 // removeTemporary removes temporary files that killed writers left in a directory. The caller has locked the directory,
@@ -185,7 +138,7 @@ func removeTemporary(dir string) {
 		return
 	}
 	for _, e := range entries {
-		if ours, _ := filepath.Match(temporaryName, e.Name()); ours && e.Type().IsRegular() {
+		if ours, _ := filepath.Match(atomicfile.Pattern, e.Name()); ours && e.Type().IsRegular() {
 			os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}

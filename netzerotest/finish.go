@@ -97,7 +97,8 @@ func (r *Recording) check(recorded recording.Recording) check.Result {
 	}
 	if err != nil {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
-	} else {
+	}
+	if err == nil || result.Report.Unusable != "" {
 		r.publish(result.Report, result.Placed.Flows)
 	}
 	return result
@@ -110,7 +111,7 @@ func (r *Recording) publish(of report.Report, flows []Flow) {
 	}
 	result := report.Result{
 		Report: of, Package: testedPackage().Path, Flows: flows,
-		Tree: ci.TreeOf(r.settings.CI.Workspace, string(packageDir), testPlaces()),
+		Tree: ci.TreeOf(r.settings.CI.Workspace, string(packageDir), packageDir.Join(of.Golden), testPlaces()),
 	}
 	if of.RunningTest == "" { // otherwise it is that of another test
 		for _, a := range result.Attributes() {

@@ -1,6 +1,7 @@
 package netzerotest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netzero-dev/netzero/internal/check"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/internal/settings"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -17,9 +20,29 @@ import (
 type attributedRun struct {
 	testRun
 	attributes map[string]string
+	failures   *[]string // the texts of failures; nil if these fail this test
 }
 
 func (r attributedRun) Attr(key, value string) { r.attributes[key] = value }
+
+func (r attributedRun) Errorf(format string, args ...any) {
+	if r.failures == nil {
+		r.testRun.Errorf(format, args...)
+		return
+	}
+	*r.failures = append(*r.failures, fmt.Sprintf(format, args...))
+}
+
+// clearEnvironment unsets what decides whether and where results are shown.
+func clearEnvironment(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{
+		"CI", "GITHUB_ACTIONS", "GITHUB_WORKSPACE", "NETZERO", "NETZERO_CI", "NETZERO_UPDATE", "NETZERO_RECORDINGS",
+		"NETZERO_RING_BYTES", "NETZERO_MAX_FLOWS",
+	} {
+		t.Setenv(name, "")
+	}
+}
 
 // published returns what a recording shows in an environment: its attributes and the step summary.
 func published(t *testing.T, variables string, of report.Report) (attributes map[string]string, summary string) {
@@ -28,18 +51,13 @@ func published(t *testing.T, variables string, of report.Report) (attributes map
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{
-		"CI", "GITHUB_ACTIONS", "GITHUB_WORKSPACE", "NETZERO", "NETZERO_CI", "NETZERO_UPDATE", "NETZERO_RECORDINGS",
-		"NETZERO_RING_BYTES", "NETZERO_MAX_FLOWS",
-	} {
-		t.Setenv(name, "")
-	}
+	clearEnvironment(t)
 	t.Setenv("GITHUB_STEP_SUMMARY", file)
 	for _, v := range strings.Fields(variables) {
 		name, value, _ := strings.Cut(v, "=")
 		t.Setenv(name, value)
 	}
-	run := attributedRun{testRun{t}, make(map[string]string)}
+	run := attributedRun{testRun{t}, make(map[string]string), nil}
 	r := &Recording{tb: run}
 	var err error
 	if r.settings, err = settings.Read(packageDir.Join); err != nil {
@@ -91,6 +109,39 @@ func TestPublish(t *testing.T) {
 				t.Errorf("the summary is %q", summary)
 			}
 		})
+	}
+}
+
+// A mistake in a golden file is shown in CI too. The attributes stand for the rest, because this repository's CI would
+// show annotations.
+func TestPublish_UnusableGolden(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "golden.yaml")
+	if err := os.WriteFile(path, []byte("kind: Pod\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clearEnvironment(t)
+	t.Setenv("CI", "true")
+	var failures []string
+	run := attributedRun{testRun{t}, make(map[string]string), &failures}
+	r := &Recording{tb: run, golden: path}
+	var err error
+	if r.settings, err = settings.Read(packageDir.Join); err != nil {
+		t.Fatal(err)
+	}
+	var release func()
+	if r.file, release, err = new(check.Register).Begin(path, check.Member{Test: t.Name()}); err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	result := r.check(recording.Recording{Workloads: []recording.Workload{{Name: "checkout"}}})
+	if len(failures) != 1 || !strings.Contains(failures[0], "read golden "+path+": document 1, line 1: kind: ") {
+		t.Errorf("the failures are %q", failures)
+	}
+	if result.Report.UnusableLine != 1 || !result.Report.Failed() {
+		t.Errorf("the report is %+v", result.Report)
+	}
+	if got := run.attributes["netzero.flows"]; got != "0" {
+		t.Errorf("the result was not shown: %v", run.attributes)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/placement"
@@ -86,7 +87,8 @@ type Message struct {
 }
 
 // Run compares a complete recording with the golden file or, with Update, writes the file. It returns an error if that
-// was not possible. The error does not name the test. A result may have announced lines in addition to an error.
+// was not possible. The error does not name the test. A result may have announced lines in addition to an error. If the
+// test cannot use the golden file, the report says so too, with the line.
 func Run(recorded recording.Recording, o Options) (Result, error) {
 	placed, err := Place(recorded, o)
 	if err != nil {
@@ -141,6 +143,7 @@ func run(c *checker, d dialect) error {
 	o, flows := c.options, c.placed.Flows
 	file, err := o.read()
 	if err != nil {
+		o.noteUnusable(&c.Report, err)
 		return err
 	}
 	c.dialect, c.committed = d, file
@@ -156,8 +159,7 @@ func run(c *checker, d dialect) error {
 				"of its package, as go test does: that directory has the golden files, and names the workload")
 		}
 	} else {
-		compare(&c.Report, d, file, flows)
-		compareBinaries(&c.Report, d, file, flows, c.initiators)
+		compare(&c.Report, d, file, flows, c.initiators)
 		noticeForeign(c, d, file)
 		c.Report.Diff = golden.Diff(file.Policies, o.File.proposed(d, file.Policies, flows))
 		noticeWidened(c, d, file.Policies, flows)
@@ -246,4 +248,14 @@ func (o Options) read() (*golden.File, error) {
 		return nil, err
 	}
 	return file, cmp.Or(o.otherDialect(file), o.sharedByOthers(file))
+}
+
+// noteUnusable adds to the report why the golden file cannot be used: an error of [Options.read]. Its path becomes the
+// one that the report has, because annotations do not show where a CI keeps the repository.
+func (o Options) noteUnusable(result *report.Report, err error) {
+	result.Unusable = strings.ReplaceAll(err.Error(), o.Golden, result.Golden)
+	var invalid *golden.InvalidError
+	if errors.As(err, &invalid) {
+		result.UnusableLine = invalid.Line
+	}
 }

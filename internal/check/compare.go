@@ -11,8 +11,26 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// compare adds to the report the flows that the golden file denies, and the workloads that it does not isolate.
-func compare(result *report.Report, d dialect, file *golden.File, flows []flow.Flow) {
+// compare adds to the report the flows that the golden file denies, the programs that it does not list, and the
+// workloads that it does not isolate. initiators are those of the recording; nil if they are not known.
+func compare(result *report.Report, d dialect, file *golden.File, flows []flow.Flow,
+	initiators map[recording.Program]recording.Initiator) {
+	compareFlows(result, d, file, flows)
+	compareBinaries(result, d, file, flows, initiators)
+}
+
+// verdicts returns the flows and those that they imply, each with the verdict of the golden file.
+func verdicts(d dialect, file *golden.File, flows []flow.Flow) []FlowVerdict {
+	var all []FlowVerdict
+	evaluate := d.Evaluator(file.Policies)
+	for i, f := range d.Required(flows) {
+		all = append(all, FlowVerdict{f, i >= len(flows), evaluate(f)})
+	}
+	return all
+}
+
+// compareFlows adds to the report the flows that the golden file denies, and the workloads that it does not isolate.
+func compareFlows(result *report.Report, d dialect, file *golden.File, flows []flow.Flow) {
 	committed := file.Policies
 	result.Unprotected = d.NotIsolated(committed, flows)
 	result.Protected = d.Protects(committed)

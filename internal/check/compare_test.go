@@ -32,7 +32,7 @@ func comparedWith(t *testing.T, text string, cilium bool, scope policy.Scope) re
 	c := &checker{options: o}
 	c.Report = report.Report{Test: "TestShop", Golden: "x.yaml"}
 	d := dialectFor(o.dialect(), scope)
-	compare(&c.Report, d, file, nil)
+	compareFlows(&c.Report, d, file, nil)
 	noticeForeign(c, d, file)
 	if err := o.File.end(o, part{scope: scope}, true); err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestUpdate_KeepsRulesThatDeny(t *testing.T) {
 		{"what is allowed", []flow.Flow{to("198.51.100.1")}, 0, "go test -update"},
 	} {
 		result := report.Report{Test: "TestShop", Golden: "x.yaml", Accept: "go test -update"}
-		compare(&result, d, file, c.flows)
+		compareFlows(&result, d, file, c.flows)
 		noticeDenied(&result, d, file.Policies, c.flows)
 		if result.Accept != c.accept || (len(result.Notices) > 0) != (c.denied > 0) {
 			t.Errorf("%s: to accept: %q, %q", c.reason, result.Accept, recording.Texts(result.Notices))

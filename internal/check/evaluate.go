@@ -20,9 +20,9 @@ import (
 //
 //   - Nothing is strict.
 //   - The diff only shows what the recording needs.
-//   - Rules of a file that tests share never count as unused.
+//   - No rule counts as unused: other recordings may need it. See [Union.Unused].
 //
-// The error says why the golden file cannot be read, or which option in the recording's file is not valid.
+// A golden file that cannot be read is in the report. The error says which option in the recording's file is not valid.
 func Evaluate(v recording.File, o Options) (report.Report, []flow.Flow, error) {
 	settings, err := placement.FromRecorded(v.Options)
 	if err != nil {
@@ -48,17 +48,14 @@ func Evaluate(v recording.File, o Options) (report.Report, []flow.Flow, error) {
 		return result, flows, nil
 	}
 	if err != nil {
-		return report.Report{}, nil, err
+		o.noteUnusable(&result, err)
+		return result, flows, nil
 	}
 	result.Accept = cmp.Or(file.Header.Command, o.Accept)
 	d := dialectFor(cmp.Or(file.Dialect, golden.Kubernetes), placed.Scope)
-	compare(&result, d, file, flows)
-	compareBinaries(&result, d, file, flows, v.Recording.Initiators)
+	compare(&result, d, file, flows, v.Recording.Initiators)
 	result.Diff = golden.Diff(file.Policies, d.Extend(file.Policies, flows))
 	noticeDenied(&result, d, file.Policies, flows)
-	if len(listedIn(file)) == 0 {
-		result.Unused = d.Unused(file.Policies, flows)
-	}
 	return result, flows, nil
 }
 

@@ -63,12 +63,9 @@ func TestEvaluate_SameVerdictsAsTheTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Report.Diff, got.Diff = "", ""
+	want.Report.Diff, got.Diff, want.Report.Unused = "", "", nil
 	if diff := cmp.Diff(want.Report.String(), got.String()); diff != "" {
 		t.Errorf("(-test +file)\n%s", diff)
-	}
-	if diff := cmp.Diff(want.Report.Unused, got.Unused); diff != "" || len(got.Unused) == 0 {
-		t.Errorf("unused (-test +file)\n%s", diff)
 	}
 	if len(got.Denied) == 0 || len(got.Denied[0].Flow.Process.Stack) == 0 {
 		t.Errorf("no place in the code: %+v", got.Denied)
@@ -114,18 +111,44 @@ func TestEvaluate_GoldenFiles(t *testing.T) {
 	}
 }
 
-func TestEvaluate_SharedFile(t *testing.T) {
-	const header = "# shared by: example.com/shop.TestOther\n# shared by: example.com/shop.TestQuote\n"
-	v, o := evaluated(t, header+committed, nil)
-	got, _, err := Evaluate(v, o)
-	if err != nil || len(got.Unused) > 0 {
-		t.Errorf("unused, although another test may need it: %v, %v", got.Unused, err)
+// A golden file that the test cannot use is in its report and in its recording's file, besides the error.
+func TestRun_UnusableGolden(t *testing.T) {
+	const shared = "# shared by: example.com/shop.TestOther\n"
+	for _, row := range []struct {
+		reason, golden string
+		isCilium       bool
+		want           string
+		line           int
+	}{
+		{"not YAML", "kind: NetworkPolicy\n\tmetadata:\n", false, "read golden golden.yaml: document 1, line 2: not YAML", 2},
+		{"another kind", "# A comment.\nkind: Pod\n", false, "read golden golden.yaml: document 1, line 2: kind: ", 2},
+		{"another dialect", committed, true, "golden.yaml holds a NetworkPolicy, the option Cilium()", 0},
+		{"of tests that share it", shared + committed, false, "golden.yaml is shared by example.com/shop.TestOther", 0},
+	} {
+		v, o := evaluated(t, row.golden, nil)
+		o.File, o.Placement.Cilium = ownFile(t, o.Golden, o.Test), row.isCilium
+		result, err := Run(v.Recording, o)
+		if err == nil {
+			t.Errorf("%s: no error", row.reason)
+		}
+		got := RecordingFile(v.Recording, nil, result, o)
+		if r := result.Report; !strings.HasPrefix(r.Unusable, row.want) || r.UnusableLine != row.line || !r.Failed() {
+			t.Errorf("%s: line %d, want %q at line %d: %s", row.reason, r.UnusableLine, row.want, row.line, r.Unusable)
+		}
+		if got.Unusable != result.Report.Unusable || got.Check != nil || got.Partial || got.Failed {
+			t.Errorf("%s: the file is %+v", row.reason, got)
+		}
 	}
 }
 
 func TestEvaluate_Malformed(t *testing.T) {
-	v, o := evaluated(t, "kind: Pod\n", nil)
-	if _, _, err := Evaluate(v, o); err == nil || !strings.Contains(err.Error(), "golden.yaml") {
-		t.Errorf("error %v, want one with the file", err)
+	v, o := evaluated(t, "# A comment.\nkind: Pod\n", nil)
+	got, flows, err := Evaluate(v, o)
+	if err != nil || len(flows) != len(v.Placed.Flows) {
+		t.Errorf("%d flows, want %d: %v", len(flows), len(v.Placed.Flows), err)
+	}
+	if !strings.HasPrefix(got.Unusable, "read golden golden.yaml: document 1, line 2: kind:") || got.UnusableLine != 2 ||
+		!got.Failed() {
+		t.Errorf("line %d, failed %v: %s", got.UnusableLine, got.Failed(), got.Unusable)
 	}
 }

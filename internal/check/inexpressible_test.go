@@ -77,7 +77,7 @@ func deniedUntilListed(t *testing.T, reason string, d dialect, f flow.Flow) {
 	}
 	flows := []flow.Flow{f}
 	result := report.Report{Test: "TestShop", Golden: "x.yaml"}
-	compare(&result, d, read(d.Generate(nil)), flows)
+	compareFlows(&result, d, read(d.Generate(nil)), flows)
 	if !result.Failed() || len(result.Denied) == 0 || len(result.Notices) > 0 {
 		t.Errorf("%s: passes, with notices %q", reason, recording.Texts(result.Notices))
 	}
@@ -94,7 +94,7 @@ func deniedUntilListed(t *testing.T, reason string, d dialect, f flow.Flow) {
 		return
 	}
 	result = report.Report{Test: "TestShop", Golden: "x.yaml", Strict: true}
-	compare(&result, d, updated, flows)
+	compareFlows(&result, d, updated, flows)
 	result.Unused = d.Unused(updated.Policies, flows)
 	if result.Failed() || len(denied) > 0 {
 		t.Errorf("%s: fails after an update: denied %q\n%s", reason, denied, result)

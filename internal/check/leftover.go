@@ -64,8 +64,7 @@ func checkLeftover(l *Leftovers, result *report.Report, o Options, d dialect, fl
 		if err := o.otherDialect(file); err != nil {
 			return err
 		}
-		compare(result, d, file, flows)
-		compareBinaries(result, d, file, flows, nil)
+		compare(result, d, file, flows, nil)
 		result.Unprotected, result.Notices = nil, nil // the test itself has reported them
 	}
 	isNew := func(f flow.Flow) bool {

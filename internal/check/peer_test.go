@@ -69,7 +69,7 @@ func checkPeer(t *testing.T, d dialect, want string, flows []flow.Flow) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	result := report.Report{Strict: true}
-	compare(&result, d, file, flows)
+	compareFlows(&result, d, file, flows)
 	compareBinaries(&result, d, file, flows, nil)
 	result.Unused = append(d.Unused(file.Policies, flows), ownFile(t, path, "TestShop").foreign(d, file)...)
 	if result.Failed() {

@@ -39,7 +39,8 @@ func RecordingFile(recorded recording.Recording, incomplete error, result Result
 	if o.Package.Path != "." {
 		v.Package = o.Package.Path
 	}
-	v.Placed = o.placed(placed)
+	v.Unusable = result.Report.Unusable
+	v.Placed = o.placed(placed, recorded)
 	v.Check = result.check()
 	return v
 }
@@ -52,23 +53,25 @@ func (r Result) check() *recording.Check {
 	v := &recording.Check{
 		Dialect: string(r.dialect.kind), Unused: r.Report.Unused, NotIsolated: r.Report.Unprotected, Updated: r.isUpdated,
 	}
-	flows := r.dialect.Required(r.Placed.Flows)
-	v.Implied = recording.FromFlows(withoutProcesses(flows[len(r.Placed.Flows):]))
-	evaluate := r.dialect.Evaluator(r.committed.Policies)
-	for _, f := range flows {
-		verdict := evaluate(f)
+	var implied []flow.Flow
+	for _, f := range verdicts(r.dialect, r.committed, r.Placed.Flows) {
+		if f.Implied {
+			implied = append(implied, f.Flow)
+		}
 		v.Verdicts = append(v.Verdicts, recording.Verdict{
-			Outcome: recording.Outcome(verdict.Outcome.String()), Policy: verdict.Policy, Reason: verdict.Reason,
-			Ingress: verdict.Direction == policy.Ingress,
+			Outcome: recording.Outcome(f.Outcome.String()), Policy: f.Policy, Reason: f.Reason,
+			Ingress: f.Direction == policy.Ingress,
 		})
 	}
+	v.Implied = recording.FromFlows(withoutProcesses(implied))
 	return v
 }
 
 // placed returns a placement as data. Its flows have no processes, because those of the recording have them.
-func (o Options) placed(p *placement.Placement) recording.Placed {
+func (o Options) placed(p *placement.Placement, recorded recording.Recording) recording.Placed {
 	v := recording.Placed{
-		Flows: recording.FromFlows(withoutProcesses(p.Flows)), Notices: p.Notices, Namespaces: p.Scope.Namespaces,
+		Flows: recording.FromFlows(withoutProcesses(p.Flows)), Origins: placement.Origins(p.Flows, recorded.Flows),
+		Notices: p.Notices, Namespaces: p.Scope.Namespaces,
 		EphemeralPorts: recording.FromEphemeralPorts(p.EphemeralPorts),
 	}
 	for _, s := range p.Scope.Subjects {

@@ -70,6 +70,7 @@ func TestRecordingFile_BothSidesOfPlacement(t *testing.T) {
 			}},
 			Namespaces: map[string]map[string]string{"data": {"team": "storage"}},
 			Flows:      of("data"),
+			Origins:    []int{0},
 		},
 		Incomplete: "2 events were lost",
 	}

@@ -135,6 +135,20 @@ func (u Union) missing(listed []string) []string {
 	})
 }
 
+// Unused returns the rules of a golden file that no recording needed, and the tests that may need them: those of the
+// recordings and those that the file lists, unless they have recorded completely. packages are known packages under
+// test: a test of them that no longer exists needs nothing.
+func (u Union) Unused(file *golden.File, packages ...Package) (rules, missing []string) {
+	tests := listedIn(file)
+	for _, p := range packages {
+		tests, _ = p.existing(tests, nil)
+	}
+	tests = slices.Concat(tests, u.Tests)
+	slices.Sort(tests)
+	d := dialectFor(file.Dialect, u.Placed.Scope)
+	return d.Unused(file.Policies, u.Placed.Flows), u.missing(slices.Compact(tests))
+}
+
 // Compared is the outcome of [Union.Compare].
 type Compared struct {
 	Report report.Report
@@ -165,16 +179,12 @@ func (u Union) Compare(file *golden.File) Compared {
 			r.Notices = append(r.Notices, n)
 		}
 	}
-	compare(r, d, file, u.Placed.Flows)
-	compareBinaries(r, d, file, u.Placed.Flows, u.Initiators)
+	compare(r, d, file, u.Placed.Flows, u.Initiators)
 	r.Unused = d.Unused(file.Policies, u.Placed.Flows)
-	isolates := r.Protected
-	evaluate := d.Evaluator(file.Policies)
-	for i, f := range d.Required(u.Placed.Flows) {
-		v := evaluate(f)
-		isolates = isolates || v.Outcome == policy.Allowed || v.Outcome == policy.Denied
-		c.Flows = append(c.Flows, FlowVerdict{f, i >= len(u.Placed.Flows), v})
-	}
+	c.Flows = verdicts(d, file, u.Placed.Flows)
+	isolates := r.Protected || slices.ContainsFunc(c.Flows, func(v FlowVerdict) bool {
+		return v.Outcome == policy.Allowed || v.Outcome == policy.Denied
+	})
 	if isolates {
 		for _, text := range r.Unprotected {
 			r.Notices = append(r.Notices, recording.Noticef(recording.CodeNotIsolated, "not protected: %s", text))

@@ -87,10 +87,11 @@ func appendSection(name, section string) (err error) {
 
 // TreeOf returns where the files of a package are in the repository. root is the directory of the repository. If it is
 // empty, or dir is not below it, the nearest directory with .git is the root, or else that with go.mod. dir is the
-// directory of the package. tests has the functions of its tests, with files relative to dir; it may be nil.
+// directory of the package. golden is the full path of a golden file, which need not exist; it may be empty. tests has
+// the functions of the package's tests, with files relative to dir; it may be nil.
 //
 // It returns the zero value if there is no such directory.
-func TreeOf(root, dir string, tests map[string]token.Position) report.Tree {
+func TreeOf(root, dir, golden string, tests map[string]token.Position) report.Tree {
 	dir = resolve(dir)
 	if root != "" {
 		root = resolve(root)
@@ -104,6 +105,9 @@ func TreeOf(root, dir string, tests map[string]token.Position) report.Tree {
 		return report.Tree{}
 	}
 	tree := report.Tree{Package: relative(root, dir)}
+	if golden != "" {
+		tree.Golden = relative(root, filepath.Join(resolve(filepath.Dir(golden)), filepath.Base(golden)))
+	}
 	if module := nearest(dir, "go.mod"); module != "" {
 		tree.Module = relative(root, module)
 	}

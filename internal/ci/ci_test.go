@@ -158,32 +158,43 @@ func TestTreeOf(t *testing.T) {
 	}{
 		{
 			"below the root", root, filepath.Join(root, "services/pay"),
-			report.Tree{Module: "services", Package: "services/pay", Tests: places("services/pay/a_test.go")},
+			report.Tree{
+				Module: "services", Package: "services/pay", Golden: "services/all.yaml", Tests: places("services/pay/a_test.go"),
+			},
 		},
 		{
 			"no root", "", filepath.Join(root, "services/pay"),
-			report.Tree{Module: "services", Package: "services/pay", Tests: places("services/pay/a_test.go")},
+			report.Tree{
+				Module: "services", Package: "services/pay", Golden: "services/all.yaml", Tests: places("services/pay/a_test.go"),
+			},
 		},
 		{
 			"another root", t.TempDir(), filepath.Join(root, "services"),
-			report.Tree{Module: "services", Package: "services", Tests: places("services/a_test.go")},
+			report.Tree{Module: "services", Package: "services", Golden: "all.yaml", Tests: places("services/a_test.go")},
 		},
 		{
 			"a symbolic link", link, filepath.Join(link, "services/pay"),
-			report.Tree{Module: "services", Package: "services/pay", Tests: places("services/pay/a_test.go")},
+			report.Tree{
+				Module: "services", Package: "services/pay", Golden: "services/all.yaml", Tests: places("services/pay/a_test.go"),
+			},
 		},
 		{
 			"the root is below the module", filepath.Join(root, "services/pay"), filepath.Join(root, "services/pay/api"),
-			report.Tree{Package: "api", Tests: places("api/a_test.go")},
+			report.Tree{Package: "api", Golden: "all.yaml", Tests: places("api/a_test.go")},
 		},
-		{"no module", root, filepath.Join(root, "no"), report.Tree{Package: "no", Tests: places("no/a_test.go")}},
+		{
+			"no module", root, filepath.Join(root, "no"),
+			report.Tree{Package: "no", Golden: "all.yaml", Tests: places("no/a_test.go")},
+		},
 	} {
-		if diff := cmp.Diff(row.want, TreeOf(row.root, row.dir, tests)); diff != "" {
+		got := TreeOf(row.root, row.dir, filepath.Join(row.dir, "..", "all.yaml"), tests)
+		if diff := cmp.Diff(row.want, got); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", row.reason, diff)
 		}
 	}
 	module := filepath.Join(root, "services")
-	if diff := cmp.Diff(report.Tree{Module: ".", Package: "."}, TreeOf(module, module, nil)); diff != "" {
+	got := TreeOf(module, module, filepath.Join(root, "all.yaml"), nil) // outside of the repository
+	if diff := cmp.Diff(report.Tree{Module: ".", Package: "."}, got); diff != "" {
 		t.Errorf("the module is the root: (-want +got)\n%s", diff)
 	}
 }

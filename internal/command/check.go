@@ -35,7 +35,7 @@ func runCheck(c *call) int {
 	var p placeFlags
 	p.hubble.Dropped = hubble.IncludeDropped // what was dropped shows what the cluster denies now
 	p.declarePlace(c.flags)
-	format := c.flags.String("format", "text", "print a `text` or json")
+	format := c.flags.String("format", "text", "`form` of the output: text or json")
 	unused := c.flags.Bool("unused", false, "print only the rules that no flow used")
 	if status, ok := c.parse(); !ok {
 		return status
@@ -81,6 +81,9 @@ func runCheck(c *call) int {
 
 // compare compares recordings with a file of policies.
 func (p *placeFlags) compare(path string, recordings []string) (check.Compared, error) {
+	if isDir(path) {
+		return check.Compared{}, fmt.Errorf("%s is a directory: name a file of policies before the recordings", path)
+	}
 	file, err := golden.Read(path)
 	if err != nil {
 		return check.Compared{}, err

@@ -70,6 +70,11 @@ func compareFiles(old, new string, recordings []string) ([]policydiff.File, erro
 	if err != nil {
 		return nil, err
 	}
+	for _, path := range []string{old, new} {
+		if _, err := os.Stat(path); path != stdin && err != nil {
+			return nil, fmt.Errorf("read policies: %w", err)
+		}
+	}
 	oldDir, newDir := old != stdin && isDir(old), new != stdin && isDir(new)
 	switch {
 	case oldDir != newDir:
@@ -94,6 +99,9 @@ func compareFiles(old, new string, recordings []string) ([]policydiff.File, erro
 			return nil, err
 		}
 		names = append(names, found...)
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("no file *.yaml or *.yml below %s and %s: name the directories of the policies", old, new)
 	}
 	slices.Sort(names)
 	var files []policydiff.File

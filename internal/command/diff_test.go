@@ -70,6 +70,8 @@ func TestDiff(t *testing.T) {
 		{"directories", []string{"old", "new"}, "a.yaml:\n\n" + moreAndLess + "\nsub/c.yml:\n\ncheckout\n" +
 			"  - checkout could reach everything, and now egress rules allow only orders-db on 5432/TCP (egress)\n", "", 1},
 		{"a directory and a file", []string{"old", "new.yaml"}, "", "a file and a directory", 2},
+		{"no such directory", []string{"none", "new"}, "", "stat none: no such file or directory", 2},
+		{"directories without policies", []string{"broken", "broken"}, "", "no file *.yaml or *.yml below broken", 2},
 		{"no such file", []string{"old.yaml", "none.yaml"}, "", "none.yaml", 2},
 		{"an invalid file", []string{"old.yaml", "invalid.yaml"}, "", "invalid.yaml", 2},
 		{"one argument", []string{"old.yaml"}, "", "1 arguments: want OLD and NEW", 2},

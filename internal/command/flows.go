@@ -13,9 +13,9 @@ var flowsCommand = subcommand{
 	args:    "RECORDING...",
 	summary: "Writes the flows of recordings as Hubble does: netzero flows FILE | hubble observe --input-file -",
 	help: `A recording is a file that NETZERO_RECORDINGS wrote, or an export of Hubble (hubble observe -o
-jsonpb, also compressed with gzip); "-" is one on standard input. The flows are those of the
-cluster, after the manifests have given workloads their labels, namespaces and ports. Notices, and
-why a recording is incomplete, go to standard error.
+jsonpb, also compressed with gzip), or a directory of files *.json; "-" is one on standard input.
+The flows are those of the cluster, after the manifests have given workloads their labels,
+namespaces and ports. Notices, and why a recording is incomplete, go to standard error.
 Exit status: 0, 1 if a recording cannot be read, 2 for wrong arguments or if the output fails.`,
 	run: runFlows,
 }
@@ -38,7 +38,11 @@ func runFlows(c *call) int {
 	if c.flags.NArg() == 0 {
 		return c.refuse(statusUsage, errors.New("no recording; NETZERO_RECORDINGS=DIR go test writes one for each test"))
 	}
-	for _, path := range c.flags.Args() {
+	paths, err := filesOf(c.flags.Args(), ".json")
+	if err != nil {
+		return c.refuse(statusFailed, fmt.Errorf("read recordings: %w", err))
+	}
+	for _, path := range paths {
 		f, err := readRecording(path, options)
 		if err != nil {
 			return c.refuse(statusFailed, err)

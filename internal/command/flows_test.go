@@ -99,6 +99,9 @@ func TestFlows_FromPipe(t *testing.T) {
 	if status != statusOK {
 		t.Fatal(stderr)
 	}
+	if status, text, stderr := netzero("flows", filepath.Dir(path)); status != statusOK || text != exported {
+		t.Errorf("of its directory: status %d, %s%s", status, text, stderr)
+	}
 	for reason, text := range map[string]string{"a recording": string(recorded), "an export": exported, "nothing": ""} {
 		r, w, err := os.Pipe()
 		if err != nil {

@@ -25,14 +25,14 @@ func declareDropped(flags *flag.FlagSet, o *hubble.Options) {
 	if o.Dropped == hubble.IncludeDropped {
 		standard = "include"
 	}
-	flags.Func("dropped", "`omit` or include flows that the cluster dropped, in exports of Hubble; default "+standard,
+	flags.Func("dropped", "`omit or include` flows that the cluster dropped, in exports of Hubble; default "+standard,
 		func(word string) (err error) {
 			o.Dropped, err = hubble.ParseDropped(word)
 			return err
 		})
 }
 
-// readRecordings reads recordings and exports of Hubble. A path is a file, "-" for an export on standard input, or a
+// readRecordings reads recordings and exports of Hubble. A path is a file, "-" for one on standard input, or a
 // directory with files *.json.
 func readRecordings(paths []string, o hubble.Options) ([]merge.Source, error) {
 	files, err := filesOf(paths, ".json")

@@ -42,6 +42,7 @@ func toDB(pkg, test string, ports ...uint16) recording.File {
 	v.Placed.Flows = recording.FromFlows(v.Recording.Flows)
 	for i := range v.Placed.Flows {
 		v.Placed.Flows[i].Process = recording.Process{}
+		v.Placed.Origins = append(v.Placed.Origins, i)
 	}
 	return v
 }
@@ -226,7 +227,7 @@ func TestPolicy_RefusesWithoutWriting(t *testing.T) {
 		{"a namespace that is none", []string{"-namespace", "A_B", in("a.json")}, 1, "A_B"},
 		{"a file that is missing", []string{in("z.json")}, 1, "z.json"},
 		{"a directory without recordings", []string{t.TempDir()}, 1, "no file *.json in "},
-		{"a file that is no recording", []string{owned}, 1, "invalid character"},
+		{"a file that is no recording", []string{owned}, 1, "it is no recording"},
 		{"manifests that are missing", []string{"-manifests", in("k8s/*.yaml"), in("a.json")}, 1, "matches no file"},
 		{"ports that are none", []string{"-ports", "ftp", in("a.json")}, 1, `ports "ftp": has no port`},
 		{"an update of nothing", []string{"-update", in("a.json")}, 2, "-update needs -o"},
@@ -312,7 +313,9 @@ func TestCheck_TextAndStatus(t *testing.T) {
 		{"one argument", []string{policies}, 2, []string{"name a file of policies, and recordings"}},
 		{"no such format", []string{"-format", "xml", policies, allowed}, 2, []string{"neither text nor json"}},
 		{"no such file", []string{filepath.Join(dir, "none.yaml"), allowed}, 2, []string{"none.yaml"}},
-		{"no recording", []string{policies, policies}, 2, []string{"invalid character"}},
+		{"no recording", []string{policies, policies}, 2, []string{"it is no recording"}},
+		{"a directory in place of the policies", []string{t.TempDir(), policies}, 2,
+			[]string{" is a directory: name a file of policies"}},
 	} {
 		status, stdout, stderr := netzero(append([]string{"check"}, row.args...)...)
 		if status != row.status {

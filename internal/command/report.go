@@ -128,6 +128,7 @@ func reported(f format, paths []string, dir string) ([]byte, error) {
 		}
 		run.Results = append(run.Results, page.Result{Result: r, File: s.File})
 	}
+	addUnused(run.Results, packages)
 	return f.write(run)
 }
 
@@ -138,13 +139,22 @@ func compareTests(a, b recording.File) int {
 
 // evaluate returns the result of a recording of a package.
 func evaluate(v recording.File, p listedPackage) (report.Result, error) {
-	tree := ci.TreeOf("", p.Dir, gotest.Source(p.Dir).Places())
-	if !filepath.IsLocal(filepath.Join(filepath.FromSlash(tree.Package), filepath.FromSlash(v.Golden))) {
+	golden := filepath.Join(p.Dir, filepath.FromSlash(v.Golden))
+	tree := ci.TreeOf("", p.Dir, golden, gotest.Source(p.Dir).Places())
+	isOutside := tree.Golden == ""
+	if tree.Package == "" { // there is no repository
+		isOutside = !filepath.IsLocal(filepath.FromSlash(v.Golden))
+	}
+	switch {
+	case v.Golden == "":
+		return report.Result{}, errors.New("it names no golden file, as an export of Hubble: compare it with a file by " +
+			"netzero check")
+	case isOutside:
 		return report.Result{}, fmt.Errorf("golden file %q is outside of the repository", v.Golden)
 	}
 	o := check.Options{
 		Package: check.Package{Dir: check.Dir(p.Dir), Path: v.Package}, Module: p.Module.Path,
-		Golden: filepath.Join(p.Dir, filepath.FromSlash(v.Golden)),
+		Golden: golden,
 	}
 	if v.Package != "" {
 		accept := gotest.Command{Package: v.Package, Update: true}

@@ -204,6 +204,157 @@ func TestReport_Passed(t *testing.T) {
 	}
 }
 
+const sharedPolicy = `# shared by: example.com/shop/bill.TestBill
+# shared by: example.com/shop/pay.TestGone
+# shared by: example.com/shop/pay.TestPay
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: pay}
+spec:
+  podSelector: {matchLabels: {app: pay}}
+  policyTypes: [Egress]
+  egress:
+  - {to: [{podSelector: {matchLabels: {app: db}}}], ports: [{port: 5432}]}
+  - {to: [{podSelector: {matchLabels: {app: ledger}}}], ports: [{port: 5432}]}
+  - {to: [{podSelector: {matchLabels: {app: legacy}}}], ports: [{port: 9200}]}
+  - to:
+    - podSelector: {matchLabels: {k8s-app: kube-dns}}
+      namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
+    ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+`
+
+// A rule of a file that packages share is unused if none of their tests needed it, and all of them have recorded.
+func TestReport_UnusedRulesOfSharedFile(t *testing.T) {
+	m := newReportedModule(t)
+	for name, text := range map[string]string{
+		"services/policies.yaml":     sharedPolicy,
+		"services/bill/bill.go":      "package bill\n",
+		"services/bill/bill_test.go": "package bill\n\nfunc TestBill(t *T) {}\n",
+	} {
+		file := filepath.Join(m.root, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	share := func(pkg string, change func(*recording.File)) func(*recording.File) {
+		return func(v *recording.File) {
+			v.Package, v.Golden = "example.com/shop/"+pkg, "../policies.yaml"
+			if change != nil {
+				change(v)
+			}
+		}
+	}
+	pay := m.write(t, "TestPay", share("pay", nil), "db")
+	bill := m.write(t, "TestBill", share("bill", nil), "ledger")
+	const rule, unknown = "legacy", "rules that may be unused: "
+	for _, row := range []struct {
+		reason    string
+		change    func(*recording.File) // of the recording of TestBill
+		paths     []string
+		isUnused  bool
+		isUnknown bool
+	}{
+		{"all have recorded", nil, []string{pay, bill}, true, false},
+		{"one test is missing", nil, []string{pay}, false, true},
+		{"one test ran in part", func(v *recording.File) { v.Partial = true }, []string{pay, bill}, false, true},
+		{"one test failed", func(v *recording.File) { v.Failed = true }, []string{pay, bill}, false, true},
+		{
+			"one recording is incomplete", func(v *recording.File) { v.Incomplete = "1 lost" },
+			[]string{pay, bill}, false, true,
+		},
+	} {
+		m.write(t, "TestBill", share("bill", row.change), "ledger")
+		for format, want := range map[string]int{"markdown": 1, "sarif": 1, "html": 1} {
+			if !row.isUnused {
+				want = 0
+			}
+			status, text, stderr := m.run(append([]string{"-format", format}, row.paths...)...)
+			if got := strings.Count(text, rule); status != statusOK || got != want {
+				t.Errorf("%s: %s: status %d, the rule is there %d times, want %d: %s\n%s", row.reason, format, status, got, want,
+					stderr, text)
+			}
+			if format == "html" && strings.Contains(text, unknown) != row.isUnknown {
+				t.Errorf("%s: the page has a notice: %v, want %v", row.reason, !row.isUnknown, row.isUnknown)
+			}
+		}
+		want := `netzero_rules_unused{workload="pay"} 0`
+		if row.isUnused {
+			want = `netzero_rules_unused{workload="pay"} 1`
+		}
+		if _, text, _ := m.run(append([]string{"-format", "prometheus"}, row.paths...)...); !strings.Contains(text, want) {
+			t.Errorf("%s: no %s in\n%s", row.reason, want, text)
+		}
+	}
+}
+
+// Of several recordings of a test, any may need a rule, and one of them has to be complete.
+func TestReport_UnusedRulesOfSeveralRecordings(t *testing.T) {
+	m := newReportedModule(t)
+	empty := func(partial bool) string {
+		file := m.write(t, "TestPay", func(v *recording.File) {
+			v.Partial, v.Placed.Flows = partial, nil
+		})
+		moved := strings.TrimSuffix(file, ".json") + "-empty.json"
+		if err := os.Rename(file, moved); err != nil {
+			t.Fatal(err)
+		}
+		return moved
+	}
+	for _, row := range []struct {
+		reason string
+		files  func() []string
+		want   string
+	}{
+		{"none needs it", func() []string { return []string{empty(false)} }, "1"},
+		{"one in part", func() []string { return []string{empty(true)} }, "0"},
+		{"another needs it", func() []string { return []string{empty(false), m.write(t, "TestPay", nil, "db")} }, "0"},
+	} {
+		_, text, stderr := m.run(append([]string{"-format", "prometheus"}, row.files()...)...)
+		if want := `netzero_rules_unused{workload="pay"} ` + row.want + "\n"; !strings.Contains(text, want) {
+			t.Errorf("%s: no %s in %s\n%s", row.reason, want, stderr, text)
+		}
+	}
+}
+
+// A mistake in one golden file is a result of its test: the report has the others all the same.
+func TestReport_UnusableGolden(t *testing.T) {
+	m := newReportedModule(t)
+	m.write(t, "TestPay", nil, "db")
+	m.write(t, "TestBad", nil, "db")
+	bad := filepath.Join(m.dir, "pay", "testdata", "netzero", "TestBad.yaml")
+	if err := os.WriteFile(bad, []byte("# A comment.\nkind: Pod\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		format string
+		want   []string
+	}{
+		{"markdown", []string{
+			"| <code>TestBad</code> | failed: the committed policy cannot be used |",
+			"| <code>TestPay</code> | failed: 1 unexpected flow |",
+			"read golden testdata/netzero/TestBad.yaml: document 1, line 2: kind: ",
+		}},
+		{"html", []string{"unusable policy", "TestPay"}},
+		{"junit", []string{"read golden&#xA;  testdata/netzero/TestBad.yaml: document 1, line 2: kind:", "TestPay"}},
+		{"sarif", []string{
+			`"ruleId": "netzero/invalid-policy"`, `"uri": "services/pay/testdata/netzero/TestBad.yaml"`, `"startLine": 2`,
+		}},
+	} {
+		status, text, stderr := m.run("-format", row.format, m.recordings)
+		if status != statusOK || stderr != "" {
+			t.Errorf("%s: status %d: %s", row.format, status, stderr)
+		}
+		for _, want := range row.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %q in\n%s", row.format, want, text)
+			}
+		}
+	}
+}
+
 func TestReport_Errors(t *testing.T) {
 	m := newReportedModule(t)
 	pay := m.write(t, "TestPay", nil, "db")
@@ -227,9 +378,9 @@ func TestReport_Errors(t *testing.T) {
 		{"an unknown format", []string{"-format", "yaml", pay}, `-format "yaml": is not one of markdown, html, junit`},
 		{"an empty directory", []string{t.TempDir()}, "no file *.json in "},
 		{"no file", []string{pay + "x"}, pay + "x: no such file"},
-		{"another file", []string{malformed}, "read recording " + malformed + ": unknown version 0"},
-		{"a file in no directory", []string{"-o", out, pay}, "write report: open "},
-		{"a directory in place of a file", []string{"-o", dir, pay}, "write report: rename "},
+		{"another file", []string{malformed}, "read recording " + malformed + ": it is no recording: it has no version"},
+		{"a file in no directory", []string{"-o", out, pay}, "write report: open " + out + ": no such file"},
+		{"a directory in place of a file", []string{"-o", dir, pay}, "write report: open " + dir + ": is a directory"},
 		{
 			"an unknown package",
 			[]string{change("TestA", func(v *recording.File) { v.Package = "example.com/shop/other" })},

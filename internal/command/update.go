@@ -117,14 +117,21 @@ func packagesOf(sources []merge.Source) (map[string]check.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	delete(listed, "") // not known
+	return underTest(listed), nil
+}
+
+// underTest returns those of the listed packages whose import path is known, as packages under test.
+func underTest(listed map[string]listedPackage) map[string]check.Package {
 	packages := make(map[string]check.Package)
 	for path, p := range listed {
+		if path == "" {
+			continue
+		}
 		packages[path] = check.Package{
 			Dir: check.Dir(p.Dir), Path: path, SourceTests: gotest.Source(p.Dir).Functions,
 		}
 	}
-	return packages, nil
+	return packages
 }
 
 // relativeHere returns a path relative to the working directory, if it lies below it.

@@ -106,7 +106,10 @@ func eachLine(r io.Reader, do func(line []byte) error) error {
 			}
 		}
 		ended := errors.Is(err, io.EOF)
-		if err != nil && !ended {
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return fmt.Errorf("line %d: the end of the compressed file is missing (%w): copy it again", number, err)
+		case err != nil && !ended:
 			return fmt.Errorf("line %d: %w", number, err)
 		}
 		line = append(line, part...)

@@ -432,6 +432,15 @@ func compress(t *testing.T, text string) []byte {
 	return b.Bytes()
 }
 
+func TestRead_GzipCutOff(t *testing.T) {
+	line := at(webPod, "10.0.0.1", dbPod, "10.0.1.2", tcp(40000, 5432, syn), forth) + "\n"
+	packed := compress(t, line)
+	_, err := Read(bytes.NewReader(packed[:len(packed)-12]), Options{})
+	if err == nil || !strings.Contains(err.Error(), "line 2: the end of the compressed file is missing") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestRead_Gzip(t *testing.T) {
 	line := at(webPod, "10.0.0.1", dbPod, "10.0.1.2", tcp(40000, 5432, syn), forth) + "\n"
 	f, err := Read(bytes.NewReader(compress(t, strings.Repeat(line, 300))), Options{})

@@ -19,7 +19,7 @@ type verdict int
 const (
 	denied      verdict = iota // also what no policy can allow
 	noPolicy                   // no policy is committed
-	notCompared                // the recording is incomplete
+	notCompared                // the recording is incomplete, or the golden file cannot be used
 	unprotected                // no policy isolates the ends
 	allowed
 )
@@ -40,7 +40,7 @@ type model struct {
 	Tests   []test
 	Files   []policyFile
 	Notices []note
-	// Problems fail tests: losses, programs that no list has, attempts that nobody answered.
+	// Problems fail tests: losses, golden files with mistakes, programs that no list has, attempts that nobody answered.
 	Problems []note
 	Tabs     []tab
 
@@ -174,6 +174,9 @@ func newModel(run Run) *model {
 		if r.Lost != "" {
 			problems.add("incomplete", r.Lost, t.Name)
 			m.Summary.Incomplete++
+		}
+		if r.Unusable != "" {
+			problems.add("unusable policy", r.Unusable, t.Name)
 		}
 		for _, b := range r.Binaries {
 			problems.add("unexpected program", b.Notice(), t.Name)
@@ -387,6 +390,9 @@ func (j *judged) judge(
 	case r.Lost != "":
 		j.verdict = notCompared
 		return reason{Text: "the recording is incomplete"}
+	case r.Unusable != "":
+		j.verdict = notCompared
+		return reason{Text: "the committed policy cannot be used: " + r.Unusable}
 	case r.Missing:
 		j.verdict, j.isNew = noPolicy, true
 		return reason{Text: "no policy is committed"}

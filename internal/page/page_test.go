@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -454,6 +455,13 @@ func TestVerdicts_Each(t *testing.T) {
 			"3/TCP": {"not compared", "", "the recording is incomplete"},
 			"4/TCP": {"not compared", "", "the recording is incomplete"},
 		}},
+		{"a golden file with a mistake", func(r *Result) { r.Unusable, r.Denied, r.File.Check = "not YAML", nil, nil },
+			map[string][3]string{
+				"1/TCP": {"not compared", "", "the committed policy cannot be used: not YAML"},
+				"2/TCP": {"not compared", "", "the committed policy cannot be used: not YAML"},
+				"3/TCP": {"not compared", "", "the committed policy cannot be used: not YAML"},
+				"4/TCP": {"not compared", "", "the committed policy cannot be used: not YAML"},
+			}},
 		{"a recording without verdicts", func(r *Result) { r.Denied, r.File.Check = nil, nil }, map[string][3]string{
 			"1/TCP": {"allowed"}, "2/TCP": {"allowed"}, "3/TCP": {"allowed"}, "4/TCP": {"allowed"},
 		}},
@@ -467,6 +475,7 @@ func TestVerdicts_Each(t *testing.T) {
 func TestRender_Problems(t *testing.T) {
 	page := rendered(t, judgedRun(func(r *Result) {
 		r.Lost, r.Denied = "3 new flows were lost", nil
+		r.Unusable = "line 7: not YAML"
 		r.Unanswered = []string{"shop tried 127.0.0.1:1"}
 		r.Binaries = []report.Binary{{Flow: to(2), Reason: "psql is not in the list"}}
 		r.Losses = []recording.Loss{{What: "new flows", Count: 3, Remedy: "raise NETZERO_RING_BYTES"}}
@@ -475,7 +484,8 @@ func TestRender_Problems(t *testing.T) {
 	for _, want := range []string{
 		"Lost events 3 in 1 incomplete", "3 new flows: raise NETZERO_RING_BYTES", "incomplete 3 new flows were lost",
 		"unanswered shop tried 127.0.0.1:1", "unexpected program shop -> db:2/TCP was opened by",
-		"failed: recording incomplete",
+		"unusable policy line 7: not YAML",
+		"failed: recording incomplete, the committed policy cannot be used",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -544,6 +554,25 @@ func TestPolicies_HitsAndUnusedRules(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"rule 3"}, files[0].Unused); diff != "" {
 		t.Errorf("unused rules (-want +got)\n%s", diff)
+	}
+}
+
+// A file that packages share is one file, whose unused rules count once.
+func TestPolicies_SharedByPackages(t *testing.T) {
+	of := func(pkg, golden string) Result {
+		return judgedRun(func(r *Result) {
+			r.Package, r.Golden, r.Unused = "example.com/"+pkg, golden, []string{"rule 3"}
+			r.Tree = report.Tree{Package: pkg, Golden: path.Join(pkg, golden)}
+		}).Results[0]
+	}
+	m := newModel(Run{[]Result{of("shop", "../all.yaml"), of("pay", "../all.yaml"), of("pay", "own.yaml")}})
+	var got []string
+	for _, f := range m.Files {
+		got = append(got, f.Golden+" of "+f.Package)
+	}
+	want := []string{"all.yaml of example.com/shop, example.com/pay", "own.yaml of example.com/pay"}
+	if diff := cmp.Diff(want, got); diff != "" || m.Summary.Unused != 2 {
+		t.Errorf("%d unused rules, want 2; files (-want +got)\n%s", m.Summary.Unused, diff)
 	}
 }
 

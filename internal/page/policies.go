@@ -13,7 +13,7 @@ import (
 
 // policyFile is a golden file with what its tests needed of it.
 type policyFile struct {
-	Package, Golden string
+	Package, Golden string // the packages of the tests, with commas; the path from the only package, or the repository
 	Tests           []string
 	Missing, Failed bool
 	Rules           []rule
@@ -47,6 +47,9 @@ func policyFiles(run Run) []policyFile {
 	var order []name
 	for _, r := range run.Results {
 		n := name{r.Package, r.Golden}
+		if file := r.GoldenFile(); file != "" { // packages may share it
+			n = name{golden: file}
+		}
 		if groups[n] == nil {
 			order = append(order, n)
 		}
@@ -70,6 +73,9 @@ func newPolicyFile(results []Result) policyFile {
 	file := policyFile{Package: report.Line(results[0].Package), Golden: report.Line(results[0].Golden)}
 	hits := newHits()
 	for i, r := range results {
+		if pkg := report.Line(r.Package); !slices.Contains(strings.Split(file.Package, ", "), pkg) {
+			file.Package, file.Golden = file.Package+", "+pkg, report.Line(r.GoldenFile())
+		}
 		if name := report.Line(r.Test); !slices.Contains(file.Tests, name) { // one test may have several recordings
 			file.Tests = append(file.Tests, name)
 		}
@@ -146,7 +152,7 @@ func newHits() *hits { return &hits{make(map[rule]*rule), make(map[hit]bool)} }
 
 // add adds the flows of a recording that the golden file still allows. A flow that several tests have counts once.
 func (h *hits) add(r Result) {
-	if r.Missing || r.Lost != "" {
+	if r.Missing || r.Lost != "" || r.Unusable != "" {
 		return
 	}
 	refused := r.refused()

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -80,7 +81,9 @@ func FromFile(v recording.File, o Options) (Placement, error) {
 	if err != nil {
 		return Placement{}, err
 	}
-	addProcesses(flows, v.Recording.Flows)
+	if len(v.Placed.Origins) == len(flows) {
+		addProcesses(flows, v.Recording.Flows, v.Placed.Origins)
+	}
 	scope := o.Rules
 	scope.Namespaces = v.Placed.Namespaces
 	subjects, err := fromWorkloads(v.Placed.Workloads)
@@ -99,34 +102,54 @@ func FromFile(v recording.File, o Options) (Placement, error) {
 	return Placement{Flows: flows, Scope: scope, Notices: slices.Clone(v.Placed.Notices), EphemeralPorts: ephemeral}, err
 }
 
-// addProcesses adds to flows of a placement the processes of the recorded flows from which they come. A placement may
-// change the destination's name and port, but only seldom its address. A flow without a match stays without a process.
-func addProcesses(flows, recorded []flow.Flow) {
-	type key struct {
-		source, destination string // names, or an address
-		protocol            flow.Protocol
-	}
-	keyOf := func(f flow.Flow) key {
-		k := key{f.Source.Name, f.Destination.Name, f.Protocol}
-		if f.Destination.Addr.IsValid() {
-			k.destination = f.Destination.Addr.String()
-		}
-		return k
-	}
-	candidates := make(map[key][]flow.Flow)
-	for _, f := range recorded {
-		candidates[keyOf(f)] = append(candidates[keyOf(f)], f)
-	}
-	for i, f := range flows {
-		all := candidates[keyOf(f)]
-		from := slices.IndexFunc(all, func(r flow.Flow) bool { return r.Port == f.Port && r.ICMPType == f.ICMPType })
-		if from < 0 { // the port of a Service
-			from = slices.IndexFunc(all, func(r flow.Flow) bool { return r.Count == f.Count })
-		}
-		if from >= 0 {
-			flows[i].Process, flows[i].First, flows[i].Named = all[from].Process, all[from].First, all[from].Named
+// addProcesses adds to flows of a placement the processes of the recorded flows from which they come.
+func addProcesses(flows, recorded []flow.Flow, origins []int) {
+	for i, at := range origins {
+		if at >= 0 {
+			flows[i].Process, flows[i].First, flows[i].Named = recorded[at].Process, recorded[at].First, recorded[at].Named
 		}
 	}
+}
+
+// Origins returns for each flow of a placement the index of the recorded flow whose process and time it has, or -1 if
+// there is none. Command lines may differ, because those of recordings that are written have no secrets.
+//
+// A placement changes the ends and the port of a flow, and may unite several. It never changes how a flow was opened,
+// so that is what identifies the recorded flow.
+func Origins(placed, recorded []flow.Flow) []int {
+	type opened struct {
+		first    time.Duration
+		named    string
+		dialled  uint16
+		protocol flow.Protocol
+		icmpType uint8
+		pid      int
+	}
+	key := func(f flow.Flow) opened {
+		return opened{f.First, f.Named, f.Dialled, f.Protocol, f.ICMPType, f.Process.PID}
+	}
+	candidates := make(map[opened][]int)
+	for i, f := range recorded {
+		candidates[key(f)] = append(candidates[key(f)], i)
+	}
+	var origins []int
+	for _, f := range placed {
+		origin := -1
+		for _, i := range candidates[key(f)] {
+			if isSame(recorded[i].Process, f.Process) {
+				origin = i
+				break
+			}
+		}
+		origins = append(origins, origin)
+	}
+	return origins
+}
+
+// isSame reports whether two processes are equal but for their command lines.
+func isSame(p, q flow.Process) bool {
+	p.Command, p.Exec, q.Command, q.Exec = "", "", "", ""
+	return p.Equal(q)
 }
 
 // fromWorkloads returns the workloads of a placement.

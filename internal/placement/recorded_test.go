@@ -3,6 +3,7 @@ package placement
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -40,37 +41,51 @@ func TestOptions_RecordedAndBack(t *testing.T) {
 	}
 }
 
-// A report on a recording's file names the processes, although its placed flows have none.
-func TestFromFile_Processes(t *testing.T) {
-	at := func(name, addr string, port uint16, count uint64, process string) flow.Flow {
-		f := flow.Flow{
-			Source: flow.WorkloadEndpoint("shop"), Destination: flow.WorkloadEndpoint(name), Protocol: flow.TCP, Port: port,
-			Count: count, Process: flow.Process{Name: process},
+// A report on a recording's file names the processes, although its placed flows have none. Two ports of one Service
+// that were used equally often keep their own processes.
+func TestOrigins_Processes(t *testing.T) {
+	db := netip.MustParseAddr("10.0.0.1")
+	at := func(name string, port uint16, first time.Duration, process string) flow.Flow {
+		to := flow.WorkloadEndpoint(name)
+		to.Addr = db
+		return flow.Flow{
+			Source: flow.WorkloadEndpoint("shop"), Destination: to, Protocol: flow.TCP, Port: port, Dialled: port, Count: 1,
+			First: first, Process: flow.Process{PID: 7, Name: process, Command: process + " hunter2"},
 		}
-		if addr != "" {
-			f.Destination.Addr = netip.MustParseAddr(addr)
-		}
-		return f
 	}
 	recorded := []flow.Flow{
-		at("db", "10.0.0.1", 5432, 1, "psql"), at("db", "10.0.0.1", 80, 7, "curl"), at("search", "", 9200, 1, "java"),
+		at("db", 80, time.Second, "curl"), at("db", 443, 2*time.Second, "openssl"), at("db", 5432, 3*time.Second, "psql"),
+	}
+	var placed []flow.Flow // at other ports, under another name, in another order
+	for i, port := range []uint16{8443, 8080, 5432} {
+		f := recorded[[]int{1, 0, 2}[i]]
+		f.Source.Namespace, f.Destination.Name, f.Port = "web", "orders-db", port
+		placed = append(placed, f)
+	}
+	other := at("cache", 6379, 4*time.Second, "redis-cli")
+	for i := range recorded {
+		recorded[i].Process.Command = recorded[i].Process.Name + " ***"
 	}
 	v := recording.File{
 		Recording: recording.Recording{Flows: recorded},
-		Placed: recording.Placed{Flows: recording.FromFlows([]flow.Flow{
-			at("orders-db", "10.0.0.1", 5432, 1, ""), at("orders-db", "10.0.0.1", 8080, 7, ""), at("search", "", 9200, 1, ""),
-			at("orders-db", "10.0.0.2", 5432, 1, ""), at("orders-db", "10.0.0.1", 1, 2, ""),
-		})},
+		Placed:    recording.Placed{Origins: Origins(append(placed, other), recorded)},
 	}
-	placed, err := FromFile(v, Options{})
+	if diff := cmp.Diff([]int{1, 0, 2, -1}, v.Placed.Origins); diff != "" {
+		t.Errorf("origins (-want +got)\n%s", diff)
+	}
+	for _, f := range append(placed, other) {
+		f.Process, f.First, f.Named = flow.Process{}, 0, ""
+		v.Placed.Flows = append(v.Placed.Flows, recording.FromFlows([]flow.Flow{f})...)
+	}
+	got, err := FromFile(v, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []string
-	for _, f := range placed.Flows {
-		got = append(got, f.Process.Name)
+	var commands []string
+	for _, f := range got.Flows {
+		commands = append(commands, f.Process.Command)
 	}
-	if diff := cmp.Diff([]string{"psql", "curl", "java", "", ""}, got); diff != "" {
-		t.Errorf("processes (-want +got)\n%s", diff)
+	if diff := cmp.Diff([]string{"openssl ***", "curl ***", "psql ***", ""}, commands); diff != "" {
+		t.Errorf("command lines (-want +got)\n%s", diff)
 	}
 }

@@ -1,15 +1,19 @@
 package recording
 
 import (
+	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/netzero-dev/netzero/internal/atomicfile"
 )
 
 // Version is the version of the format that this package writes, and the only one that it reads.
@@ -33,8 +37,12 @@ type File struct {
 	Placed Placed `json:"placed,omitzero"`
 
 	// Check is the comparison with the golden file. It is nil if there was none: the test failed or was skipped, the
-	// recording is incomplete, or there was no golden file.
+	// recording is incomplete, or there was no golden file that could be used.
 	Check *Check `json:"check,omitempty"`
+
+	// Unusable says why the test could not use its golden file: a mistake in the file, with its line, or policies of
+	// other tests. It is empty if the test did not read the file, or could use it.
+	Unusable string `json:"unusable,omitempty"`
 
 	// Incomplete says why no policy may be generated from the recording: lost events, a container that could not be
 	// identified, a wrong option. It is empty for a complete recording.
@@ -63,6 +71,10 @@ type Placed struct {
 	// Flows are the flows between the workloads of the cluster, sorted, without those that the option Ignore names.
 	// Policies are generated from these flows, and evaluated against them. They have no processes.
 	Flows []Flow `json:"flows,omitempty"`
+
+	// Origins has for each of Flows the index of the flow in Recording.Flows whose process and time it has, or -1 if there
+	// is none. It is empty if no process is known, as in a recording of a cluster.
+	Origins []int `json:"origins,omitempty"`
 
 	Notices []Notice `json:"notices,omitempty"` // that the placement added
 
@@ -140,11 +152,30 @@ func Read(path string) (File, error) {
 	return r, nil
 }
 
-// Decode reads the text of a file that [File.Write] wrote. The error says what is wrong with it.
+// Decode reads the text of a file that [File.Write] wrote, which may be compressed with gzip. The error says what is
+// wrong with it. Decode reads no more than the beginning of what is not a JSON object, such as an endless device.
 func Decode(in io.Reader) (File, error) {
-	text, err := io.ReadAll(in)
+	buffered := bufio.NewReader(in)
+	if magic, _ := buffered.Peek(2); string(magic) == "\x1f\x8b" {
+		unpacked, err := gzip.NewReader(buffered)
+		if err != nil {
+			return File{}, cutOff(err)
+		}
+		buffered = bufio.NewReader(unpacked)
+	}
+	const enough = 512 // bytes to find the beginning of the object
+	head, err := buffered.Peek(enough)
+	switch begin := bytes.TrimLeft(head, " \t\r\n"); {
+	case len(begin) == 0 && errors.Is(err, io.EOF):
+		return File{}, errors.New("it is empty")
+	case err != nil && !errors.Is(err, io.EOF):
+		return File{}, cutOff(err)
+	case !bytes.HasPrefix(begin, []byte("{")):
+		return File{}, errors.New("it is no recording: it does not begin with {, as JSON of NETZERO_RECORDINGS does")
+	}
+	text, err := io.ReadAll(buffered)
 	if err != nil {
-		return File{}, err
+		return File{}, cutOff(err)
 	}
 	var r File
 	if err := decode(text, &r); err != nil {
@@ -153,14 +184,32 @@ func Decode(in io.Reader) (File, error) {
 	return r, r.Validate()
 }
 
+// cutOff returns an error with advice, if the end of a file is missing.
+func cutOff(err error) error {
+	var syntax *json.SyntaxError
+	isCut := errors.As(err, &syntax) && strings.HasPrefix(syntax.Error(), "unexpected end") // package json has no sentinel
+	if isCut || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("its end is missing (%w): record it, or copy it, again", err)
+	}
+	return err
+}
+
 // Validate returns an error if the file has another version, or if [ToFlows], [ToEphemeralPorts] or [ToProtocol]
-// refuses what was placed, or if the verdicts do not fit the flows.
+// refuses what was placed, or if the origins or the verdicts do not fit the flows.
 func (r File) Validate() error {
 	if err := checkVersion(r.Version); err != nil {
 		return err
 	}
 	if _, err := ToFlows(r.Placed.Flows); err != nil {
 		return fmt.Errorf("placed: %w", err)
+	}
+	if n := len(r.Placed.Origins); n > 0 && n != len(r.Placed.Flows) {
+		return fmt.Errorf("placed: %d origins of %d flows", n, len(r.Placed.Flows))
+	}
+	for i, at := range r.Placed.Origins {
+		if at < -1 || at >= len(r.Recording.Flows) {
+			return fmt.Errorf("placed: origin %d: there is no flow %d in the recording", i, at)
+		}
 	}
 	if _, err := ToEphemeralPorts(r.Placed.EphemeralPorts); err != nil {
 		return fmt.Errorf("placed: %w", err)
@@ -216,7 +265,10 @@ func decode(text []byte, value any) error {
 	}
 	// Another version may have other fields: the version is what is wrong then, not the field.
 	if err := json.Unmarshal(text, &of); err != nil {
-		return err
+		return cutOff(err)
+	}
+	if of.Version == 0 {
+		return fmt.Errorf("it is no recording: it has no version, want %d", Version)
 	}
 	if err := checkVersion(of.Version); err != nil {
 		return err
@@ -246,23 +298,7 @@ func WriteJSON(path string, value any) error {
 }
 
 // Replace writes a text to a file that other users may read. The file replaces an older one in one step; after an error
-// the older one stays. The directory has to exist.
-func Replace(path string, text []byte) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".netzero-*.tmp")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
-	_, err = file.Write(text)
-	if err == nil {
-		err = file.Chmod(fileMode)
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+// the older one stays. The directory has to exist. A device or a pipe is written to.
+func Replace(path string, text []byte) error {
+	return atomicfile.Write(path, text, func(file *os.File) error { return file.Chmod(fileMode) })
 }

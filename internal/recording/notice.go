@@ -141,6 +141,8 @@ const (
 	CodeUnlistedProgram NoticeCode = "unlisted-program"
 	// CodeUnusedKept: an update keeps unused rules, because a subtest may have been skipped.
 	CodeUnusedKept NoticeCode = "unused-kept"
+	// CodeUnusedUnknown: rules may be unused, and a test of their golden file has no complete recording (netzero report).
+	CodeUnusedUnknown NoticeCode = "unused-unknown"
 	// CodeNotIsolated: the committed policies do not isolate a workload of the cluster (netzero check).
 	CodeNotIsolated NoticeCode = "not-isolated"
 	// CodeReverseDNS: reverse DNS has a name for an address.

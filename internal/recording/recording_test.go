@@ -1,6 +1,8 @@
 package recording
 
 import (
+	"bytes"
+	"compress/gzip"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -67,6 +69,7 @@ func whole() File {
 		},
 		Placed: Placed{
 			Workloads: []Workload{checkout}, Peers: []Workload{{Name: "db"}}, Flows: FromFlows(flows[:1]),
+			Origins: []int{0},
 			Notices: []Notice{{CodeLinkLocal, "<two>"}}, Namespaces: map[string]map[string]string{"web": {"team": "shop"}},
 			EphemeralPorts: FromEphemeralPorts([]EphemeralPort{{flows[0], "ftp-1 (ftp)", true}}),
 		},
@@ -77,6 +80,7 @@ func whole() File {
 			Updated:  true,
 		},
 		Incomplete: "2 new flows were lost", Failed: true, Partial: true,
+		Unusable: "line 7: not YAML",
 		Options: Options{
 			Cilium: true, FoldNames: []string{"shard-*.db.example"}, Ports: []string{"ftp:30000-30009/TCP"}, Binaries: true,
 			CloseIngress: true, DefaultDeny: true, ClusterDomains: []string{"k8s.example"}, Ignore: []string{"10.0.0.0/8"},
@@ -154,6 +158,43 @@ func TestSameRecordingSameBytes(t *testing.T) {
 	}
 }
 
+// endless is a device that never ends.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read += len(p)
+	return len(p), nil
+}
+
+func TestDecode_EndlessInput(t *testing.T) {
+	var in endless
+	if _, err := Decode(&in); err == nil || !strings.Contains(err.Error(), "it is no recording") || in.read > 1<<16 {
+		t.Errorf("error %v after %d bytes", err, in.read)
+	}
+}
+
+func TestDecode_Compressed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.json")
+	if err := whole().Write(path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	w.Write(text)
+	w.Close()
+	got, err := Decode(&packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(whole(), got); diff != "" {
+		t.Errorf("(-written +read)\n%s", diff)
+	}
+}
+
 func TestWrongFilesAreRefused(t *testing.T) {
 	const flowOf = `{"source": {"kind": "anyone"}, "destination": %D, "protocol": %P}`
 	of := func(destination, protocol string) string {
@@ -166,10 +207,14 @@ func TestWrongFilesAreRefused(t *testing.T) {
 	}
 	recorded := func(field string) string { return `{"version": 4, "recording": {` + field + `}}` }
 	for _, row := range []struct{ reason, text, want string }{
-		{"no JSON", "version: 1", "invalid character"},
-		{"cut off", `{"version": 4`, "unexpected end"},
+		{"no JSON", "version: 1", "it is no recording: it does not begin with {"},
+		{"a list", `[{"version": 4}]`, "it is no recording: it does not begin with {"},
+		{"JSON with a mistake", `{"version": 4,}`, "invalid character"},
+		{"empty", " \n", "it is empty"},
+		{"cut off", ` {"version": 4`, "its end is missing (unexpected end of JSON input): record it, or copy it, again"},
+		{"compressed and cut off", "\x1f\x8b\x08\x00", "its end is missing (unexpected EOF)"},
 		{"two values", `{"version": 4} {}`, "after top-level value"},
-		{"no version", `{"test": "T"}`, "unknown version 0, want 4"},
+		{"no version", `{"test": "T"}`, "it is no recording: it has no version, want 4"},
 		{"an earlier version", `{"version": 2, "notices": ["one"]}`, "unknown version 2, want 4"},
 		{"a later version, whatever it has", `{"version": 5, "new": 1}`, "unknown version 5, want 4"},
 		{"an unknown field", `{"version": 4, "new": 1}`, `unknown field "new"`},
@@ -182,6 +227,11 @@ func TestWrongFilesAreRefused(t *testing.T) {
 		{"an outcome that is none", check(`{"outcome": "maybe"}`), `check: verdict 0: unknown outcome "maybe"`},
 		{"an implied flow without ends", `{"version": 4, "check": {"dialect": "NetworkPolicy", "implied": [{}]}}`,
 			"check: implied: flow 0: source"},
+		{"too few origins", strings.Replace(of(`{"kind": "anyone"}`, `"TCP"`), `"flows"`, `"origins": [0, 1], "flows"`, 1),
+			"placed: 2 origins of 1 flows"},
+		{"an origin that is none",
+			strings.Replace(of(`{"kind": "anyone"}`, `"TCP"`), `"flows"`, `"origins": [1], "flows"`, 1),
+			"placed: origin 0: there is no flow 1 in the recording"},
 		{"a kind that is none", of(`{"kind": "pod"}`, `"TCP"`), `placed: flow 0: destination: unknown kind "pod"`},
 		{"no kind", of(`{}`, `"TCP"`), `unknown kind ""`},
 		{"evidence that is none", of(`{"kind": "address", "evidence": "guess"}`, `"TCP"`), `unknown evidence "guess"`},

@@ -94,7 +94,7 @@ var layers = map[string]layer{
 		others: unix,
 		tests:  []string{"internal/cgroup", "internal/doctor"},
 	},
-	"internal/editor":              {},
+	"internal/editor":              {own: []string{"internal/atomicfile"}},
 	"internal/recorder/clientname": {own: []string{"netzerotest/flow"}},
 	"internal/recorder/containers": {
 		own:   []string{"internal/docker", "internal/endpoint", "internal/goroutine", "netzerotest/flow"},
@@ -171,16 +171,18 @@ var layers = map[string]layer{
 	},
 	"internal/report":                {own: []string{"internal/recording", "netzerotest/flow"}},
 	"internal/recording/identityrow": {own: []string{"internal/recording"}}, // for tests only
-	"internal/recording":             {own: []string{"netzerotest/flow"}},
+	"internal/recording":             {own: []string{"internal/atomicfile", "netzerotest/flow"}},
 	"internal/scrub":                 {own: []string{"internal/recording", "netzerotest/flow"}},
 	"golden": {
 		own: []string{
-			"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/cilium", "internal/kubeyaml",
+			"internal/atomicfile", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/cilium",
+			"internal/kubeyaml",
 		},
 		others: slices.Concat(kubernetes, []string{"golang.org/x/mod/module", "golang.org/x/text/unicode/norm"}),
 		tests:  slices.Concat(unix, []string{"golden", "netzerotest/flow", "internal/policy", "go.yaml.in/yaml"}),
 	},
-	"internal/kubeyaml": {others: []string{"go.yaml.in/yaml", "sigs.k8s.io/json", "sigs.k8s.io/yaml"}},
+	"internal/atomicfile": {},
+	"internal/kubeyaml":   {others: []string{"go.yaml.in/yaml", "sigs.k8s.io/json", "sigs.k8s.io/yaml"}},
 	"internal/policy/networkpolicy": {
 		// cilium reads CIDRs
 		own:    []string{"internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow"},
@@ -311,15 +313,18 @@ var refusals = []struct {
 	{
 		"os",
 		[]string{
-			"golden", "internal/check", "internal/cgroup", "internal/ci", "internal/endpoint", "internal/gotest",
-			"internal/manifest", "internal/probe", "internal/recorder", "internal/recording", "internal/session",
+			"golden", "internal/atomicfile", "internal/check", "internal/cgroup", "internal/ci", "internal/endpoint",
+			"internal/gotest", "internal/manifest", "internal/probe", "internal/recorder", "internal/recording",
+			"internal/session",
 			"internal/settings", "internal/ways", "netzerotest",
 		},
 		"it opens no file",
 	},
 	{
 		"io/fs",
-		[]string{"golden", "internal/check", "internal/cgroup", "internal/endpoint", "netzerotest"},
+		[]string{
+			"golden", "internal/atomicfile", "internal/check", "internal/cgroup", "internal/endpoint", "netzerotest",
+		},
 		"it opens no file",
 	},
 	{

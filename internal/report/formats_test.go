@@ -21,7 +21,7 @@ import (
 // runs are the results that the formats are tested with, by name.
 func runs() map[string][]Result {
 	tree := Tree{
-		Module: "services", Package: "services/payments",
+		Module: "services", Package: "services/payments", Golden: "services/payments/testdata/netzero/TestCheckout.yaml",
 		Tests: map[string]Place{"TestCheckout": {"services/payments/pay_test.go", 12}},
 	}
 	result := func(r Report, flows ...flow.Flow) Result {
@@ -52,6 +52,10 @@ func runs() map[string][]Result {
 		r.Denied = []Denied{again}
 		r.Strict, r.Unused = true, []string{"rule 1"}
 	}))
+	unusable := result(base(func(r *Report) {
+		r.Unusable, r.UnusableLine = "read golden testdata/netzero/TestCheckout.yaml: document 1, line 7: "+
+			"spec.podSelectors: unknown field; correct or remove it", 7
+	}), stripe().Flow)
 	passed := result(base(func(r *Report) { r.Test = "TestPassed" }), stripe().Flow)
 	many := result(base(func(r *Report) {
 		for i := range maxBlocks + 3 {
@@ -62,7 +66,7 @@ func runs() map[string][]Result {
 	}))
 	return map[string][]Result{
 		"nothing": nil, "denied": {denied, passed}, "missing": {missing}, "lost": {lost}, "rest": {rest},
-		"many": {many}, "hostile": {hostileResult()},
+		"unusable": {unusable}, "many": {many}, "hostile": {hostileResult()},
 	}
 }
 
@@ -86,7 +90,10 @@ func hostileResult() Result {
 	}
 	return Result{
 		Report: r, Package: hostile, Flows: []flow.Flow{d.Flow}, Losses: []recording.Loss{{What: hostile, Count: 1}},
-		Tree: Tree{Module: ".", Package: "a:b", Tests: map[string]Place{"Test": {"a:b/" + "a,b_test.go", 3}}},
+		Tree: Tree{
+			Module: ".", Package: "a:b", Golden: "a:b/" + hostile,
+			Tests: map[string]Place{"Test": {"a:b/" + "a,b_test.go", 3}},
+		},
 	}
 }
 
@@ -394,11 +401,41 @@ func TestPrometheus_CountsFlowsOfSeveralRecordingsOnce(t *testing.T) {
 	}
 }
 
+// Tests that share a file have the same unused rules, and one of them shows them. Each workload has the metric.
+func TestFormats_UnusedRulesOfSharedFile(t *testing.T) {
+	of := func(test, workload, pkg string, by string) Result {
+		return Result{Package: "example.com/" + pkg, Tree: Tree{Package: pkg, Golden: "all.yaml"}, Report: Report{
+			Test: test, Workload: workload, Golden: "/src/all.yaml", Unused: []string{"rule 2"}, UnusedReportedBy: by,
+		}}
+	}
+	results := []Result{
+		of("TestA", "pay", "pay", ""), of("TestB", "pay", "pay", "TestA"), of("TestC", "pay", "billing", "TestA"),
+		of("TestD", "shop", "shop", "TestA"),
+	}
+	texts := formats(t, results)
+	for extension, want := range map[string]int{"md": 1, "sarif": 1, "github": 1, "section.md": 1} {
+		if got := strings.Count(texts[extension], "rule 2"); got != want {
+			t.Errorf("%s names the rule %d times, want %d:\n%s", extension, got, want, texts[extension])
+		}
+	}
+	for _, want := range []string{`netzero_rules_unused{workload="pay"} 1`, `netzero_rules_unused{workload="shop"} 1`} {
+		if !strings.Contains(texts["prom"], want+"\n") {
+			t.Errorf("no %s in\n%s", want, texts["prom"])
+		}
+	}
+	if n := strings.Count(texts["xml"], `name="netzero.unused" value="1"`); n != len(results) {
+		t.Errorf("%d tests have the attribute, want %d", n, len(results))
+	}
+	if notes := results[1].Notes(); notes != "" {
+		t.Errorf("a test repeats the rules of another: %s", notes)
+	}
+}
+
 func TestFindings_Places(t *testing.T) {
 	const module = "example.com/shop"
 	tests := map[string]Place{"TestA": {"svc/a_test.go", 3}, "TestMain": {"svc/main_test.go", 9}}
 	own := []flow.Frame{called("net.Dial", "dial.go", 1), called(module+"/pay.Do", "/build/pay/pay.go", 57)}
-	tree := Tree{Module: "svc", Package: "svc", Tests: tests}
+	tree := Tree{Module: "svc", Package: "svc", Golden: "svc/golden.yaml", Tests: tests}
 	for _, row := range []struct {
 		reason, test string
 		process      flow.Process
@@ -431,6 +468,29 @@ func TestFindings_Places(t *testing.T) {
 		}}
 		if got := r.Findings()[0].Place; got != row.want {
 			t.Errorf("%s: %+v, want %+v", row.reason, got, row.want)
+		}
+	}
+}
+
+// An error in a golden file is shown at its line, or at the test if the file is not in the repository.
+func TestFindings_PlaceOfUnusablePolicy(t *testing.T) {
+	tree := Tree{Package: "svc", Tests: map[string]Place{"TestA": {"svc/a_test.go", 3}}}
+	for _, row := range []struct {
+		golden string // in the repository
+		line   int
+		want   Place
+	}{
+		{"svc/golden.yaml", 7, Place{"svc/golden.yaml", 7}},
+		{"svc/golden.yaml", 0, Place{"svc/golden.yaml", 0}},
+		{"", 7, Place{"svc/a_test.go", 3}},
+	} {
+		tree.Golden = row.golden
+		r := Result{Tree: tree, Report: Report{
+			Test: "TestA", Golden: "golden.yaml", Unusable: "line 7: not YAML", UnusableLine: row.line,
+		}}
+		all := r.Findings()
+		if len(all) != 1 || all[0].Place != row.want || all[0].Rule != InvalidPolicy || !all[0].Fails {
+			t.Errorf("%s, line %d: %+v, want one at %+v", row.golden, row.line, all, row.want)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func FilesSection(pkg string, lines []string) string {
 	return b.String()
 }
 
-func (r Result) hasSection() bool { return r.Failed() || len(r.Unused) > 0 && r.Lost == "" }
+func (r Result) hasSection() bool { return r.Failed() || len(r.unused()) > 0 }
 
 // Outcome returns the result in a few words: "passed", "failed: 2 unexpected flows".
 func (r Result) Outcome() string {
@@ -84,6 +84,9 @@ func (r Result) section(intro string) string {
 	if r.Lost != "" {
 		b.WriteString("The recording is incomplete, so it cannot be accepted: " + code(oneLine(r.Lost)) + "\n\n")
 	}
+	if r.Unusable != "" {
+		b.WriteString("The committed policy cannot be used, so nothing was compared: " + code(oneLine(r.Unusable)) + "\n\n")
+	}
 	r.writeTable(&b)
 	list := func(title string, texts []string) {
 		if len(texts) == 0 {
@@ -95,11 +98,9 @@ func (r Result) section(intro string) string {
 	}
 	list("Not protected: flows there can never fail the test.", r.Unprotected)
 	list("Attempts at ports of this machine where no process listened:", r.Unanswered)
-	if r.Lost == "" {
-		list("Unused rules of the policy, which no recorded flow needed:", r.Unused)
-	}
+	list("Unused rules of the policy, which no recorded flow needed:", r.unused())
 	r.writeHowToAccept(&b)
-	b.WriteString("Policy file: " + code(cmp.Or(r.goldenFile(), r.Golden)) + "\n\n")
+	b.WriteString("Policy file: " + code(cmp.Or(r.GoldenFile(), r.Golden)) + "\n\n")
 	if r.Missing && r.Lost == "" {
 		writeDetails(&b, "Policy that an update would write", "yaml", r.Proposed)
 	}

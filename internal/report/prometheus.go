@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,14 +11,14 @@ import (
 )
 
 // Prometheus returns the results of a run as metrics in Prometheus' text format, version 0.0.4, by workload, sorted.
-// A flow or rule that several recordings have counts once. A workload of a recording has each metric, also if it is 0.
-// The text ends with a line end.
+// A flow or rule that several recordings have counts once; a rule of a file that tests share counts for the workload of
+// each. A workload of a recording has each metric, also if it is 0. The text ends with a line end.
 //
 // Reference: https://prometheus.io/docs/instrumenting/exposition_formats/
 func Prometheus(results []Result) []byte {
 	flows, denied, unused, lost := make(metric), make(metric), make(metric), make(metric)
 	var seen, refused []flow.Flow
-	type rule struct{ workload, pkg, golden, text string }
+	type rule struct{ workload, golden, text string }
 	counted := make(map[rule]bool)
 	for _, r := range results {
 		workload := clean(r.Workload)
@@ -29,7 +30,8 @@ func Prometheus(results []Result) []byte {
 			}
 		}
 		for _, text := range r.Unused {
-			if one := (rule{r.Workload, r.Package, r.Golden, text}); !counted[one] {
+			golden := cmp.Or(r.GoldenFile(), r.Package+" "+r.Golden)
+			if one := (rule{r.Workload, golden, text}); !counted[one] {
 				counted[one] = true
 				unused[workload]++
 			}

@@ -46,9 +46,11 @@ type Report struct {
 	Unprotected []string
 	Protected   bool     // with Unprotected: it isolates others
 	Unused      []string // rules that no flow needed
-	Strict      bool     // an unused rule fails the test
-	Unanswered  []string // attempts to reach this machine at a port without a listener; they fail the test
-	Missing     bool     // there is no golden file
+	// with Unused: the test whose report has the same rules, if tests share the file; otherwise empty
+	UnusedReportedBy string
+	Strict           bool     // an unused rule fails the test
+	Unanswered       []string // attempts to reach this machine at a port without a listener; they fail the test
+	Missing          bool     // there is no golden file
 	// with Missing: the test that reported it before, with everything that this recording would have written
 	MissingReportedBy string
 	Proposed          string             // with Missing: the content of the file that this recording would have written
@@ -58,12 +60,15 @@ type Report struct {
 	// the test that ran when the flows were seen: Test had ended and left behind the process that opened them
 	RunningTest string
 	Lost        string // one line about what the recording lost; such a recording can neither pass nor be accepted
+	// why the golden file cannot be used, such as its first mistake; then nothing was compared
+	Unusable     string
+	UnusableLine int // the line of the golden file that Unusable is about; 0 if there is none
 }
 
 // Failed reports whether the test fails. Notices, unused rules without Strict, and a mere difference of texts do not
 // fail it.
 func (r Report) Failed() bool {
-	return r.Lost != "" || len(r.Unanswered) > 0 || r.acceptable()
+	return r.Lost != "" || r.Unusable != "" || len(r.Unanswered) > 0 || r.acceptable()
 }
 
 // acceptable reports whether an update would fix a failure.

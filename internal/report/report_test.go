@@ -309,6 +309,11 @@ func reports() map[string]Report {
 				"policy checkout, egress rule 4: 198.51.100.0/24 on 443/TCP"}
 			r.Diff = diff
 		}),
+		"unusable-golden": base(func(r *Report) {
+			r.Unusable = "read golden testdata/netzero/TestCheckout.yaml: document 1, line 7: spec.podSelectors: unknown " +
+				"field; correct or remove it"
+			r.Notices = []recording.Notice{{Text: "the name of a program is not known"}}
+		}),
 		"lost": base(func(r *Report) {
 			r.Lost = "12 events did not fit into the ring buffer"
 			r.Denied, r.Diff, r.Strict = []Denied{stripe()}, diff, true

@@ -24,7 +24,8 @@ type Result struct {
 // which is ".". The zero value means that nothing is known.
 type Tree struct {
 	Module  string           // the directory of the user's module
-	Package string           // the directory of the package under test, to which the golden file is relative
+	Package string           // the directory of the package under test
+	Golden  string           // the golden file; empty if it is outside of the repository
 	Tests   map[string]Place // the functions of the package's tests, and TestMain, by name
 }
 
@@ -54,6 +55,7 @@ const (
 	NewFlow       Rule = "new-flow"
 	NewProgram    Rule = "new-program"
 	MissingPolicy Rule = "missing-policy"
+	InvalidPolicy Rule = "invalid-policy"
 	Unprotected   Rule = "unprotected"
 	UnusedRule    Rule = "unused-rule"
 	Unanswered    Rule = "unanswered"
@@ -71,15 +73,16 @@ var rules = []ruleDescription{
 	{NewFlow, "A test opened a network flow that its committed network policy does not allow."},
 	{NewProgram, "A program opened a network flow and is not in the committed list of programs."},
 	{MissingPolicy, "No network policy is committed for a recorded test."},
+	{InvalidPolicy, "The committed network policy has a mistake, or belongs to others, so that it cannot be used."},
 	{Unprotected, "The committed network policies do not isolate a workload, so that no flow of it can fail the test."},
 	{UnusedRule, "No recorded flow needed a rule of the committed network policy."},
 	{Unanswered, "A test tried to reach a port of its machine at which no process listened."},
 	{Incomplete, "A recording lost events, so that it may lack flows."},
 }
 
-// Findings returns what a reviewer has to know, the most serious first. Another test's report has the flows and
-// programs that this report only refers to, so they are left out. So are notices, and command lines of processes, which
-// may hold secrets: findings are published.
+// Findings returns what a reviewer has to know, the most serious first. Another test's report has the flows, programs
+// and unused rules that this report only refers to, so they are left out. So are notices, and command lines of
+// processes, which may hold secrets: findings are published.
 func (r Result) Findings() []Finding {
 	var all []Finding
 	add := func(rule Rule, fails bool, place Place, title, subject string, lines ...string) {
@@ -93,6 +96,10 @@ func (r Result) Findings() []Finding {
 	}
 	if r.Lost != "" {
 		add(Incomplete, true, r.testPlace(""), "recording incomplete", "", clean(oneLine(r.Lost)))
+	}
+	if r.Unusable != "" {
+		add(InvalidPolicy, true, r.faultPlace(), "the committed policy cannot be used", "",
+			clean(oneLine(r.Unusable)), policy)
 	}
 	if r.Missing && r.MissingReportedBy == "" {
 		add(MissingPolicy, true, r.testPlace(""), "no committed policy", "", policy, accept)
@@ -117,10 +124,8 @@ func (r Result) Findings() []Finding {
 	for _, attempt := range r.Unanswered {
 		add(Unanswered, true, r.testPlace(""), "unanswered attempt", attempt, clean(attempt))
 	}
-	if r.Lost == "" {
-		for _, rule := range r.Unused {
-			add(UnusedRule, r.Strict, r.goldenPlace(), "unused rule", rule, clean(rule), policy)
-		}
+	for _, rule := range r.unused() {
+		add(UnusedRule, r.Strict, r.goldenPlace(), "unused rule", rule, clean(rule), policy)
 	}
 	return all
 }
@@ -154,12 +159,21 @@ func (r Result) testPlace(name string) Place {
 	return r.goldenPlace()
 }
 
-func (r Result) goldenPlace() Place { return Place{File: r.goldenFile()} }
+func (r Result) goldenPlace() Place { return Place{File: r.GoldenFile()} }
 
-// goldenFile returns the path of the golden file in the repository, or "".
-func (r Result) goldenFile() string {
-	file := path.Join(r.Tree.Package, clean(r.Golden))
-	if r.Tree.Package == "" || r.Golden == "" || path.IsAbs(r.Golden) || !isInside(file) {
+// faultPlace returns the line of the golden file for which the file cannot be used, or the place of the test if the
+// file is not in the repository.
+func (r Result) faultPlace() Place {
+	if file := r.GoldenFile(); file != "" {
+		return Place{file, r.UnusableLine}
+	}
+	return r.testPlace("")
+}
+
+// GoldenFile returns the path of the golden file in the repository, or "".
+func (r Result) GoldenFile() string {
+	file := path.Clean(clean(r.Tree.Golden))
+	if r.Tree.Golden == "" || path.IsAbs(file) || !isInside(file) {
 		return ""
 	}
 	return file
@@ -174,7 +188,7 @@ type Attribute struct{ Name, Value string }
 // Attributes returns the result in numbers, for testing.TB.Attr and the properties of JUnit.
 func (r Result) Attributes() []Attribute {
 	return []Attribute{
-		{"netzero.golden", cmp.Or(r.goldenFile(), clean(r.Golden))},
+		{"netzero.golden", cmp.Or(r.GoldenFile(), clean(r.Golden))},
 		{"netzero.flows", strconv.Itoa(len(flow.Fold(r.Flows)))},
 		{"netzero.denied", strconv.Itoa(countOf(r.dependencies()))},
 		{"netzero.unused", strconv.Itoa(len(r.Unused))},

@@ -27,6 +27,10 @@ func (r Report) String() string {
 		w.paragraph("A lost event may be a flow that the policy does not allow. Therefore the test fails, and this run " +
 			"writes no policy.")
 	}
+	if r.Unusable != "" {
+		w.gap()
+		w.paragraph("the committed policy cannot be used, so nothing was compared: " + oneLine(r.Unusable))
+	}
 	if r.RunningTest != "" {
 		w.gap()
 		w.paragraph(r.Test + " had ended, but a goroutine or process that it left running opened this while " +
@@ -97,6 +101,9 @@ func (r Report) verdicts() []string {
 	if r.Lost != "" {
 		v = append(v, "recording incomplete")
 	}
+	if r.Unusable != "" {
+		v = append(v, "the committed policy cannot be used")
+	}
 	if r.Missing {
 		v = append(v, "no committed policy")
 	}
@@ -121,13 +128,21 @@ func (r Report) verdicts() []string {
 	return v
 }
 
-// notices returns the notices, and the unused rules that fail nothing. After a loss no rule is known to be unused.
+// unused returns the unused rules that no other report has. After a loss no rule is known to be unused.
+func (r Report) unused() []string {
+	if r.Lost != "" || r.UnusedReportedBy != "" {
+		return nil
+	}
+	return r.Unused
+}
+
+// notices returns the notices, and the unused rules that fail nothing.
 func (r Report) notices() []string {
 	notices := recording.Texts(r.Notices)
-	if r.Strict || r.Lost != "" {
+	if r.Strict {
 		return notices
 	}
-	for _, rule := range r.Unused {
+	for _, rule := range r.unused() {
 		notices = append(notices, "unused: "+rule)
 	}
 	return notices
