@@ -196,13 +196,13 @@ func TestServe_GoldenFileChanges(t *testing.T) {
 	for _, row := range []struct {
 		reason, policy string
 		want           []string
-		unread         string
 	}{
 		{"a rule for ledger", strings.Replace(reportedPolicy, "app: db", "app: ledger", 1),
-			[]string{"TestPay to db: denied", "TestPay to ledger: allowed"}, ""},
-		{"a malformed file", reportedPolicy + "  {", []string{}, "TestPay.json: "},
-		{"no file", "", []string{"TestPay to db: no policy", "TestPay to ledger: no policy"}, ""},
-		{"the first file", reportedPolicy, []string{"TestPay to db: allowed", "TestPay to ledger: denied"}, ""},
+			[]string{"TestPay to db: denied", "TestPay to ledger: allowed"}},
+		{"a malformed file", reportedPolicy + "  {",
+			[]string{"TestPay to db: not compared", "TestPay to ledger: not compared"}},
+		{"no file", "", []string{"TestPay to db: no policy", "TestPay to ledger: no policy"}},
+		{"the first file", reportedPolicy, []string{"TestPay to db: allowed", "TestPay to ledger: denied"}},
 	} {
 		err := os.Remove(golden)
 		if row.policy != "" {
@@ -215,9 +215,8 @@ func TestServe_GoldenFileChanges(t *testing.T) {
 		if diff := cmp.Diff(row.want, got.ends()); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", row.reason, diff)
 		}
-		if unread := strings.Join(got.Unread, "\n"); (row.unread == "") != (unread == "") ||
-			!strings.Contains(unread, row.unread) {
-			t.Errorf("%s: unread %q", row.reason, unread)
+		if len(got.Unread) > 0 {
+			t.Errorf("%s: unread %q", row.reason, got.Unread)
 		}
 	}
 }
@@ -235,7 +234,7 @@ func TestServe_UnreadRecordings(t *testing.T) {
 	m.write(t, "TestFlag", func(v *recording.File) { v.Package = "-toolexec=x" }, "db")
 	m.write(t, "TestOutside", func(v *recording.File) { v.Golden = "../../../secret.yaml" }, "db")
 	want := []string{
-		"read recording " + broken + ": unexpected end of JSON input",
+		"read recording " + broken + ": its end is missing (unexpected end of JSON input)",
 		`TestFlag.json: package: malformed import path "-toolexec=x"`,
 		"TestOther.json: package example.com/shop/other is not found from ",
 		`TestOutside.json: golden file "../../../secret.yaml" is outside of the repository`,

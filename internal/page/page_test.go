@@ -565,7 +565,7 @@ func TestPolicies_SharedByPackages(t *testing.T) {
 			r.Tree = report.Tree{Package: pkg, Golden: path.Join(pkg, golden)}
 		}).Results[0]
 	}
-	m := newModel(Run{[]Result{of("shop", "../all.yaml"), of("pay", "../all.yaml"), of("pay", "own.yaml")}})
+	m := newModel(Run{Results: []Result{of("shop", "../all.yaml"), of("pay", "../all.yaml"), of("pay", "own.yaml")}})
 	var got []string
 	for _, f := range m.Files {
 		got = append(got, f.Golden+" of "+f.Package)
