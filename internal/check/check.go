@@ -144,6 +144,7 @@ func run(c *checker, d dialect) error {
 	file, err := o.read()
 	if err != nil {
 		o.noteUnusable(&c.Report, err)
+		o.File.reportFaultOnce(&c.Report)
 		return err
 	}
 	c.dialect, c.committed = d, file

@@ -141,6 +141,24 @@ func TestRun_UnusableGolden(t *testing.T) {
 	}
 }
 
+// Each test of a shared file fails for a mistake in it, and one of them has the annotation.
+func TestRun_UnusableSharedGolden(t *testing.T) {
+	v, o := evaluated(t, "kind: Pod\n", nil)
+	goldens := new(Register)
+	for _, row := range []struct{ test, by string }{{"TestA", ""}, {"TestB", "TestA"}, {"TestC", "TestA"}} {
+		var err error
+		o.Test = row.test
+		o.File, _, err = goldens.Begin(o.Golden, Member{Test: row.test, Shares: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := Run(v.Recording, o)
+		if err == nil || result.Report.Unusable == "" || result.Report.UnusableReportedBy != row.by {
+			t.Errorf("%s: reported by %q, want %q: %v", row.test, result.Report.UnusableReportedBy, row.by, err)
+		}
+	}
+}
+
 func TestEvaluate_Malformed(t *testing.T) {
 	v, o := evaluated(t, "# A comment.\nkind: Pod\n", nil)
 	got, flows, err := Evaluate(v, o)

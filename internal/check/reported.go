@@ -5,6 +5,21 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
+// reportFaultOnce marks a report of a file that cannot be used, if another test of the file has reported that.
+func (f *GoldenFile) reportFaultOnce(result *report.Report) {
+	if !f.isShared() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := "unusable\x00" + result.Unusable
+	if by, again := f.reported[key]; again && by != result.Test {
+		result.UnusableReportedBy = by
+		return
+	}
+	f.reported[key] = result.Test
+}
+
 // reportOnce marks the parts of a test's report that another test of the same file has reported. Each of these tests
 // fails, and the first one gives the reason.
 func (f *GoldenFile) reportOnce(result *report.Report, flows []flow.Flow) {

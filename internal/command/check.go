@@ -22,7 +22,10 @@ var checkCommand = subcommand{
 	args:    "GOLDEN RECORDING...",
 	summary: "Says which flows of recordings the policies of a file allow and deny, before anyone enforces them.",
 	help: `GOLDEN is a file of policies. A recording is as in "netzero policy". Each flow is evaluated
-with the semantics of Kubernetes, or of Cilium for CiliumNetworkPolicies.
+with the semantics of Kubernetes, or of Cilium for CiliumNetworkPolicies. With a cluster's
+traffic it says what the policies would deny:
+
+  hubble observe --all -o jsonpb | netzero check deploy/policies.yaml -
 
 Workloads that the file does not isolate are notices. If it isolates none of them, the check
 fails: labels or namespaces differ.

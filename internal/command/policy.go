@@ -21,6 +21,7 @@ var policyCommand = subcommand{
 	summary: "Makes network policies of recordings, and prints them or writes them to a file.",
 	help: `A recording is a file that NETZERO_RECORDINGS=DIR makes tests write, or a directory of
 them: of the shards of a run, of several packages, of several machines. Their flows add up.
+An export of Hubble (hubble observe -o jsonpb) is one, too; "-" is one on standard input.
 The options of the tests count; flags add to them.
 
 Without -manifests, workloads keep the labels, namespaces and ports of the recordings.

@@ -128,7 +128,7 @@ func reported(f format, paths []string, dir string) ([]byte, error) {
 		}
 		run.Results = append(run.Results, page.Result{Result: r, File: s.File})
 	}
-	addUnused(run.Results, packages)
+	relate(run.Results, packages)
 	return f.write(run)
 }
 

@@ -247,6 +247,19 @@ func TestReport_UnusedRulesOfSharedFile(t *testing.T) {
 			}
 		}
 	}
+	m.write(t, "TestPay", share("pay", nil), "db")
+	m.write(t, "TestBill", share("bill", nil), "ledger")
+	fault := filepath.Join(m.dir, "policies.yaml")
+	if err := os.WriteFile(fault, []byte("kind: Pod\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := m.run("-format", "sarif", m.recordings)
+	if strings.Count(text, `"ruleId": "netzero/invalid-policy"`) != 1 {
+		t.Errorf("not one result for the mistake in the file that two tests share:\n%s", text)
+	}
+	if err := os.WriteFile(fault, []byte(sharedPolicy), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	pay := m.write(t, "TestPay", share("pay", nil), "db")
 	bill := m.write(t, "TestBill", share("bill", nil), "ledger")
 	const rule, unknown = "legacy", "rules that may be unused: "
@@ -389,6 +402,11 @@ func TestReport_Errors(t *testing.T) {
 		{
 			"a flag in place of a package", []string{change("TestB", func(v *recording.File) { v.Package = "-toolexec=x" })},
 			`TestB.json: package: malformed import path "-toolexec=x"`,
+		},
+		{
+			"an export of Hubble",
+			[]string{change("TestD", func(v *recording.File) { v.Golden = "" })},
+			"TestD.json: it names no golden file, as an export of Hubble: compare it with a file by netzero check",
 		},
 		{
 			"a file outside of the repository",

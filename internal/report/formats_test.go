@@ -488,6 +488,11 @@ func TestFindings_PlaceOfUnusablePolicy(t *testing.T) {
 		r := Result{Tree: tree, Report: Report{
 			Test: "TestA", Golden: "golden.yaml", Unusable: "line 7: not YAML", UnusableLine: row.line,
 		}}
+		again := r
+		again.UnusableReportedBy = "TestB"
+		if all := again.Findings(); len(all) > 0 {
+			t.Errorf("a fault that another test reports: %+v", all)
+		}
 		all := r.Findings()
 		if len(all) != 1 || all[0].Place != row.want || all[0].Rule != InvalidPolicy || !all[0].Fails {
 			t.Errorf("%s, line %d: %+v, want one at %+v", row.golden, row.line, all, row.want)

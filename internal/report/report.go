@@ -63,6 +63,8 @@ type Report struct {
 	// why the golden file cannot be used, such as its first mistake; then nothing was compared
 	Unusable     string
 	UnusableLine int // the line of the golden file that Unusable is about; 0 if there is none
+	// with Unusable: the test whose report has the same fault, if tests share the file; otherwise empty
+	UnusableReportedBy string
 }
 
 // Failed reports whether the test fails. Notices, unused rules without Strict, and a mere difference of texts do not

@@ -97,7 +97,7 @@ func (r Result) Findings() []Finding {
 	if r.Lost != "" {
 		add(Incomplete, true, r.testPlace(""), "recording incomplete", "", clean(oneLine(r.Lost)))
 	}
-	if r.Unusable != "" {
+	if r.Unusable != "" && r.UnusableReportedBy == "" {
 		add(InvalidPolicy, true, r.faultPlace(), "the committed policy cannot be used", "",
 			clean(oneLine(r.Unusable)), policy)
 	}

@@ -14,16 +14,25 @@ import (
 	"github.com/netzero-dev/netzero/internal/recording"
 )
 
-// addUnused adds to results the rules of each golden file that no recording of the file needed. If a test of the file
-// has no complete recording among the results, it may need these rules: then they do not count as unused, and a notice
-// says so. packages are the packages of the results, by import path.
-func addUnused(results []page.Result, packages map[string]listedPackage) {
+// relate adds to results what only all results of a golden file show: the rules that no recording needed, and which
+// test is the first to report a fault of the file.
+//
+// If a test of the file has no complete recording among the results, it may need these rules. Then they do not count as
+// unused, and a notice says so. packages are the packages of the results, by import path.
+func relate(results []page.Result, packages map[string]listedPackage) {
 	known := slices.Collect(maps.Values(underTest(packages)))
-	byFile := make(map[string][]int) // the indexes of results, by the path of the golden file
+	byFile := make(map[string][]int)  // the indexes of results, by the path of the golden file
+	faults := make(map[string]string) // the first test that reports a fault, by the path of the golden file
 	for i, r := range results {
-		if !r.Missing && r.Unusable == "" {
-			path := filepath.Join(packages[r.File.Package].Dir, filepath.FromSlash(r.File.Golden))
+		path := filepath.Join(packages[r.File.Package].Dir, filepath.FromSlash(r.File.Golden))
+		switch first, again := faults[path]; {
+		case r.Missing:
+		case r.Unusable == "":
 			byFile[path] = append(byFile[path], i)
+		case again:
+			results[i].UnusableReportedBy = first
+		default:
+			faults[path] = r.Test
 		}
 	}
 	for path, indexes := range byFile { // each changes other results
