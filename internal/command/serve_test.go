@@ -221,6 +221,20 @@ func TestServe_GoldenFileChanges(t *testing.T) {
 	}
 }
 
+// All recordings of a golden file show which of its rules are unused.
+func TestServe_UnusedRules(t *testing.T) {
+	m := newReportedModule(t)
+	m.write(t, "TestPay", nil, "ledger")
+	s := m.serve(t, m.recordings)
+	if text := s.get(t, "metrics"); !strings.Contains(text, "netzero_rules_unused{workload=\"pay\"} 1\n") {
+		t.Errorf("the rule for db does not count:\n%s", text)
+	}
+	m.write(t, "TestPay", nil, "db")
+	if text := s.get(t, "metrics"); !strings.Contains(text, "netzero_rules_unused{workload=\"pay\"} 0\n") {
+		t.Errorf("the rule for db counts:\n%s", text)
+	}
+}
+
 // A recording that cannot be read or compared is named in every answer and once in the log. The others stay.
 func TestServe_UnreadRecordings(t *testing.T) {
 	m := newReportedModule(t)

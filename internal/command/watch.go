@@ -187,5 +187,6 @@ func (w *watcher) collect() page.Run {
 		}
 	}
 	slices.SortStableFunc(run.Results, func(a, b page.Result) int { return compareTests(a.File, b.File) })
+	relate(run.Results, w.packages.found)
 	return run
 }
