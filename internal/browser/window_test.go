@@ -212,8 +212,8 @@ func filterBy(text string) chromedp.Action[chromedp.Void] {
 	})(document.getElementById("query"))`, text))
 }
 
-// media emulates a color scheme, "light" or "dark", and a kind of output, "screen" or "print", or "" for the one that the
-// browser makes. Nothing moves: a click would miss what does.
+// media emulates a color scheme, "light" or "dark", and a kind of output: "screen" or "print", or "" for the one that
+// the browser makes. Nothing moves, because a click would miss what does.
 func (w *window) media(kind, scheme string) {
 	w.t.Helper()
 	call(w, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
