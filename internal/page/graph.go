@@ -167,8 +167,8 @@ func (t traffic) class() string {
 }
 
 const (
-	maxPorts = 6   // in the title of an edge
-	maxFact  = 100 // characters of each fact there
+	maxPorts = 6  // in the title of an edge
+	maxFact  = 60 // characters of each fact there
 )
 
 // evidence returns the ports of the flows between two ends, and for the first of them when it was seen, by which
@@ -239,13 +239,20 @@ func curve(points []Point) (string, error) {
 	whole := func(p Point) (x, y int) { return int(math.Round(p.X)), int(math.Round(p.Y)) }
 	x, y := whole(points[0])
 	path := fmt.Sprintf("M%d %d", x, y)
+	straight := 0 // the length of a horizontal line that the path does not have yet
 	for i := 1; i < len(points); i += 3 {
 		x1, y1 := whole(points[i])
 		x2, y2 := whole(points[i+1])
 		x3, y3 := whole(points[i+2])
-		if y1 == y && y2 == y && y3 == y {
-			path += fmt.Sprintf("h%d", x3-x)
-		} else {
+		isStraight := y1 == y && y2 == y && y3 == y
+		if isStraight {
+			straight += x3 - x
+		}
+		if isLast := i+3 == len(points); straight != 0 && (isLast || !isStraight) {
+			path += fmt.Sprintf("h%d", straight)
+			straight = 0
+		}
+		if !isStraight {
 			path += fmt.Sprintf("c%d %d %d %d %d %d", x1-x, y1-y, x2-x, y2-y, x3-x, y3-y)
 		}
 		x, y = x3, y3

@@ -3,7 +3,7 @@
   "use strict";
   const pause = 1000, patience = 60000; // milliseconds
   const state = document.getElementById("live");
-  const idle = state.textContent;
+  const idle = "Updates while tests run.";
   let version = document.querySelector("meta[name=netzero-version]").content;
 
   async function get(path) {
@@ -45,5 +45,6 @@
     }
     setTimeout(run, pause);
   }
+  say(idle);
   run();
 })();
