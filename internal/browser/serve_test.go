@@ -47,9 +47,10 @@ func (m goModule) serve(t *testing.T) (address string, stop func()) {
 	return strings.TrimSpace(line), stop
 }
 
-// live opens a served page, which may request itself and its version.
+// live opens a served page, in parallel with other tests. It may request itself and its version.
 func live(t *testing.T, at string) *window {
 	t.Helper()
+	t.Parallel()
 	w := newWindow(t)
 	w.watch(at, at+"api/version")
 	w.do(chromedp.Navigate(at))

@@ -65,9 +65,11 @@ func newWindow(t *testing.T) *window {
 	return w
 }
 
-// open returns a window that shows a page. The test fails if the page writes to the console, or requests anything else.
+// open returns a window that shows a page, in parallel with other tests. The test fails if the page writes to the
+// console, or requests anything else.
 func open(t *testing.T, address string) *window {
 	t.Helper()
+	t.Parallel()
 	w := newWindow(t)
 	w.watch(address)
 	w.do(chromedp.Navigate(address))
