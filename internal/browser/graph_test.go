@@ -37,7 +37,8 @@ func TestGraph_ClickSelectsFlows(t *testing.T) {
 	evidence := w.evidence()
 	for _, want := range []string{
 		"opened|once, 31ms after the recording started", "in|container cart-1 (image shop/cart:1.2)",
-		"opened|1200 times, first 12ms after the recording started", "at|checkout/client.go:12 (*Client).Do, through net/http",
+		"opened|1200 times, first 12ms after the recording started",
+		"at|checkout/client.go:12 (*Client).Do, through net/http",
 		"by|frontend.test (pid 4711): /tmp/frontend.test -test.v", "no policy|no policy is committed",
 	} {
 		if !slices.Contains(evidence, want) {
@@ -77,8 +78,8 @@ func TestGraph_HoverShowsNeighbors(t *testing.T) {
 	at := eval[[2]float64](w, `(r => [r.left + r.width / 2, r.top + r.height / 2])(
 		document.querySelector(%s).getBoundingClientRect())`, redis)
 	w.do(chromedp.MouseEvent(chromedp.MouseMoved, at[0], at[1], chromedp.ButtonType(input.MouseButtonNone)))
-	clear := eval[[]string](w, `[...document.querySelectorAll(".node")].filter(n => getComputedStyle(n).opacity === "1").map(
-		n => n.querySelector("title").textContent.split(", ")[0])`)
+	clear := eval[[]string](w, `[...document.querySelectorAll(".node")].filter(
+		n => getComputedStyle(n).opacity === "1").map(n => n.querySelector("title").textContent.split(", ")[0])`)
 	slices.Sort(clear)
 	if diff := cmp.Diff([]string{"cart", "redis"}, clear); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -87,7 +88,9 @@ func TestGraph_HoverShowsNeighbors(t *testing.T) {
 		t.Errorf("%d lines, want 1", got)
 	}
 	title := w.text(".edge.near title")
-	for _, want := range []string{"cart to redis: 1 flow, seen once, 1 new (6379/TCP)", "opened once, 31ms", "container cart-1"} {
+	for _, want := range []string{
+		"cart to redis: 1 flow, seen once, 1 new (6379/TCP)", "opened once, 31ms", "container cart-1",
+	} {
 		if !strings.Contains(title, want) {
 			t.Errorf("no %q in %q", want, title)
 		}

@@ -41,12 +41,12 @@ func TestLarge_Usable(t *testing.T) {
 	}
 	check("type a port", "1 of 5,000 flows", 1, "service-09 host-26.example.com 6023")
 	w.press(kb.Tab)
-	w.fill("from:service-17 -verdict:denied")
-	check("type a source", "147 of 5,000 flows", 147, "service-17 service-18 1874")
-	w.fill("client.go:33")
-	check("type a line of Go", "100 of 5,000 flows", 100, "service-00 service-04 1047")
-	w.fill("no such name")
-	check("type what is nowhere", "0 of 5,000 flows", 0, "")
+	w.do(filterBy("from:service-17 -verdict:denied"))
+	check("a source", "147 of 5,000 flows", 147, "service-17 service-18 1874")
+	w.do(filterBy("client.go:33"))
+	check("a line of Go", "100 of 5,000 flows", 100, "service-00 service-04 1047")
+	w.do(filterBy("no such name"))
+	check("what is nowhere", "0 of 5,000 flows", 0, "")
 	w.press(kb.Escape)
 	check("clear", all+"200 are shown", 200, denied)
 

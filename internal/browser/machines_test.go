@@ -56,7 +56,7 @@ type machine struct {
 }
 
 var machines = []machine{
-	{"/home/ann/src/shop", 4711, started},
+	{"/src/ann/shop", 4711, started},
 	{"/builds/shop/runner-2", 92, started.Add(90 * time.Second)},
 }
 
@@ -155,7 +155,7 @@ func TestMachines_OnePage(t *testing.T) {
 	evidence := strings.Join(w.evidence(), "\n")
 	for _, want := range []string{
 		"opened|2 times, first 12ms", "opened|3 times, first 12ms",
-		"by|pay.test (pid 4711): /home/ann/src/shop/pay.test -test.v",
+		"by|pay.test (pid 4711): /src/ann/shop/pay.test -test.v",
 		"by|pay.test (pid 92): /builds/shop/runner-2/pay.test -test.v",
 	} {
 		if !strings.Contains(evidence, want) {

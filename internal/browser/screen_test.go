@@ -49,6 +49,7 @@ func (w *window) shoot(name string) {
 	if *shots == "" {
 		return
 	}
+	w.do(chromedp.Evaluate[chromedp.Void](`scrollTo(0, 0)`)) // what is sticky has its place
 	png := result(w, chromedp.FullScreenshot(100))
 	if err := os.WriteFile(filepath.Join(*shots, name+".png"), png, 0o644); err != nil {
 		w.t.Error(err)

@@ -40,7 +40,7 @@ func TestTable_Filters(t *testing.T) {
 		{"without", "end:cart -from:checkout -verdict:new", []string{"frontend > cart:7070"}},
 		{"nothing", "no-such-name", nil},
 	} {
-		w.fill(row.query)
+		w.do(filterBy(row.query))
 		if row.want == nil {
 			row.want = []string{}
 		}
@@ -52,7 +52,7 @@ func TestTable_Filters(t *testing.T) {
 			t.Errorf("%s: status %q, want %q", row.reason, got, want)
 		}
 	}
-	w.fill("")
+	w.fill("") // by the keyboard
 	if got := len(w.flows()); got != 11 {
 		t.Errorf("%d flows without a filter, want 11", got)
 	}

@@ -90,7 +90,9 @@ func TestTheme_Contrast(t *testing.T) {
 			backgrounds[fmt.Sprint(output, isLight)] = true
 		}
 	}
-	for _, want := range []string{"[screen light] true", "[screen dark] false", "[print light] true", "[print dark] true"} {
+	for _, want := range []string{
+		"[screen light] true", "[screen dark] false", "[print light] true", "[print dark] true",
+	} {
 		if !backgrounds[want] {
 			t.Errorf("the background is not as light or dark as the output wants: %v", backgrounds)
 		}

@@ -65,9 +65,11 @@ func newWindow(t *testing.T) *window {
 	return w
 }
 
-// open returns a window that shows a page. The test fails if the page writes to the console, or requests anything else.
+// open returns a window that shows a page, in parallel with other tests. The test fails if the page writes to the
+// console, or requests anything else.
 func open(t *testing.T, address string) *window {
 	t.Helper()
+	t.Parallel()
 	w := newWindow(t)
 	w.watch(address)
 	w.do(chromedp.Navigate(address))
@@ -212,8 +214,8 @@ func filterBy(text string) chromedp.Action[chromedp.Void] {
 	})(document.getElementById("query"))`, text))
 }
 
-// media emulates a color scheme, "light" or "dark", and a kind of output, "screen" or "print", or "" for the one that the
-// browser makes. Nothing moves: a click would miss what does.
+// media emulates a color scheme, "light" or "dark", and a kind of output: "screen" or "print", or "" for the one that
+// the browser makes. Nothing moves, because a click would miss what does.
 func (w *window) media(kind, scheme string) {
 	w.t.Helper()
 	call(w, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
