@@ -2,7 +2,8 @@
 /*
  * Tasks that enter the cgroup of a container that is older than the recording, as a command does that an engine
  * executes in it. From then on the cgroup is recorded like a new one. User space gets an event for each such task, and
- * looks for its client.
+ * looks for its client. It gets none if a task of the container moved it: a recording in the container moves its own
+ * process to another cgroup and back.
  *
  * A runtime moves the task there, or starts it there (clone3(2), CLONE_INTO_CGROUP), before the command begins. Needs
  * BTF of the kernel.
@@ -32,25 +33,41 @@ static __always_inline int was_entered(__u64 id)
 	return n && *n;
 }
 
-/* A task entered a cgroup of the v2 tree. */
+/* Whether the current task is in a cgroup or in one nested in it. */
+static __always_inline int current_is_in(__u64 id)
+{
+	for (__u32 level = 1; level < MAX_LEVEL; level++) {
+		if (bpf_get_current_ancestor_cgroup_id(level) == id)
+			return 1;
+	}
+	return 0;
+}
+
+static __always_inline void report_entry(__u64 id)
+{
+	struct enter_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e) {
+		count(LOST_CGROUP_EVENT);
+		return;
+	}
+	e->kind = EVENT_ENTER;
+	e->reserved = 0;
+	e->time = bpf_ktime_get_ns();
+	e->cgroup = id;
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* The current task moved a task to a cgroup of the v2 tree, or started it there. */
 static __always_inline void on_enter(__u64 cgroup)
 {
 	__u64 id = id_of_cgroup(cgroup), *n;
-	struct enter_event *e;
 
 	n = bpf_map_lookup_elem(&older_cgroups, &id);
 	if (!n)
 		return;
-	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (e) {
-		e->kind = EVENT_ENTER;
-		e->reserved = 0;
-		e->time = bpf_ktime_get_ns();
-		e->cgroup = id;
-		bpf_ringbuf_submit(e, 0);
-	} else {
-		count(LOST_CGROUP_EVENT);
-	}
+	if (!current_is_in(id))
+		report_entry(id);
 	__sync_fetch_and_add(n, 1);
 	__sync_fetch_and_add(&entries, 1);
 }
