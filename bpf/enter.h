@@ -2,8 +2,8 @@
 /*
  * Tasks that enter the cgroup of a container that is older than the recording, as a command does that an engine
  * executes in it. From then on the cgroup is recorded like a new one. User space gets an event for each such task, and
- * looks for its client. It gets none if a task of the container moved it: a recording in the container moves its own
- * process to another cgroup and back.
+ * looks for its client. It gets none if the task moved itself: a recording in the container moves its own process to
+ * another cgroup and back.
  *
  * A runtime moves the task there, or starts it there (clone3(2), CLONE_INTO_CGROUP), before the command begins. Needs
  * BTF of the kernel.
@@ -33,16 +33,6 @@ static __always_inline int was_entered(__u64 id)
 	return n && *n;
 }
 
-/* Whether the current task is in a cgroup or in one nested in it. */
-static __always_inline int current_is_in(__u64 id)
-{
-	for (__u32 level = 1; level < MAX_LEVEL; level++) {
-		if (bpf_get_current_ancestor_cgroup_id(level) == id)
-			return 1;
-	}
-	return 0;
-}
-
 static __always_inline void report_entry(__u64 id)
 {
 	struct enter_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
@@ -66,7 +56,7 @@ static __always_inline void on_enter(__u64 cgroup)
 	n = bpf_map_lookup_elem(&older_cgroups, &id);
 	if (!n)
 		return;
-	if (!current_is_in(id))
+	if (bpf_get_current_cgroup_id() != id) /* else it moved itself */
 		report_entry(id);
 	__sync_fetch_and_add(n, 1);
 	__sync_fetch_and_add(&entries, 1);

@@ -13,7 +13,6 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
-#include "enter.h"
 #include "kernel.h"
 #include "layout.h"
 #include "maps.h"
@@ -80,5 +79,9 @@ __noinline __u64 cgroup_left(void)
 	made = current ? bpf_map_lookup_elem(&pid_namespaces, &current) : NULL;
 	if (!made)
 		return 0;
-	return current_is_in(*made) ? 0 : *made;
+	for (__u32 level = 1; level < MAX_LEVEL; level++) {
+		if (bpf_get_current_ancestor_cgroup_id(level) == *made)
+			return 0; /* in it, or in a nested one */
+	}
+	return *made;
 }
