@@ -156,6 +156,7 @@ struct enter_event {
 	__u32 reserved;
 	__u64 time;
 	__u64 cgroup;
+	__u64 by; /* the cgroup of the task that moved it there; the same one if it moved itself */
 };
 
 #define CLIENT_COMMAND_LEN 1024

@@ -2,8 +2,7 @@
 /*
  * Tasks that enter the cgroup of a container that is older than the recording, as a command does that an engine
  * executes in it. From then on the cgroup is recorded like a new one. User space gets an event for each such task, and
- * looks for its client. It gets none if the task moved itself: a recording in the container moves its own process to
- * another cgroup and back.
+ * looks for its client.
  *
  * A runtime moves the task there, or starts it there (clone3(2), CLONE_INTO_CGROUP), before the command begins. Needs
  * BTF of the kernel.
@@ -33,31 +32,26 @@ static __always_inline int was_entered(__u64 id)
 	return n && *n;
 }
 
-static __always_inline void report_entry(__u64 id)
-{
-	struct enter_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-
-	if (!e) {
-		count(LOST_CGROUP_EVENT);
-		return;
-	}
-	e->kind = EVENT_ENTER;
-	e->reserved = 0;
-	e->time = bpf_ktime_get_ns();
-	e->cgroup = id;
-	bpf_ringbuf_submit(e, 0);
-}
-
 /* The current task moved a task to a cgroup of the v2 tree, or started it there. */
 static __always_inline void on_enter(__u64 cgroup)
 {
 	__u64 id = id_of_cgroup(cgroup), *n;
+	struct enter_event *e;
 
 	n = bpf_map_lookup_elem(&older_cgroups, &id);
 	if (!n)
 		return;
-	if (bpf_get_current_cgroup_id() != id) /* else it moved itself */
-		report_entry(id);
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (e) {
+		e->kind = EVENT_ENTER;
+		e->reserved = 0;
+		e->time = bpf_ktime_get_ns();
+		e->cgroup = id;
+		e->by = bpf_get_current_cgroup_id();
+		bpf_ringbuf_submit(e, 0);
+	} else {
+		count(LOST_CGROUP_EVENT);
+	}
 	__sync_fetch_and_add(n, 1);
 	__sync_fetch_and_add(&entries, 1);
 }

@@ -158,6 +158,7 @@ type RecordEnterEvent struct {
 	Reserved uint32
 	Time     uint64
 	Cgroup   uint64
+	By       uint64
 }
 
 type RecordEventKind uint32

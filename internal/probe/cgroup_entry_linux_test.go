@@ -13,8 +13,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// An older cgroup is recorded from the moment that a task enters it. Each such task is reported, unless it moves
-// itself, as a recording in a container does with its process.
+// An older cgroup is recorded from the moment that a task enters it. Each such task is reported, with the cgroup of the
+// task that moved it.
 func TestCgroupEntry_TracksOlderCgroup(t *testing.T) {
 	testenv.RequireRoot(t)
 	tree, err := cgroup.FindTree()
@@ -32,13 +32,13 @@ func TestCgroupEntry_TracksOlderCgroup(t *testing.T) {
 		check(t, cmd.Run())
 	}
 	for _, row := range []struct {
-		reason            string
-		enter             func(g group, to string)
-		watched, reported bool
+		reason          string
+		enter           func(g group, to string)
+		watched, itself bool
 	}{
-		{"moved there", move, true, true},
-		{"started there", func(g group, to string) { g.run("tcp " + to) }, true, true},
-		{"moves itself there", moveItself, true, false},
+		{"moved there", move, true, false},
+		{"started there", func(g group, to string) { g.run("tcp " + to) }, true, false},
+		{"moves itself there", moveItself, true, true},
 		{"moved to a cgroup without TrackEntered", move, false, false},
 	} {
 		t.Run(row.reason, func(t *testing.T) {
@@ -66,13 +66,15 @@ func TestCgroupEntry_TracksOlderCgroup(t *testing.T) {
 			g.remove()
 			other.remove()
 			var want []string
-			var tasks []uint64
+			var tasks []entry
 			if watched {
 				want = []string{"TCP " + after, "TCP " + entering}
 				slices.Sort(want)
-			}
-			if watched && row.reported {
-				tasks = []uint64{g.id, g.id}
+				moved := entry{g.id, r.leaf.ID}
+				if row.itself {
+					moved.By = g.id
+				}
+				tasks = []entry{moved, moved}
 			}
 			// A cgroup that another program creates meanwhile makes a known flow new: it is reported once more.
 			if diff := cmp.Diff(want, slices.Compact(r.flowsOf(g.id))); diff != "" {

@@ -178,6 +178,7 @@ type MkdirEvent struct {
 type EnterEvent struct {
 	Time   time.Duration // CLOCK_MONOTONIC
 	Cgroup uint64
+	By     uint64 // the cgroup of the task that moved or started it; Cgroup if it moved itself
 }
 
 // ClientEvent reports that a process of this machine executes a client of an engine (docker, podman or nerdctl, judged

@@ -191,7 +191,7 @@ func decode(sample []byte) (Event, error) {
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {
 			return nil, fmt.Errorf("decode cgroup entry event: %w", err)
 		}
-		return &EnterEvent{Time: time.Duration(e.Time), Cgroup: e.Cgroup}, nil
+		return &EnterEvent{Time: time.Duration(e.Time), Cgroup: e.Cgroup, By: e.By}, nil
 	case bpf.RecordEventKindEVENT_CLIENT:
 		var e bpf.RecordClientEvent
 		if _, err := binary.Decode(sample, binary.NativeEndian, &e); err != nil {

@@ -30,8 +30,11 @@ type rig struct {
 	mu      sync.Mutex
 	events  []Event
 	created []string // paths of MkdirEvents
-	entered []uint64 // cgroups of EnterEvents
+	entered []entry  // of EnterEvents
 }
+
+// entry is an EnterEvent without its time.
+type entry struct{ Cgroup, By uint64 }
 
 func newRig(t *testing.T, sizes Sizes) *rig {
 	t.Helper()
@@ -49,7 +52,7 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 		Enter: func(e *EnterEvent) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.entered = append(r.entered, e.Cgroup)
+			r.entered = append(r.entered, entry{e.Cgroup, e.By})
 		},
 		Handle: func(events []Event) {
 			r.mu.Lock()

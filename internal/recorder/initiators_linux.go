@@ -96,9 +96,11 @@ func (r *Recorder) findStartClients(e *probe.MkdirEvent) {
 }
 
 // findCommandClients finds the clients of a command that is run in an older container, when it enters the container's
-// cgroup.
+// cgroup. A task that the container itself moves is no command: an init system moves its services, and a recording in
+// the container its own process.
 func (r *Recorder) findCommandClients(e *probe.EnterEvent) {
-	if id := r.containers.older.container(e.Cgroup); id != "" {
+	older := &r.containers.older
+	if id := older.container(e.Cgroup); id != "" && older.containerNow(e.By) != id {
 		r.findStartEvent(r.containers.startEvents.commandRun(id, e.Time))
 	}
 }

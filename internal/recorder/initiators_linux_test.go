@@ -42,7 +42,7 @@ func TestStartEvents_CloseWaitsForSearches(t *testing.T) {
 }
 
 func TestStartEvents_Searches(t *testing.T) {
-	const olderCgroup, otherCgroup = 1, 2
+	const olderCgroup, otherCgroup, nestedCgroup, otherOlder, removedCgroup = 1, 2, 3, 4, 1<<63 - 1
 	id := func(digit string) string { return strings.Repeat(digit, 64) }
 	older, fresh := id("a"), id("b")
 	names := func(path string) []string {
@@ -79,11 +79,18 @@ func TestStartEvents_Searches(t *testing.T) {
 			&probe.CgroupEvent{Cgroup: otherCgroup, Names: names("/ci/build")}, "", false, true},
 		{"a cgroup without a name", &probe.CgroupEvent{Cgroup: otherCgroup}, "", false, false},
 
-		{"a command in an older container", &probe.EnterEvent{Cgroup: olderCgroup}, older, true, false},
-		{"a task enters another cgroup", &probe.EnterEvent{Cgroup: otherCgroup}, "", false, false},
+		{"a command in an older container", &probe.EnterEvent{Cgroup: olderCgroup, By: removedCgroup}, older, true, false},
+		{"a command by an engine that runs in another older container",
+			&probe.EnterEvent{Cgroup: olderCgroup, By: otherOlder}, older, true, false},
+		{"a process of an older container moves itself", &probe.EnterEvent{Cgroup: olderCgroup, By: olderCgroup},
+			"", false, false},
+		{"an older container moves its process", &probe.EnterEvent{Cgroup: nestedCgroup, By: olderCgroup},
+			"", false, false},
+		{"a task enters another cgroup", &probe.EnterEvent{Cgroup: otherCgroup, By: removedCgroup}, "", false, false},
 	} {
 		r := &Recorder{containers: newContainerState(func() {})}
-		r.containers.older.byCgroup[olderCgroup] = older
+		r.containers.older.byCgroup[olderCgroup], r.containers.older.byCgroup[nestedCgroup] = older, older
+		r.containers.older.byCgroup[otherOlder] = id("c")
 		r.containers.startEvents.end() // so that no search begins
 		unrelated := false
 		switch e := row.event.(type) {

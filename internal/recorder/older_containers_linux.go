@@ -30,6 +30,7 @@ import (
 // olderContainers are the containers that are older than the recorder.
 type olderContainers struct {
 	mu       sync.Mutex
+	tree     cgroup.Tree
 	byCgroup map[uint64]string // cgroup -> ID of the innermost container
 	recorded map[string]error  // by ID: those that are recorded, and why their connections are not known, if so
 }
@@ -39,6 +40,23 @@ func (o *olderContainers) container(cgroup uint64) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.byCgroup[cgroup]
+}
+
+// containerNow is container for a cgroup that may be newer than the recorder. It returns "" for one that cannot be
+// found any more.
+func (o *olderContainers) containerNow(cgroup uint64) string {
+	if id := o.container(cgroup); id != "" {
+		return id
+	}
+	o.mu.Lock()
+	tree := o.tree
+	o.mu.Unlock()
+	path, err := tree.Path(cgroup)
+	if err != nil {
+		return ""
+	}
+	id, _ := containerAt(strings.TrimPrefix(path, tree.Root))
+	return id
 }
 
 // has reports whether a container is older than the recorder.
@@ -73,6 +91,9 @@ func (r *Recorder) watchOlderContainers(session *session.Session) error {
 		return fmt.Errorf("find older containers: %w", err)
 	}
 	o := &r.containers.older
+	o.mu.Lock()
+	o.tree = session.Tree
+	o.mu.Unlock()
 	for dir, id := range session.Tree.Walk() {
 		path := strings.TrimPrefix(dir, session.Tree.Root)
 		ids := docker.IDsFromCgroup(path)

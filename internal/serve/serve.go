@@ -33,8 +33,7 @@ const (
 func Listen(address string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, fmt.Errorf("address %q: %w: want HOST:PORT, such as 127.0.0.1:8080; port 0 is any free port", address,
-			err)
+		return nil, fmt.Errorf("%w: want HOST:PORT, such as 127.0.0.1:8080; port 0 is any free port", err) // names it
 	}
 	if host == "" {
 		host = "127.0.0.1"

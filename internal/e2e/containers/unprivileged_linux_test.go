@@ -159,7 +159,7 @@ func unprivileged(t *testing.T) user {
 	return user{t, dir, newDelegated(t)}
 }
 
-// nobody is the ID of the user.
+// nobody is the user ID of an account without rights.
 const nobody = 65534
 
 // delegated is a cgroup that belongs to the user.
