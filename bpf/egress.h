@@ -358,10 +358,7 @@ static __always_inline int on_egress(struct __sk_buff *skb)
 		result = read_outgoing(skb);
 	if (result == PACKET_IS_DATAGRAM && on_datagram(skb))
 		result = PACKET_REFUSED;
-	if (sk->type == SOCK_DGRAM) {
-		record_question(skb);
-		if (refuses_question(skb))
-			return 1;
-	}
+	if (sk->type == SOCK_DGRAM && record_question(skb) && refuses_question(skb))
+		return 1;
 	return result == PACKET_REFUSED;
 }

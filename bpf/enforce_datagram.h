@@ -62,6 +62,7 @@ __noinline int refuses_datagram(struct __sk_buff *skb, __u32 by)
 	const struct flow_key *recorded;
 	struct socket *socket;
 	struct flow_key key;
+	__u32 policy;
 
 	if (!sk)
 		return 0;
@@ -77,9 +78,12 @@ __noinline int refuses_datagram(struct __sk_buff *skb, __u32 by)
 	}
 	if (!recorded)
 		return 0;
+	policy = policy_of_packet(skb, recorded->cgroup, recorded->recording);
+	if (!policy || allows(policy, recorded))
+		return 0;
 	key = *recorded;
 	is_known(&key); /* completes it */
-	return refuses_packet(skb, &key);
+	return count_refused(&refused, &key);
 }
 
 #else

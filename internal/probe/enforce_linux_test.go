@@ -92,6 +92,7 @@ func connect(to string) error {
 }
 
 func TestEnforce_Addresses(t *testing.T) {
+	testenv.Recorded(t, "Enforce: undeclared TCP connections are refused")
 	r := newEnforcingRig(t, addresses(t,
 		"127.0.0.0/8 TCP 100-200", "127.1.0.0/16", "127.1.2.0/24 TCP 100-200 TCP 300-300", "127.1.2.3/32", "::1/128 TCP 7-7",
 	))
@@ -126,6 +127,7 @@ func TestEnforce_Addresses(t *testing.T) {
 }
 
 func TestEnforce_Datagrams(t *testing.T) {
+	testenv.Recorded(t, "Enforce: undeclared datagrams are refused")
 	allowed, denied := silent(t, "udp4", "127.0.0.1:0"), silent(t, "udp4", "127.0.0.2:0")
 	received := silentConn(t, "127.0.0.3:0")
 	r := newEnforcingRig(t, addresses(t, "127.0.0.1/32 UDP 0-65535"))
@@ -234,7 +236,7 @@ func TestEnforce_RepliesPass(t *testing.T) {
 }
 
 func TestEnforce_Recordings(t *testing.T) {
-	testenv.Recorded(t, "parallel tests are distinguished by goroutine")
+	testenv.Recorded(t, "Enforce: each parallel test has its own policy")
 	const tests, each = 64, 20
 	r := newAttributionRig(t)
 	check(t, r.EnableEnforcement())
@@ -290,6 +292,7 @@ func TestEnforce_RemovePolicy(t *testing.T) {
 
 // A container's cgroup does not exist before the container runs, but its parent does.
 func TestEnforce_Below(t *testing.T) {
+	testenv.Recorded(t, "Enforce: containers are refused from their first packet on")
 	r := newRig(t, Sizes{})
 	check(t, r.TrackNewCgroups(r.leaf.ID))
 	r.untrackDescendants() // a container's processes are none
@@ -329,6 +332,7 @@ func (g group) fails(act string) string {
 }
 
 func TestEnforce_Names(t *testing.T) {
+	testenv.Recorded(t, "Enforce: undeclared DNS names are refused")
 	r := newEnforcingRig(t, Rules{
 		Addresses: addresses(t, "127.53.0.53/32 UDP 53-53").Addresses,
 		Names: []enforce.Name{
@@ -402,7 +406,6 @@ func (s *resolver) tryAnswer(payload []byte) error {
 
 // Both names have the address, but only one of them is declared.
 func TestEnforce_NamesShareAddress(t *testing.T) {
-	testenv.Recorded(t, "parallel tests are distinguished by goroutine")
 	r := newAttributionRig(t)
 	check(t, r.EnableEnforcement())
 	server := newResolver(t)
