@@ -14,7 +14,7 @@ func Facts(f flow.Flow, module string) []Attribute {
 	}
 	label, text, _ := seen(f)
 	add(label, text)
-	add("refused", refusal(f))
+	add("refused", Refusal(f))
 	if !isFromCluster(f) {
 		for _, at := range calls(f.Process.Stack, module) {
 			add("at", at)
