@@ -31,9 +31,9 @@ const NodeName = "netzero"
 // A pod has the name of its workload, and all labels that are known. Numbers of identities count the workloads of this
 // recording from 256 on. If the recording's start is not known, times count from 1970-01-01. Flow.Count is an
 // aggregate. A lookup without an address is a DNS answer. Hubble has no field for processes, programs, evidence,
-// refusals, the dialled port, the name of a Service beside an address, and for IP protocols other than TCP, UDP, SCTP and ICMP:
-// [Read] of the output lacks these, and the workloads that no flow has. It makes every workload a subject, and selects
-// it by all its lasting labels.
+// refusals, the dialled port, the name of a Service beside an address, and for IP protocols other than TCP, UDP, SCTP
+// and ICMP: [Read] of the output lacks these, and the workloads that no flow has. It makes every workload a subject,
+// and selects it by all its lasting labels.
 //
 // All characters that a terminal might interpret are escaped. An error is that of the writer, or says that verdicts
 // and flows differ in number or that the recording is invalid.

@@ -91,8 +91,8 @@ func (r Report) enforced(f flow.Flow) string {
 	return strings.TrimSpace(label + " " + text)
 }
 
-// Refusal says where a flow was refused, and how many of its attempts: "in the kernel: 2 of 3 attempts". It is "" if none
-// was.
+// Refusal says where a flow was refused, and how many of its attempts: "in the kernel: 2 of 3 attempts". It is "" if
+// none was.
 func Refusal(f flow.Flow) string {
 	n := max(f.Count, f.Refused)
 	switch {
