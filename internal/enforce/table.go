@@ -10,8 +10,12 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
+// AnyProtocol is the protocol of a range that holds everything: each port of each protocol. It is the only range of its
+// list.
+const AnyProtocol flow.Protocol = 0
+
 // PortRange is a range of ports of one protocol. For ICMP and ICMPv6 they are the types of requests. A protocol without
-// ports has the range from 0 to 65535.
+// ports, and [AnyProtocol], have the range from 0 to 65535.
 type PortRange struct {
 	Protocol    flow.Protocol
 	First, Last uint16
@@ -30,7 +34,10 @@ type Table struct {
 	// exception is a prefix without ports, and a nested range repeats the ports of the ranges around it. IPv4 prefixes
 	// are not mapped to IPv6. Each list is sorted, without overlaps, and has at most MaxPorts ranges.
 	Addresses map[netip.Prefix][]PortRange
-	// Names are allowed DNS names, sorted.
+	// Names are the allowed DNS names, sorted by Host and Match, without duplicates. The most specific one decides alone:
+	// an exact one, then the one with the longest Host, and of two with one Host that with the lower Match. So it repeats
+	// the ports of the others that stand for the same names. Which of its addresses a name may have is judged when the
+	// test ends.
 	Names []Name
 
 	// Workload returns the ports at which the rules with selectors allow a workload of the cluster. namespace is empty if
@@ -50,7 +57,7 @@ type Match uint8
 const (
 	Exact     Match = iota // the host itself
 	OneLabel               // "example.com" stands for one.example.com
-	AnyLabels              // "example.com" stands for one.example.com and two.one.example.com
+	AnyLabels              // "example.com" stands for one.example.com and two.one.example.com, and "" for every name
 )
 
 // Name is a DNS name, or all names below one.

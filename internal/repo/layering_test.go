@@ -111,11 +111,12 @@ var layers = map[string]layer{
 	},
 	"internal/check": {
 		own: []string{
-			"golden", "internal/endpoint", "internal/placement", "internal/policy", "internal/policy/networkpolicy",
-			"internal/policy/ciliumpolicy", "internal/recording", "internal/report", "netzerotest/flow",
+			"golden", "internal/endpoint", "internal/enforce", "internal/placement", "internal/policy",
+			"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording", "internal/report",
+			"netzerotest/flow",
 		},
 		others: kubernetes,
-		tests:  []string{"internal/manifest/manifesttest"},
+		tests:  []string{"internal/enforce/enforcetest", "internal/manifest/manifesttest"},
 	},
 	"internal/merge": {
 		own: []string{
@@ -185,15 +186,19 @@ var layers = map[string]layer{
 	"internal/kubeyaml":   {others: []string{"go.yaml.in/yaml", "sigs.k8s.io/json", "sigs.k8s.io/yaml"}},
 	"internal/policy/networkpolicy": {
 		// cilium reads CIDRs
-		own:    []string{"internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow"},
+		own: []string{
+			"internal/enforce", "internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow",
+		},
 		others: kubernetes, tests: []string{"internal/policy/policytest"},
 	},
 	"internal/policy/ciliumpolicy": {
-		own:    []string{"internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow"},
+		own: []string{
+			"internal/enforce", "internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow",
+		},
 		others: kubernetes, tests: []string{"internal/policy/policytest"},
 	},
 	"internal/policy": { // never a dialect
-		own: []string{"netzerotest/flow"}, others: kubernetes,
+		own: []string{"internal/enforce", "netzerotest/flow"}, others: kubernetes,
 		tests: []string{
 			"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy",
 			"internal/policy/policytest", "internal/cilium",
@@ -201,7 +206,9 @@ var layers = map[string]layer{
 	},
 	"internal/policy/index": {},
 	"internal/policy/policytest": { // for tests only
-		own:    []string{"internal/cilium", "netzerotest/flow", "internal/policy"},
+		own: []string{
+			"internal/cilium", "internal/enforce", "internal/enforce/enforcetest", "netzerotest/flow", "internal/policy",
+		},
 		others: slices.Concat(kubernetes, []string{"github.com/google/go-cmp"}),
 	},
 	"internal/cilium":   {others: kubernetes},
@@ -254,10 +261,12 @@ var layers = map[string]layer{
 			"github.com/vishvananda/netlink",
 		},
 	},
-	"internal/cgroup":    {others: unix},
-	"internal/goroutine": {own: []string{"netzerotest/flow"}, others: unix},
-	"netzerotest/flow":   {tests: []string{"netzerotest/flow"}},
-	"bpf":                {others: ebpf},
+	"internal/cgroup":              {others: unix},
+	"internal/enforce":             {own: []string{"netzerotest/flow"}, tests: []string{"internal/enforce", "internal/enforce/enforcetest"}},
+	"internal/enforce/enforcetest": {own: []string{"internal/enforce", "netzerotest/flow"}}, // for tests only
+	"internal/goroutine":           {own: []string{"netzerotest/flow"}, others: unix},
+	"netzerotest/flow":             {tests: []string{"netzerotest/flow"}},
+	"bpf":                          {others: ebpf},
 
 	// For this repository's tests only.
 	"internal/e2e": {tests: []string{"internal/cgroup", "internal/testnet/netlab"}},

@@ -1,0 +1,64 @@
+package enforce
+
+import (
+	"maps"
+	"math"
+	"slices"
+)
+
+// Union returns a table of what any of the tables allows. Where that has more than [MaxPorts] ranges of ports, the
+// union also allows the smallest gaps between them.
+func Union(tables ...Table) Table {
+	var union Table
+	var all names
+	flat := flattening{joined: make(map[string]joinedPorts)}
+	for _, t := range tables {
+		if t.Unrestricted {
+			return Table{Unrestricted: true}
+		}
+		flat.blocks = append(flat.blocks, t.blocks()...)
+		for _, n := range t.Names {
+			all.add(n)
+		}
+		union.Workloads = Join(union.Workloads, t.Workloads)
+		union.APIServer, union.Host = Join(union.APIServer, t.APIServer), Join(union.Host, t.Host)
+	}
+	flat.denied = len(flat.blocks)
+	union.Addresses, _ = flat.addresses(math.MaxInt)
+	for p, ports := range union.Addresses {
+		union.Addresses[p] = atMost(MaxPorts, ports)
+	}
+	union.Names = all.flat()
+	for i, n := range union.Names {
+		union.Names[i].Ports = atMost(MaxPorts, n.Ports)
+	}
+	union.Workload = func(name, namespace string) []PortRange {
+		var ports []PortRange
+		for _, t := range tables {
+			if t.Workload != nil {
+				ports = Join(ports, t.Workload(name, namespace))
+			}
+		}
+		return ports
+	}
+	return union
+}
+
+// blocks returns the addresses of a table as blocks, which do not overlap.
+func (t Table) blocks() []grant {
+	prefixes := slices.SortedFunc(maps.Keys(t.Addresses), comparePrefixes)
+	blocks := make([]grant, len(prefixes))
+	var around []int
+	for i, p := range prefixes {
+		blocks[i] = grant{Block{Prefix: p}, t.Addresses[p]}
+		for len(around) > 0 && !prefixes[around[len(around)-1]].Overlaps(p) {
+			around = around[:len(around)-1]
+		}
+		if len(around) > 0 {
+			outer := &blocks[around[len(around)-1]]
+			outer.Except = append(outer.Except, p)
+		}
+		around = append(around, i)
+	}
+	return blocks
+}
