@@ -53,6 +53,21 @@ func (p *Parent) Make() (uint64, error) {
 	}
 }
 
+// Children returns the names of the cgroups in it, and none if it does not exist.
+func (p *Parent) Children() []string {
+	entries, err := os.ReadDir(p.path)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, entry := range entries {
+		if entry.IsDir() {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
 // Remove removes the cgroup, also from the hierarchies of cgroup v1, where the engine made it. It returns an error if
 // there are containers left. A later run then removes it ([Tree.RemoveStaleParents]).
 func (p *Parent) Remove() error {

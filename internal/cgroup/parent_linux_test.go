@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/testenv"
@@ -64,6 +65,9 @@ func TestParent_Stale(t *testing.T) {
 	check(t, os.Mkdir(container, 0o755))
 	t.Cleanup(func() { _ = occupied.Remove() })
 	t.Cleanup(func() { _ = os.Remove(container) })
+	if got := occupied.Children(); !slices.Equal(got, []string{"container"}) {
+		t.Errorf("children: %q", got)
+	}
 	if err := occupied.Remove(); err == nil {
 		t.Error("a cgroup with a container was removed")
 	}
