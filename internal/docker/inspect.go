@@ -69,7 +69,7 @@ func (w *Watcher) inspectOnce(r *record) bool {
 	return r.busy
 }
 
-func short(id string) string { return id[:min(12, len(id))] }
+func short(id string) string { return id[:min(shortID, len(id))] }
 
 // notify wakes those who wait for inspections. The lock is held.
 func (w *Watcher) notify() {
