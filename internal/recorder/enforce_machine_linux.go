@@ -42,10 +42,32 @@ func readMachine(engine *docker.Watcher) (machine, error) {
 	m.networks = engine.Networks()
 	for _, c := range engine.Containers() {
 		if c.Removed == 0 {
-			m.containers = append(m.containers, c)
+			m.containers = append(m.containers, lasting(c))
 		}
 	}
 	return m, err
+}
+
+// lasting returns what matters to rules of a container: its names and its current addresses.
+func lasting(c docker.Container) docker.Container {
+	current := docker.Container{ID: c.ID, Name: c.Name, Image: c.Image, Command: c.Command, Labels: c.Labels,
+		NetworkMode: c.NetworkMode}
+	for _, n := range c.Networks {
+		if n.Until == 0 {
+			n.From = 0
+			current.Networks = append(current.Networks, n)
+		}
+	}
+	return current
+}
+
+// describe adds the networks of containers that start, which the engine has not connected yet.
+func (m *machine) describe(starting map[string]docker.Container) {
+	for i, c := range m.containers {
+		if s, known := starting[c.ID]; known && len(c.Networks) == 0 {
+			m.containers[i].Networks = s.Networks
+		}
+	}
 }
 
 // engineHosts returns the hosts of some addresses of engines, such as "tcp://192.0.2.1:2376", and the host at which
@@ -73,22 +95,24 @@ func (m machine) gateways() []netip.Addr {
 	return all
 }
 
-// addrsIn returns the addresses that containers have now.
-func addrsIn(all ...docker.Container) []netip.Addr {
+// addrsOf returns the addresses of a container.
+func (m machine) addrsOf(id string) []netip.Addr {
+	return m.addrsWhere(func(c docker.Container) bool { return c.ID == id })
+}
+
+// hostAccess returns the addresses of testcontainers' own containers through which others reach the test process.
+func (m machine) hostAccess() []netip.Addr {
+	return m.addrsWhere(func(c docker.Container) bool { return docker.Infrastructure(c) == docker.HostAccess })
+}
+
+func (m machine) addrsWhere(is func(docker.Container) bool) []netip.Addr {
 	var addrs []netip.Addr
-	for _, c := range all {
+	for _, c := range m.containers {
 		for _, n := range c.Networks {
-			if n.Until == 0 {
+			if is(c) {
 				addrs = append(addrs, n.Addrs...)
 			}
 		}
 	}
 	return addrs
-}
-
-// hostAccess returns the addresses of testcontainers' own containers through which others reach the test process.
-func (m machine) hostAccess() []netip.Addr {
-	return addrsIn(slices.DeleteFunc(slices.Clone(m.containers), func(c docker.Container) bool {
-		return docker.Infrastructure(c) != docker.HostAccess
-	})...)
 }

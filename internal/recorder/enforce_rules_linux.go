@@ -1,41 +1,41 @@
 package recorder
 
 import (
-	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 
+	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/enforce"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-const dnsPort = 53
-
-// ruleSet collects what one workload may reach: what its table says, and what every workload may reach.
+// ruleSet collects what one workload may reach: what its table says, and what is always allowed.
 type ruleSet struct {
-	table enforce.Table
-	added prefixes
-	names names
+	table   enforce.Table
+	builder enforce.Builder
 }
 
 func newRuleSet(t enforce.Table) *ruleSet {
-	r := &ruleSet{table: t, added: make(prefixes), names: make(names)}
-	for _, name := range t.Names {
-		r.names.allow(name)
-	}
+	r := &ruleSet{table: t}
+	r.builder.AllowTable(t)
 	return r
+}
+
+// rules returns the rules for the kernel.
+func (r *ruleSet) rules() (probe.Rules, error) {
+	t, err := r.builder.Table()
+	return probe.Rules{Addresses: t.Addresses, Names: t.Names}, err
 }
 
 // allow adds ports of a range of addresses.
 func (r *ruleSet) allow(p netip.Prefix, ports []enforce.PortRange) {
-	if len(ports) == 0 || !p.IsValid() {
-		return
+	if p.IsValid() {
+		r.builder.Allow(enforce.Block{Prefix: p.Masked()}, ports)
 	}
-	p = p.Masked()
-	r.added[p] = unite(r.added[p], ports)
 }
 
 // allowAddrs adds ports of addresses.
@@ -43,6 +43,15 @@ func (r *ruleSet) allowAddrs(ports []enforce.PortRange, addrs ...netip.Addr) {
 	for _, a := range addrs {
 		a = a.Unmap().WithZone("")
 		r.allow(netip.PrefixFrom(a, a.BitLen()), ports)
+	}
+}
+
+// allowHosts adds ports of hosts, by their names.
+func (r *ruleSet) allowHosts(ports []enforce.PortRange, hosts ...string) {
+	for _, host := range hosts {
+		if len(ports) > 0 {
+			r.builder.AllowName(enforce.Name{Host: host, Ports: ports})
+		}
 	}
 }
 
@@ -55,33 +64,24 @@ var loopback = []netip.Prefix{
 // allowSelf adds the addresses of the workload itself.
 func (r *ruleSet) allowSelf(own []netip.Addr) {
 	for _, p := range loopback {
-		r.allow(p, everything)
+		r.allow(p, enforce.Everything())
 	}
-	r.allowAddrs(everything, own...)
+	r.allowAddrs(enforce.Everything(), own...)
 }
 
 // allowResolvers adds name servers.
 func (r *ruleSet) allowResolvers(resolvers ...netip.Addr) {
-	r.allowAddrs(portsOf(dnsPort, dnsPort, flow.TCP, flow.UDP), resolvers...)
+	const dnsPort = 53
+	r.allowAddrs(onePort(dnsPort, flow.TCP, flow.UDP), resolvers...)
 }
 
 // allowAPIServer adds the cluster's API server, by its names and at the address in an environment.
 func (r *ruleSet) allowAPIServer(environment, clusterDomains []string) {
-	if len(r.table.APIServer) == 0 {
-		return
-	}
 	if at := endpoint.APIServerIn(environment); at.IsValid() {
 		r.allowAddrs(dialled(r.table.APIServer, at.Port(), 0), at.Addr())
 	}
 	service := flow.ClusterAPIServer
-	r.names.allowExact(r.table.APIServer, endpoint.ServiceNames(service.Name, service.Namespace, clusterDomains...)...)
-}
-
-// allowWorkload adds the names of a workload if the table allows it at any port.
-func (r *ruleSet) allowWorkload(workload, namespace string, names ...string) {
-	if ports := r.workload(workload, namespace); len(ports) > 0 {
-		r.names.allowExact(ports, names...)
-	}
+	r.allowHosts(r.table.APIServer, endpoint.ServiceNames(service.Name, service.Namespace, clusterDomains...)...)
 }
 
 // workload returns the ports of a workload.
@@ -92,21 +92,41 @@ func (r *ruleSet) workload(name, namespace string) []enforce.PortRange {
 	return r.table.Workload(name, namespace)
 }
 
-// allowNames adds the names that the recording has for workloads. A bare name stands for one in the caller's namespace.
-func (r *ruleSet) allowNames(all []WorkloadName, callerNamespace string, clusterDomains []string) {
-	for _, n := range all {
-		forms := []string{n.DNS}
-		if !strings.Contains(n.DNS, ".") {
-			forms = endpoint.ServiceNames(n.DNS, n.Namespace, clusterDomains...)
+// allowOptions adds what the options of a recording name: workloads, Peers, and ignored destinations.
+func (r *ruleSet) allowOptions(o Options, id *endpoint.Identifier, clusterDomains []string) {
+	if o.Enforcement != nil {
+		for _, n := range o.Enforcement.Names {
+			r.allowName(n, o.Namespace, clusterDomains)
 		}
-		if len(forms) > 1 && callerNamespace != "" && n.Namespace != callerNamespace {
-			forms = forms[1:]
-		}
-		r.allowWorkload(n.Workload, n.Namespace, forms...)
 	}
+	for _, peer := range o.Peers {
+		stands := id.OfPeer(peer, netip.Addr{})
+		if stands.Kind == flow.External {
+			if e, inCluster := o.ClusterName(stands.Name); inCluster {
+				stands = e
+			}
+		}
+		if stands.Kind == flow.Workload {
+			r.allowName(WorkloadName{stands.Name, stands.Name, stands.Namespace}, o.Namespace, clusterDomains)
+		}
+		r.allowPeer(peer, stands)
+	}
+	r.allowIgnored(o.Ignored)
 }
 
-// allowPeer adds the address of a Peer, with the ports of what the peer stands for.
+// allowName adds the forms of a workload's DNS name. The bare name stands for a workload in the caller's namespace.
+func (r *ruleSet) allowName(n WorkloadName, callerNamespace string, clusterDomains []string) {
+	forms := []string{n.DNS}
+	if !strings.Contains(n.DNS, ".") {
+		forms = endpoint.ServiceNames(n.DNS, n.Namespace, clusterDomains...)
+	}
+	if len(forms) > 1 && callerNamespace != "" && n.Namespace != callerNamespace {
+		forms = forms[1:]
+	}
+	r.allowHosts(r.workload(n.Workload, n.Namespace), forms...)
+}
+
+// allowPeer adds the address of a Peer, with the ports of what the Peer stands for.
 func (r *ruleSet) allowPeer(peer endpoint.Peer, stands flow.Endpoint) {
 	var ports []enforce.PortRange
 	switch stands.Kind {
@@ -115,90 +135,76 @@ func (r *ruleSet) allowPeer(peer endpoint.Peer, stands flow.Endpoint) {
 	case flow.Workload:
 		ports = r.workload(stands.Name, stands.Namespace)
 	case flow.External:
-		ports, _ = r.names.at(stands.Name)
+		ports = r.builder.PortsOf(stands.Name)
 	}
-	if ports = dialled(ports, peer.Port(), peer.PodPort); len(ports) == 0 {
-		return
-	}
+	ports = dialled(ports, peer.Port(), peer.PodPort)
 	if network, ok := peer.Network(); ok {
 		r.allow(network, ports)
 	}
 	if host, _ := peer.Host(); host != "" {
-		r.names.allowExact(ports, host)
+		r.allowHosts(ports, host)
 	}
 }
 
 // allowIgnored adds destinations that the user excluded from the policy.
 func (r *ruleSet) allowIgnored(ignored endpoint.Ignored) {
 	for _, d := range ignored.Destinations {
-		ports := everything
+		ports := enforce.Everything()
 		if d.Port() != 0 {
-			ports = portsOf(d.Port(), d.Port(), flow.TCP, flow.UDP, flow.SCTP)
+			ports = onePort(d.Port(), protocolsWithPorts...)
 		}
 		if network, ok := d.Network(); ok {
 			r.allow(network, ports)
 		}
 		switch host, below := d.Host(); {
 		case below:
-			r.names.allow(enforce.Name{Host: host, Match: enforce.AnyLabels, Ports: ports})
+			r.builder.AllowName(enforce.Name{Host: host, Match: enforce.AnyLabels, Ports: ports})
 		case host != "":
-			r.names.allowExact(ports, host)
+			r.allowHosts(ports, host)
 		}
 	}
 }
 
-// allowHosts adds the addresses that a hosts file has for allowed names.
-func (r *ruleSet) allowHosts(hosts map[string][]netip.Addr) {
+// complete adds what the names so far stand for: their forms with the domains of a search list, and the addresses that
+// a hosts file has for them.
+func (r *ruleSet) complete(search []string, hosts map[string][]netip.Addr) {
+	r.builder.CompleteNames(search)
 	for name, addrs := range hosts {
-		if ports, known := r.names.at(name); known {
-			r.allowAddrs(ports, addrs...)
-		}
+		r.allowAddrs(r.builder.PortsOf(name), addrs...)
 	}
 }
 
-// rules returns the rules for the kernel.
-func (r *ruleSet) rules() (probe.Rules, error) {
-	rules := probe.Rules{Addresses: prefixes(r.table.Addresses).with(r.added), Names: r.names.sorted()}
-	return rules, checkPorts(rules)
+// allowTestProcess adds what the test process may always reach.
+func (r *ruleSet) allowTestProcess(m machine, clusterDomains []string) {
+	r.allowSelf(m.local)
+	r.allowResolvers(m.resolvers...)
+	for _, host := range m.engineHosts {
+		if addr, err := netip.ParseAddr(host); err == nil {
+			r.allowAddrs(enforce.Everything(), addr)
+		} else {
+			r.allowHosts(enforce.Everything(), host)
+		}
+	}
+	r.allowAddrs(enforce.Everything(), m.gateways()...)
+	for _, n := range m.networks {
+		for _, subnet := range n.Subnets {
+			r.allow(subnet, r.table.Workloads)
+		}
+	}
+	r.allowAPIServer(os.Environ(), clusterDomains)
 }
 
-// checkPorts returns an error if the kernel cannot hold all ports of an address or a name.
-func checkPorts(rules probe.Rules) error {
-	var wrong []string
-	for prefix, ports := range rules.Addresses {
-		if len(ports) > enforce.MaxPorts {
-			wrong = append(wrong, prefix.String())
-		}
+// allowContainer adds what a container may always reach. Which container serves a published port is judged when the
+// test ends.
+func (r *ruleSet) allowContainer(c docker.Container, own []netip.Addr, m machine, clusterDomains []string) {
+	r.allowSelf(own)
+	r.allowHosts(enforce.Everything(), docker.DNSNames(c)...)
+	r.allowResolvers(m.resolvers...)
+	r.allowResolvers(c.Resolvers...)
+	ports := r.table.Host
+	if len(r.table.Workloads) > 0 {
+		ports = enforce.Everything()
 	}
-	for _, name := range rules.Names {
-		if len(name.Ports) > enforce.MaxPorts {
-			wrong = append(wrong, name.Host)
-		}
-	}
-	if len(wrong) == 0 {
-		return nil
-	}
-	slices.Sort(wrong)
-	return fmt.Errorf("more than %d ranges of ports are allowed at %s: write fewer ranges, or leave Enforce out",
-		enforce.MaxPorts, strings.Join(wrong, ", "))
-}
-
-// missingFrom returns what is in the new rules and not in the old ones.
-func missingFrom(old, updated probe.Rules) probe.Rules {
-	missing := probe.Rules{Addresses: make(map[netip.Prefix][]enforce.PortRange)}
-	for prefix, ports := range updated.Addresses {
-		if before, known := old.Addresses[prefix]; !known || !slices.Equal(before, ports) {
-			missing.Addresses[prefix] = ports
-		}
-	}
-	before := make(names)
-	for _, name := range old.Names {
-		before[nameSet{name.Host, name.Match}] = name.Ports
-	}
-	for _, name := range updated.Names {
-		if ports, known := before[nameSet{name.Host, name.Match}]; !known || !slices.Equal(ports, name.Ports) {
-			missing.Names = append(missing.Names, name)
-		}
-	}
-	return missing
+	r.allowAddrs(ports, slices.Concat(m.local, m.gateways(), m.hostAccess())...)
+	r.allowAPIServer(c.APIServer, clusterDomains)
 }
