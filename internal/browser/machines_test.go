@@ -168,7 +168,7 @@ func TestMachines_OnePage(t *testing.T) {
 
 	// The second machine began later.
 	w.fill("to:mail")
-	if got := w.flows()[0][7]; got != "+1m30s" {
+	if got := w.flows()[0][9]; got != "+1m30s" {
 		t.Errorf("first seen %s, want +1m30s", got)
 	}
 	// One rule allows one flow, which two recordings have.
