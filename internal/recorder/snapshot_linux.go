@@ -85,7 +85,9 @@ func (rec *Recording) snapshot() snapshot {
 		olderContainers: r.containers.older.all(), runs: r.containers.runs.Clone(),
 	}
 	for k, l := range rec.lookups {
-		s.lookups[k] = *l
+		copied := *l
+		copied.recordings = maps.Clone(l.recordings)
+		s.lookups[k] = copied
 	}
 	for _, other := range r.attribution.recordings {
 		s.notIncluded[other.goroutine] = other != rec && !rec.includes(other.test)
