@@ -47,6 +47,22 @@ func (p Pattern) Match(addr netip.Addr, port uint16, dnsName string) bool {
 	return false
 }
 
+// Destination returns what a pattern stands for: a range of addresses, or else a DNS name, which begins with "*." if it
+// is all names below one. port is 0 for every port.
+func (p Pattern) Destination() (addresses []netip.Prefix, name string, port uint16) {
+	switch p.kind {
+	case onLoopback:
+		return []netip.Prefix{
+			netip.MustParsePrefix("127.0.0.0/8"), netip.PrefixFrom(netip.IPv6Loopback(), 128),
+		}, "", p.port
+	case onName:
+		return nil, p.name, p.port
+	case onWildcard:
+		return nil, "*" + p.name, p.port
+	}
+	return []netip.Prefix{p.prefix}, "", p.port
+}
+
 // compare orders patterns from the most specific to the least: with a port before without, then by kind, then longer
 // networks and names first. Patterns that compare equal are equal.
 func (p Pattern) compare(q Pattern) int {
