@@ -148,6 +148,12 @@ func TestEnforceRules_Container(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, rules, []string{"192.0.2.1:9100"}, []string{"192.0.2.1:49153", "172.18.0.9:8080"})
+
+	orders.onHost, table.Workloads = true, onePort(5432, flow.TCP)
+	if rules, err = e.containerRules(rec, orders, table, m); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, rules, []string{"192.0.2.1:9", "172.18.0.2:5432"}, []string{"172.18.0.2:80"})
 }
 
 func TestEnforceRules_PeersAndIgnored(t *testing.T) {

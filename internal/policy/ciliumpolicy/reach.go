@@ -20,7 +20,10 @@ func (c Dialect) Reach(policies Policies, subject policy.Workload) (policy.Reach
 	c = Dialect{c.Normalized().Indexed()}
 	parts, fields := partsWithFields(policies)
 	selecting := c.applicablePolicies(parts, subject, policy.Egress)
-	x := reaching{selecting: selecting, fields: fields, isolated: slices.ContainsFunc(selecting, applicable.isolates)}
+	x := reaching{
+		Reaching:  policy.Reaching{Scope: c.Scope},
+		selecting: selecting, fields: fields, isolated: slices.ContainsFunc(selecting, applicable.isolates),
+	}
 	denies := func(v applicable) bool { return len(v.denials) > 0 }
 	if !x.isolated && !slices.ContainsFunc(selecting, denies) {
 		return policy.Unrestricted(), nil

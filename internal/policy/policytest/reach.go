@@ -62,6 +62,7 @@ func (r Reach) Check(t *testing.T, draw Draw, covered ReachCoverage) {
 		return
 	}
 	addresses, workloads, hosts := r.addresses(), r.workloads(), r.hosts()
+	r.checkEveryName(t, addresses)
 	for range 200 {
 		p, addr, host := Pick(draw, probes...), Pick(draw, addresses...), Pick(draw, probedHosts...)
 		if r.Denies && !p.protocol.HasPorts() && !p.protocol.IsICMP() {
@@ -113,7 +114,7 @@ var probes = func() []probe {
 	}
 	for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
 		for _, port := range []uint16{
-			0, 1, 2, 79, 80, 81, 82, 442, 443, 444, 636, 5431, 5432, 5433, 6443, 8080, 8443, 65534, 65535,
+			0, 1, 2, 53, 79, 80, 81, 82, 442, 443, 444, 636, 853, 5353, 5431, 5432, 5433, 6443, 8080, 8443, 65534, 65535,
 		} {
 			all = append(all, probe{protocol, port})
 		}
@@ -191,8 +192,9 @@ func (r Reach) checkAddress(t *testing.T, addr netip.Addr, p probe, covered Reac
 // address it allows what clients of the address itself may reach, which checkAddress checks.
 func (r Reach) checkHost(t *testing.T, host string, addr netip.Addr, p probe, covered ReachCoverage) {
 	t.Helper()
-	if !policy.IsHost(host) {
-		return // its address counts
+	isResolver := func(place policy.Resolver) bool { return place.Addresses.IsValid() && place.Addresses.Contains(addr) }
+	if !policy.IsHost(host) || slices.ContainsFunc(r.Scope.Resolvers, isResolver) {
+		return // its address counts, or no host has it
 	}
 	byName := enforcetest.Named(r.Reach.Table, host, p.protocol, p.port)
 	covered.add("name", byName)
@@ -211,6 +213,29 @@ func (r Reach) checkHost(t *testing.T, host string, addr netip.Addr, p probe, co
 	}
 }
 
+// unknownHost is in no policy.
+const unknownHost = "any.host.invalid"
+
+// checkEveryName checks that a table only allows the lookup of every name if some address is allowed to every name.
+func (r Reach) checkEveryName(t *testing.T, addresses []netip.Addr) {
+	t.Helper()
+	host := Host(unknownHost)
+	lookup := flow.Flow{Source: WorkloadIn(r.Subject.Namespace, r.Subject.Name), Destination: host, Lookup: true}
+	if !enforcetest.Lookup(r.Reach.Table, host.Name) || r.Verdict(lookup).Outcome != policy.Denied {
+		return
+	}
+	for _, host.Addr = range addresses {
+		if slices.ContainsFunc(probes, func(p probe) bool { return r.allows(host, p) }) {
+			return
+		}
+	}
+	if !slices.ContainsFunc(probes, func(p probe) bool {
+		return enforcetest.Named(r.Reach.Table, host.Name, p.protocol, p.port)
+	}) {
+		t.Errorf("every name may be looked up, and no rule allows an unknown one: %+v", r.Reach.Table)
+	}
+}
+
 // checkLookup checks that the table allows the lookups that the policies allow, and no others unless the policies allow
 // some address of every host.
 func (r Reach) checkLookup(t *testing.T, host string, covered ReachCoverage) {
@@ -221,7 +246,7 @@ func (r Reach) checkLookup(t *testing.T, host string, covered ReachCoverage) {
 	got := enforcetest.Lookup(r.Reach.Table, host)
 	covered.add("lookup", got)
 	isNeeded := func() bool {
-		return enforcetest.Lookup(r.Reach.Table, "any.host.invalid") || slices.ContainsFunc(probes, func(p probe) bool {
+		return enforcetest.Lookup(r.Reach.Table, unknownHost) || slices.ContainsFunc(probes, func(p probe) bool {
 			return enforcetest.Named(r.Reach.Table, host, p.protocol, p.port)
 		})
 	}
