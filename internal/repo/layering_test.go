@@ -77,8 +77,8 @@ var layers = map[string]layer{
 
 	"netzerotest": {
 		own: []string{
-			"golden", "internal/check", "internal/ci", "internal/enforce", "internal/gotest", "internal/placement", "internal/report",
-			"internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
+			"golden", "internal/check", "internal/ci", "internal/enforce", "internal/gotest", "internal/placement",
+			"internal/report", "internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
 			"internal/manifest", "internal/goroutine", "internal/recorder", "internal/recording", "internal/scrub",
 			"internal/ways",
 			"netzerotest/flow",
@@ -108,10 +108,11 @@ var layers = map[string]layer{
 			"internal/probe", "internal/cgroup", "internal/goroutine", "netzerotest/flow",
 		},
 		others: slices.Concat(unix, []string{"github.com/testcontainers/testcontainers-go"}),
+		tests:  []string{"internal/enforce/enforcetest"},
 	},
 	"internal/check": {
 		own: []string{
-			"golden", "internal/endpoint", "internal/enforce", "internal/placement", "internal/policy",
+			"golden", "internal/cilium", "internal/endpoint", "internal/enforce", "internal/placement", "internal/policy",
 			"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording", "internal/report",
 			"netzerotest/flow",
 		},
@@ -261,8 +262,10 @@ var layers = map[string]layer{
 			"github.com/vishvananda/netlink",
 		},
 	},
-	"internal/cgroup":              {others: unix},
-	"internal/enforce":             {own: []string{"netzerotest/flow"}, tests: []string{"internal/enforce/enforcetest"}},
+	"internal/cgroup": {others: unix},
+	"internal/enforce": {
+		own: []string{"netzerotest/flow"}, tests: []string{"internal/enforce", "internal/enforce/enforcetest"},
+	},
 	"internal/enforce/enforcetest": {own: []string{"internal/enforce", "netzerotest/flow"}}, // for tests only
 	"internal/goroutine":           {own: []string{"netzerotest/flow"}, others: unix},
 	"netzerotest/flow":             {tests: []string{"netzerotest/flow"}},

@@ -110,7 +110,8 @@ type probe struct {
 // probes are ports at and around those of drawn policies.
 var probes = func() []probe {
 	all := []probe{
-		{flow.ICMP, 8}, {flow.ICMP, 13}, {flow.ICMP, 17}, {flow.ICMPv6, 128}, {flow.ICMPv6, 139}, {47, 0}, {flow.UDPLite, 0}, {flow.UDPLite, 9},
+		{flow.ICMP, 8}, {flow.ICMP, 13}, {flow.ICMP, 17}, {flow.ICMPv6, 128}, {flow.ICMPv6, 139},
+		{47, 0}, {flow.UDPLite, 0}, {flow.UDPLite, 9},
 	}
 	for _, protocol := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
 		for _, port := range []uint16{
@@ -240,7 +241,9 @@ func (r Reach) checkEveryName(t *testing.T, addresses []netip.Addr) {
 // some address of every host.
 func (r Reach) checkLookup(t *testing.T, host string, covered ReachCoverage) {
 	t.Helper()
-	f := flow.Flow{Source: WorkloadIn(r.Subject.Namespace, r.Subject.Name), Destination: Host(host), Lookup: true, Count: 1}
+	f := flow.Flow{
+		Source: WorkloadIn(r.Subject.Namespace, r.Subject.Name), Destination: Host(host), Lookup: true, Count: 1,
+	}
 	v := r.Verdict(f)
 	want := v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected
 	got := enforcetest.Lookup(r.Reach.Table, host)
