@@ -407,3 +407,34 @@ func containsSame(policies []Policy, p Policy) bool {
 	}
 	return false
 }
+
+func TestFile_Line(t *testing.T) {
+	list := `apiVersion: v1
+kind: List
+items:
+- apiVersion: networking.k8s.io/v1
+  kind: NetworkPolicy
+  metadata: {name: refund, namespace: shop}
+  spec:
+    podSelector: {}
+    egress:
+    - ports:
+      - port: 443
+`
+	file := mustParse(t, checkoutYAML+"---\n"+list)
+	for _, c := range []struct {
+		namespace, name, field string
+		want                   int
+	}{
+		{"", "checkout", "spec.egress[0].ports", 7},
+		{"", "checkout", "spec.egress[0].to[0]", 11},
+		{"", "checkout", "spec.ingress[0]", 1},
+		{"shop", "refund", "spec.egress[0].ports[0].port", 30},
+		{"shop", "refund", "spec.ingress[0]", 23},
+		{"", "refund", "spec", 0},
+	} {
+		if got := file.Line(c.namespace, c.name, c.field); got != c.want {
+			t.Errorf("%s of %s/%s is at line %d, want %d", c.field, c.namespace, c.name, got, c.want)
+		}
+	}
+}

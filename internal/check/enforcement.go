@@ -22,8 +22,8 @@ type Enforcement struct {
 	file    *golden.File
 }
 
-// ReadEnforcement reads the golden file at o.Golden. Of the options it also needs Package, File and Placement. The error
-// matches [fs.ErrNotExist] if there is no file.
+// ReadEnforcement reads the golden file at o.Golden. Of the options it also needs Package, File and Placement. The
+// error matches [fs.ErrNotExist] if there is no file.
 func ReadEnforcement(o Options) (*Enforcement, error) {
 	file, err := o.read()
 	if err != nil {

@@ -262,7 +262,9 @@ var layers = map[string]layer{
 		},
 	},
 	"internal/cgroup":              {others: unix},
-	"internal/enforce":             {own: []string{"netzerotest/flow"}, tests: []string{"internal/enforce", "internal/enforce/enforcetest"}},
+	"internal/enforce": {
+		own: []string{"netzerotest/flow"}, tests: []string{"internal/enforce", "internal/enforce/enforcetest"},
+	},
 	"internal/enforce/enforcetest": {own: []string{"internal/enforce", "netzerotest/flow"}}, // for tests only
 	"internal/goroutine":           {own: []string{"netzerotest/flow"}, others: unix},
 	"netzerotest/flow":             {tests: []string{"netzerotest/flow"}},

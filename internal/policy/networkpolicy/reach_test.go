@@ -73,12 +73,12 @@ func addBlocks(r policytest.Draw, policies []*networkingv1.NetworkPolicy) []*net
 }
 
 func drawPeer(r policytest.Draw) networkingv1.NetworkPolicyPeer {
+	block := func(cidr string, except ...string) networkingv1.NetworkPolicyPeer {
+		return networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: cidr, Except: except}}
+	}
 	return policytest.Pick(r,
-		networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: "10.0.0.0/8", Except: []string{"10.9.0.0/16"}}},
-		networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: "10.9.0.0/31"}},
-		networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: "203.0.113.9/32"}},
-		networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0", Except: []string{"10.0.0.0/8"}}},
-		networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: "2001:db8::/32", Except: []string{"2001:db8:1::/48"}}},
+		block("10.0.0.0/8", "10.9.0.0/16"), block("10.9.0.0/31"), block("203.0.113.9/32"), block("0.0.0.0/0", "10.0.0.0/8"),
+		block("2001:db8::/32", "2001:db8:1::/48"),
 		networkingv1.NetworkPolicyPeer{PodSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "cache"}}},
 	)
 }
