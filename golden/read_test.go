@@ -423,18 +423,20 @@ items:
 `
 	file := mustParse(t, checkoutYAML+"---\n"+list)
 	for _, c := range []struct {
-		namespace, name, field string
-		want                   int
+		policy int
+		field  string
+		want   int
 	}{
-		{"", "checkout", "spec.egress[0].ports", 7},
-		{"", "checkout", "spec.egress[0].to[0]", 11},
-		{"", "checkout", "spec.ingress[0]", 1},
-		{"shop", "refund", "spec.egress[0].ports[0].port", 30},
-		{"shop", "refund", "spec.ingress[0]", 23},
-		{"", "refund", "spec", 0},
+		{0, "spec.egress[0].ports", 7},
+		{0, "spec.egress[0].to[0]", 11},
+		{1, "spec.egress[0].ports[0].port", 30},
+		{1, "spec.ingress[0]", 0},
 	} {
-		if got := file.Line(c.namespace, c.name, c.field); got != c.want {
-			t.Errorf("%s of %s/%s is at line %d, want %d", c.field, c.namespace, c.name, got, c.want)
+		if got := file.Line(file.Policies[c.policy], c.field); got != c.want {
+			t.Errorf("%s of policy %d is at line %d, want %d", c.field, c.policy, got, c.want)
 		}
+	}
+	if got := file.Line(policy("other", 443), "spec"); got != 0 {
+		t.Errorf("a policy of no file is at line %d", got)
 	}
 }

@@ -19,6 +19,7 @@ import (
 type config struct {
 	golden, shared string // files
 	strict         bool
+	enforce        bool
 	labels         map[string]string
 	peers          []endpoint.Peer
 	manifests      []string // patterns

@@ -28,8 +28,17 @@ func (r *Recording) finish() {
 		}
 	}()
 	recorded, err := r.stop(alone)
-	var result check.Result // zero if the recording is not checked
+	var result check.Result
 	defer func() { r.writeRecording(recorded, err, result) }()
+	result, err = r.conclude(recorded, err, before, alone)
+}
+
+// conclude checks a recording, or says why not. err is that of the recording. before and alone say that the test had
+// failed, and that it had failed by itself. The result is zero if the recording was not checked. The returned error is
+// err, and why the test may have opened more flows.
+func (r *Recording) conclude(recorded recording.Recording, err error, before, alone bool) (check.Result, error) {
+	r.tb.Helper()
+	var result check.Result
 	name := r.tb.Name()
 	if r.tb.Skipped() {
 		used.AddSkipped()
@@ -38,28 +47,31 @@ func (r *Recording) finish() {
 	switch {
 	case gotest.IsUnwinding() && !r.tb.Failed() && !r.tb.Skipped():
 		err = errors.Join(err, errors.New("the test panicked, or its goroutine exited")) // it may have opened more flows
-		return
+		r.reportRefusals(recorded)
+		return result, err
 	case alone && r.settings.Update:
 		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, packageDir.Relative(r.golden), r.tb)
-		return
-	case alone:
-		return // the test did not work, so its own message comes first
+		return result, err
+	case alone: // the test did not work, so its own message comes first
+		r.reportRefusals(recorded)
+		return result, err
 	case errors.As(err, &option):
 		r.tb.Errorf("netzero: %s: %v", name, option)
 	case err != nil:
-		lost := report.Report{
-			Test: name, Golden: packageDir.Relative(r.golden), Workload: r.config.placement.Workload, Lost: err.Error(),
-		}
+		lost, _, _ := check.Refusals(recorded, r.checkOptions()) // the loss is the graver failure
+		lost.Lost = err.Error()
 		r.tb.Errorf("%s", lost)
 		r.publish(lost, nil)
 	case r.tb.Skipped():
 		r.tb.Logf("netzero: %s: not compared: the test was skipped", name)
+		r.reportRefusals(recorded)
 	case r.settings.Update && before: // NetZero failed a part of it
 		r.tb.Logf("netzero: %s: %s was not updated: %s failed", name, packageDir.Relative(r.golden), r.tb)
 	default:
 		result = r.check(recorded)
 	}
 	r.reportLeftovers()
+	return result, err
 }
 
 // stop ends the live recording and returns it. Unless quiet is set, it prints the lines that are shown even without -v.
@@ -102,6 +114,20 @@ func (r *Recording) check(recorded recording.Recording) check.Result {
 		r.publish(result.Report, result.Placed.Flows)
 	}
 	return result
+}
+
+// reportRefusals fails a test that is not compared, if the kernel refused a flow of it. A refused call is often why
+// such a test failed, panicked or skipped itself. Nothing is accepted.
+func (r *Recording) reportRefusals(recorded recording.Recording) {
+	r.tb.Helper()
+	result, flows, err := check.Refusals(recorded, r.checkOptions())
+	switch {
+	case err != nil:
+		r.tb.Errorf("netzero: %s: the kernel refused flows, and they cannot be compared: %v", r.tb.Name(), err)
+	case result.Failed():
+		r.tb.Errorf("%s", result)
+		r.publish(result, flows)
+	}
 }
 
 // publish shows a report of the recording, with its flows in the cluster, where CI systems look for it.
@@ -187,7 +213,7 @@ func (r *Recording) checkOptions() check.Options {
 	o := r.leftoverOptions()
 	o.Header, o.File = r.tb.header(), r.file
 	o.Header.Command = acceptCommand(r.tb).String()
-	o.Strict, o.Update = r.config.strict, r.settings.Update
+	o.Strict, o.Update, o.Enforced = r.config.strict, r.settings.Update, r.enforced
 	o.Partial, o.Skipped = r.tb.isPartial(), r.tb.skippedAt
 	if r.tb.Failed() { // NetZero failed a part of it
 		o.Failed = fmt.Sprintf(

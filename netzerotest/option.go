@@ -82,6 +82,28 @@ func Strict() Option {
 	return setting(func(c *config) { c.strict = true })
 }
 
+// Enforce makes the kernel refuse what the committed policy does not allow, before a packet leaves. The call fails with
+// EPERM ("operation not permitted"), and the test fails with a report of the refused attempts. It holds for the test,
+// its children and its containers, and for no other test of the process. NETZERO_ENFORCE=1 does the same for all
+// recordings.
+//
+// Loopback, Unix sockets, replies of servers, the resolver and the container engine are always allowed. A name opens
+// the addresses that DNS answers for it. Flows to containers whose address is only known once they run are judged when
+// the test ends, as without the option. See [what is refused].
+//
+// With -update nothing is refused, and outside of CI neither if there is no golden file, so that a test can record its
+// first policy. In CI without a golden file, everything is refused.
+//
+// Enforce keeps tests hermetic. It is not a sandbox for hostile code.
+//
+// It ends the test at once if the kernel cannot enforce the policy exactly: a name with a star inside a label, more
+// than 32 ranges of ports for one address, or parallel recordings whose goroutines cannot be told apart.
+//
+// [what is refused]: https://github.com/netzero-dev/netzero/blob/main/docs/enforce.md
+func Enforce() Option {
+	return setting(func(c *config) { c.enforce = true })
+}
+
 // Peer names a destination that the test cannot know. In the policy it is the pods with the label app of that name, or
 // an external host.
 //

@@ -154,6 +154,9 @@ func (p *PackageRecording) Flows() []Flow {
 	return p.recording.Flows()
 }
 
+// Refused returns the refused flows so far: see [Recording.Refused].
+func (p *PackageRecording) Refused() []Flow { return refusedOf(p.Flows()) }
+
 // enter attributes the calling goroutine to a test until the test has ended.
 func (p *PackageRecording) enter(tb testing.TB) {
 	leave := p.recording.live.EnterTest(tb.Name())

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ import (
 //   - who opened it: Source, Process, and the line of Go in Process.Stack
 //   - to whom: Destination, with the address that was used and the name by which it is known
 //   - Protocol and Port
-//   - how often: Count
+//   - how often: Count, and how often the kernel refused it: Refused
 //   - when first, from the start of the recording: First
 type Flow = flow.Flow
 
@@ -37,6 +38,8 @@ type Recording struct {
 
 	live *recorder.Recording // nil if nothing is recorded
 	left []recorder.Ended    // of tests that had ended before
+
+	enforced bool // the kernel refuses what the golden file does not allow
 
 	started time.Time
 
@@ -72,11 +75,23 @@ func (r *Recording) begin() bool {
 		r.runUnrecorded("NETZERO=off")
 		return false
 	}
-	var err error
-	r.started = time.Now()
-	r.live, err = recorder.Join(r.settings.Sizes, r.config.recorder(r.tb))
+	enforcement, err := r.enforcement()
 	if err != nil {
-		if r.settings.Require || !session.IsExpected(err) {
+		failures.Add(r.tb.Name())
+		r.tb.Fatalf("netzero: %s: %v", r.tb.Name(), err)
+	}
+	r.enforced = enforcement != nil
+	options := r.config.recorder(r.tb)
+	options.Enforcement = enforcement
+	r.started = time.Now()
+	r.live, err = recorder.Join(r.settings.Sizes, options)
+	var enforceError *recorder.EnforceError
+	if errors.As(err, &enforceError) {
+		failures.Add(r.tb.Name())
+		r.tb.Fatalf("netzero: %s: %v", r.tb.Name(), err)
+	}
+	if err != nil {
+		if r.settings.Require || r.enforced || !session.IsExpected(err) {
 			failures.Add(r.tb.Name())
 			r.tb.Fatalf("netzero: %s: %s", r.tb.Name(), cannotRecord(r.tb, r.settings.Update, err))
 		}
@@ -147,4 +162,13 @@ func (r *Recording) Flows() []Flow {
 		r.tb.Errorf("netzero: %s: %v", r.tb.Name(), err)
 	}
 	return recording.CloneFlows(recorded.Flows)
+}
+
+// Refused returns those of [Recording.Flows] that the kernel refused, once or more often. Only the option [Enforce]
+// makes it refuse any.
+func (r *Recording) Refused() []Flow { return refusedOf(r.Flows()) }
+
+// refusedOf returns the flows of which the kernel refused an attempt.
+func refusedOf(flows []Flow) []Flow {
+	return slices.DeleteFunc(flows, func(f Flow) bool { return f.Refused == 0 })
 }

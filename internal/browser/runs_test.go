@@ -87,6 +87,7 @@ func shop() page.Run {
 		dialed("checkout", service("payment"), 50051, 14),
 		dialed("checkout", outside("api.stripe.com", "203.0.113.7"), 443, 57),
 	}
+	checkout[4].Refused = 1
 	checkout[1].Count, checkout[2].Count, checkout[3].Count = 1200, 5, 25 // each shade of the matrix
 	frontend := []flow.Flow{
 		dialed("frontend", flow.ClusterResolver, 53, 20),
@@ -102,6 +103,7 @@ func shop() page.Run {
 	return page.Run{Results: []page.Result{
 		recorded("checkout", "TestCheckout", checkout, func(r *page.Result) {
 			deny(r, 4)
+			r.Enforced, r.Denied[0].WouldRefuse = true, true
 			r.Unused = []string{"rule 7 of policy checkout: pods app=legacy on 9200/TCP"}
 			r.Diff = "(-golden +recorded)\n@@ NetworkPolicy checkout: spec.egress @@\n   egress:\n-  - port: 1\n+  - port: 2\n"
 			r.Notices = []recording.Notice{{Code: "dns-failed", Text: "checkout looked up api.old.test, which has no address"}}

@@ -115,7 +115,8 @@ func TestTable_Sorts(t *testing.T) {
 		{"ports as numbers", 2, []string{"53", "53", "443"}, "ascending"},
 		{"the largest count first", 5, []string{"1,200", "150", "25"}, "descending"},
 		{"the worst verdict first", 4, []string{"denied new", "no policy new", "not compared"}, "ascending"},
-		{"the earliest first", 7, []string{"+11ms", "+12ms", "+13ms"}, "ascending"},
+		{"the most refused first", 7, []string{"1", "", ""}, "descending"},
+		{"the earliest first", 9, []string{"+11ms", "+12ms", "+13ms"}, "ascending"},
 	} {
 		header := ".flows th:nth-child(" + strconv.Itoa(row.column+1) + ")"
 		w.click(header + " button")
@@ -141,6 +142,7 @@ func TestTable_Evidence(t *testing.T) {
 	w := open(t, rendered(t, shop()))
 	want := []string{
 		"opened|once, 57ms after the recording started",
+		"refused|in the kernel",
 		"at|checkout/client.go:57 (*Client).Do, through net/http",
 		"by|checkout.test (pid 4711): /tmp/checkout.test -test.v",
 		"name|from TLS server name",

@@ -48,6 +48,7 @@ type Options struct {
 	Placement placement.Options
 	Module    string // the path of the user's module; reports show the calls of a flow's stack in it
 	Strict    bool   // unused rules and unserved attempts fail the test
+	Enforced  bool   // the kernel refused what the golden file does not allow
 
 	Update bool   // write the golden file
 	Accept string // the command that accepts the recording
@@ -94,7 +95,7 @@ func Run(recorded recording.Recording, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	c := &checker{options: o, placed: placed, initiators: recorded.Initiators}
+	c := &checker{options: o, recorded: recorded, placed: placed}
 	c.Placed = &placed
 	c.Report = o.report()
 	c.Report.Accept = o.Accept
@@ -117,6 +118,7 @@ func Place(recorded recording.Recording, o Options) (placement.Placement, error)
 func (o Options) report() report.Report {
 	return report.Report{
 		Test: o.Test, Golden: o.relativeGolden(), Workload: o.Placement.Workload, Module: o.Module,
+		Enforced: o.Enforced,
 	}
 }
 
@@ -133,9 +135,9 @@ func (o Options) skipped() string {
 // checker is the state of one call of [Run].
 type checker struct {
 	Result
-	options    Options
-	placed     placement.Placement
-	initiators map[recording.Program]recording.Initiator
+	options  Options
+	recorded recording.Recording
+	placed   placement.Placement
 }
 
 // run is [Run] for the policies of one dialect.
@@ -154,17 +156,19 @@ func run(c *checker, d dialect) error {
 			return err
 		}
 		c.Report.Missing, c.Report.Proposed = true, string(text)
+		addUncommitted(&c.Report, flows)
 		noticeWidened(c, d, nil, flows)
 		if !o.File.isShared() && !o.Package.Dir.hasTests() {
 			c.notice(recording.CodeNoTests, "there are no tests in this directory: run a test binary in the directory "+
 				"of its package, as go test does: that directory has the golden files, and names the workload")
 		}
 	} else {
-		compare(&c.Report, d, file, flows, c.initiators)
+		compare(&c.Report, d, file, flows, c.recorded.Initiators)
 		noticeForeign(c, d, file)
 		c.Report.Diff = golden.Diff(file.Policies, o.File.proposed(d, file.Policies, flows))
 		noticeWidened(c, d, file.Policies, flows)
 	}
+	addIgnored(&c.Report, c.recorded.Flows, o)
 	if o.Failed != "" {
 		c.Report.Accept = ""
 		c.notice(recording.CodeNotAccepted, o.Failed)

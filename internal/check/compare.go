@@ -29,7 +29,8 @@ func verdicts(d dialect, file *golden.File, flows []flow.Flow) []FlowVerdict {
 	return all
 }
 
-// compareFlows adds to the report the flows that the golden file denies, and the workloads that it does not isolate.
+// compareFlows adds to the report the flows that the golden file denies, those that only the kernel refused, and the
+// workloads that the file does not isolate.
 func compareFlows(result *report.Report, d dialect, file *golden.File, flows []flow.Flow) {
 	committed := file.Policies
 	result.Unprotected = d.NotIsolated(committed, flows)
@@ -37,6 +38,7 @@ func compareFlows(result *report.Report, d dialect, file *golden.File, flows []f
 	required := d.Required(flows)
 	folded := flow.Fold(required)
 	denied := make(map[policyKey]*report.Denied)
+	others := make(map[policyKey]policy.Verdict)
 	whole := make(map[policyKey]flow.Flow) // the folded flows
 	for _, f := range folded {
 		whole[policyKeyOf(f)] = f
@@ -55,14 +57,17 @@ func compareFlows(result *report.Report, d dialect, file *golden.File, flows []f
 				result.Notices = append(result.Notices, notice)
 			}
 		}
+		key := policyKeyOf(f)
 		switch verdict.Outcome {
+		default:
+			others[key] = verdict
 		case policy.Denied, policy.Inexpressible:
-			key := policyKeyOf(f)
 			entry := denied[key]
 			if entry == nil {
 				entry = &report.Denied{Flow: whole[key], Policy: verdict.Policy, Reason: verdict.Reason}
 				denied[key] = entry
 			}
+			entry.WouldRefuse = entry.WouldRefuse || wouldRefuse(f, verdict)
 			if a := f.Destination.Addr; a.IsValid() && !slices.Contains(entry.Addrs, a) {
 				entry.Addrs = append(entry.Addrs, a)
 			}
@@ -72,6 +77,8 @@ func compareFlows(result *report.Report, d dialect, file *golden.File, flows []f
 		if d := denied[policyKeyOf(f)]; d != nil {
 			slices.SortFunc(d.Addrs, netip.Addr.Compare)
 			result.Denied = append(result.Denied, *d)
+		} else if isRefused(f) {
+			addRefused(result, f, others[policyKeyOf(f)])
 		}
 	}
 }

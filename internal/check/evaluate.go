@@ -33,7 +33,7 @@ func Evaluate(v recording.File, o Options) (report.Report, []flow.Flow, error) {
 	if err != nil {
 		return report.Report{}, nil, err
 	}
-	o.Test, o.Placement = v.Test, settings
+	o.Test, o.Placement, o.Enforced = v.Test, settings, v.Enforced
 	c := checker{options: o}
 	c.Report = o.report()
 	c.addNotices(v.Recording.Notices, v.Placed.Notices)
@@ -45,6 +45,7 @@ func Evaluate(v recording.File, o Options) (report.Report, []flow.Flow, error) {
 	file, err := golden.Read(o.Golden)
 	if errors.Is(err, fs.ErrNotExist) {
 		result.Missing = true
+		addUncommitted(&result, flows)
 		return result, flows, nil
 	}
 	if err != nil {
@@ -54,6 +55,7 @@ func Evaluate(v recording.File, o Options) (report.Report, []flow.Flow, error) {
 	result.Accept = cmp.Or(file.Header.Command, o.Accept)
 	d := dialectFor(cmp.Or(file.Dialect, golden.Kubernetes), placed.Scope)
 	compare(&result, d, file, flows, v.Recording.Initiators)
+	addIgnored(&result, v.Recording.Flows, o)
 	result.Diff = golden.Diff(file.Policies, d.Extend(file.Policies, flows))
 	noticeDenied(&result, d, file.Policies, flows)
 	return result, flows, nil

@@ -3,10 +3,8 @@ package check
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 
-	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
@@ -52,21 +50,10 @@ func (l *Leftovers) Check(
 // checkLeftover adds to the report the flows that the golden file of the ended test does not allow, and that were not
 // reported before.
 func checkLeftover(l *Leftovers, result *report.Report, o Options, d dialect, flows []flow.Flow) error {
-	file, err := golden.Read(o.Golden)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		for _, f := range flow.Fold(flows) {
-			result.Denied = append(result.Denied, report.Denied{Flow: f, Reason: "no policy is committed"})
-		}
-	case err != nil:
+	if _, err := compareGolden(result, o, d, flows); err != nil {
 		return err
-	default:
-		if err := o.otherDialect(file); err != nil {
-			return err
-		}
-		compare(result, d, file, flows, nil)
-		result.Unprotected, result.Notices = nil, nil // the test itself has reported them
 	}
+	result.Unprotected, result.Notices = nil, nil // the test itself has reported them
 	isNew := func(f flow.Flow) bool {
 		_, again := l.reported.LoadOrStore([3]string{o.Test, o.Golden, f.Source.String() + " " + f.Target()}, true)
 		return !again

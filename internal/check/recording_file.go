@@ -23,6 +23,7 @@ import (
 func RecordingFile(recorded recording.Recording, incomplete error, result Result, o Options) recording.File {
 	v := recording.File{
 		Version: recording.Version, Test: o.Test, Golden: o.Package.Dir.slash(o.Golden), Recording: recorded,
+		Enforced: o.Enforced,
 	}
 	placed, isCompared := result.Placed, result.Placed != nil
 	if placed == nil {
@@ -60,7 +61,7 @@ func (r Result) check() *recording.Check {
 		}
 		v.Verdicts = append(v.Verdicts, recording.Verdict{
 			Outcome: recording.Outcome(f.Outcome.String()), Policy: f.Policy, Reason: f.Reason,
-			Ingress: f.Direction == policy.Ingress,
+			Ingress: f.Direction == policy.Ingress, WouldRefuse: wouldRefuse(f.Flow, f.Verdict),
 		})
 	}
 	v.Implied = recording.FromFlows(withoutProcesses(implied))

@@ -47,21 +47,18 @@ func (p Pattern) Match(addr netip.Addr, port uint16, dnsName string) bool {
 	return false
 }
 
-// Destination returns what a pattern stands for: a range of addresses, or else a DNS name, which begins with "*." if it
-// is all names below one. port is 0 for every port.
-func (p Pattern) Destination() (addresses []netip.Prefix, name string, port uint16) {
-	switch p.kind {
-	case onLoopback:
-		return []netip.Prefix{
-			netip.MustParsePrefix("127.0.0.0/8"), netip.PrefixFrom(netip.IPv6Loopback(), 128),
-		}, "", p.port
-	case onName:
-		return nil, p.name, p.port
-	case onWildcard:
-		return nil, "*" + p.name, p.port
-	}
-	return []netip.Prefix{p.prefix}, "", p.port
+// Network returns the addresses of the set; false if it is a set of names, or of loopback addresses.
+func (p Pattern) Network() (netip.Prefix, bool) {
+	return p.prefix, p.kind == onAddress || p.kind == onNetwork
 }
+
+// Host returns the name of the set; below is true for all names below it. It returns "" for a set of addresses.
+func (p Pattern) Host() (name string, below bool) {
+	return strings.TrimPrefix(p.name, "."), p.kind == onWildcard
+}
+
+// Port returns the port of the set; 0 means every port.
+func (p Pattern) Port() uint16 { return p.port }
 
 // compare orders patterns from the most specific to the least: with a port before without, then by kind, then longer
 // networks and names first. Patterns that compare equal are equal.

@@ -55,6 +55,7 @@ type model struct {
 // summary counts the results of a run.
 type summary struct {
 	Tests, Failed, Flows, Denied, New, Unused int
+	Refused                                   int    // flows
 	Incomplete                                int    // recordings
 	Lost                                      uint64 // events
 }
@@ -72,6 +73,8 @@ type row struct {
 	Verdict        verdict // the worst
 	New            bool    // no committed policy allowed the flow before the run
 	Count          uint64
+	WouldRefuse    uint64        // attempts that the kernel refuses to tests with the option Enforce
+	Refused        uint64        // attempts that the kernel refused
 	First          time.Duration // since the run, or else the recording, started
 	Implied        bool          // not observed: an observed flow needs it in a cluster
 	Tests          []int         // indexes, ascending
@@ -115,7 +118,7 @@ type note struct {
 
 // tab is a button that filters the flows.
 type tab struct {
-	Name  string // "all", "new", or that of a verdict
+	Name  string // "all", "new", "refused", or that of a verdict
 	Count int
 }
 
@@ -180,6 +183,9 @@ func newModel(run Run) *model {
 		}
 		for _, b := range r.Binaries {
 			problems.add("unexpected program", b.Notice(), t.Name)
+		}
+		for _, f := range r.Refused {
+			problems.add("refused", f.Flow.Source.String()+" -> "+f.Flow.Target()+": "+f.Reason, t.Name)
 		}
 		for _, text := range r.Unanswered {
 			problems.add("unanswered", text, t.Name)
@@ -270,7 +276,12 @@ func (m *model) add(nodes map[node]int, rows map[key]int, test int, f judged) {
 		}
 		one.First = min(one.First, first)
 		one.Implied = false
-		one.Count += max(f.Count, 1)
+		attempts := max(f.Count, 1)
+		one.Count += attempts
+		one.Refused += f.Refused
+		if f.wouldRefuse {
+			one.WouldRefuse += attempts
+		}
 	}
 	one.Verdict = min(one.Verdict, f.verdict)
 	one.New = one.New || f.isNew
@@ -320,11 +331,17 @@ func (m *model) count() {
 		if one.New {
 			m.Summary.New++
 		}
+		if one.Refused > 0 {
+			m.Summary.Refused++
+		}
 	}
 	m.Summary.Flows, m.Summary.Denied = len(m.Rows), byVerdict[denied]
 	m.Tabs = []tab{{"all", len(m.Rows)}}
 	if m.Summary.New > 0 {
 		m.Tabs = append(m.Tabs, tab{"new", m.Summary.New})
+	}
+	if m.Summary.Refused > 0 {
+		m.Tabs = append(m.Tabs, tab{"refused", m.Summary.Refused})
 	}
 	for v, n := range byVerdict {
 		if n > 0 {
@@ -342,15 +359,17 @@ type judged struct {
 	implied bool
 	facts   []report.Attribute
 	started time.Time
+
+	wouldRefuse bool // the kernel refuses such a flow to a test with the option Enforce
 }
 
 // flows returns the flows of a recording, folded, and those that the denied ones imply.
 func (r Result) flows() []judged {
-	refused, before := r.refused(), verdicts(r.File)
+	unexpected, before := r.unexpected(), verdicts(r.File)
 	var all []judged
 	judge := func(f flow.Flow, implied bool) {
 		j := judged{Flow: report.Named([]flow.Flow{f}, r.Workload)[0], implied: implied, started: r.File.Started}
-		why := j.judge(r, refused, before, identityOf(f))
+		why := j.judge(r, unexpected, before, identityOf(f))
 		j.reason = reason{report.Line(why.Policy), report.Line(why.Text)}
 		if implied {
 			j.facts = []report.Attribute{{Name: "implied", Value: "by other flows: pods resolve names over UDP and TCP"}}
@@ -361,18 +380,18 @@ func (r Result) flows() []judged {
 	}
 	for _, f := range flow.Fold(r.Flows) {
 		judge(f, false)
-		delete(refused, identityOf(f))
+		delete(unexpected, identityOf(f))
 	}
 	for _, d := range r.Denied {
-		if _, isImplied := refused[identityOf(d.Flow)]; isImplied {
+		if _, isImplied := unexpected[identityOf(d.Flow)]; isImplied {
 			judge(d.Flow, true)
 		}
 	}
 	return all
 }
 
-// refused returns the flows that the golden file denies.
-func (r Result) refused() map[identity]report.Denied {
+// unexpected returns the flows that the golden file denies.
+func (r Result) unexpected() map[identity]report.Denied {
 	all := make(map[identity]report.Denied)
 	for _, d := range r.Denied {
 		all[identityOf(d.Flow)] = d
@@ -382,9 +401,10 @@ func (r Result) refused() map[identity]report.Denied {
 
 // judge sets the verdict on the flow, and returns the reason.
 func (j *judged) judge(
-	r Result, refused map[identity]report.Denied, before map[identity]recording.Verdict, id identity,
+	r Result, unexpected map[identity]report.Denied, before map[identity]recording.Verdict, id identity,
 ) reason {
-	d, isDenied := refused[id]
+	d, isDenied := unexpected[id]
+	j.wouldRefuse = d.WouldRefuse
 	old, known := before[id]
 	switch {
 	case r.Lost != "":

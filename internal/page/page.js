@@ -17,6 +17,7 @@
     flows = data.flows.map((f, i) => ({
       index: i, from: f[0], to: f[1], port: text[f[2]], protocol: text[f[3]], verdictIndex: f[4], isNew: f[5] === 1,
       count: f[6], first: f[7], elapsed: text[f[8]], testIndexes: f[9], seen: f[10],
+      wouldRefuse: f[11], refused: f[12],
       source: text[data.nodes[f[0]][0]], destination: text[data.nodes[f[1]][0]], verdict: data.verdicts[f[4]], all: "",
     }));
   }
@@ -73,7 +74,7 @@
       case "end":
         return is(f.source) || is(f.destination);
       case "verdict":
-        return is(f.verdict) || f.isNew && is("new");
+        return is(f.verdict) || f.isNew && is("new") || f.refused > 0 && is("refused");
       case "test":
         return f.testIndexes.some((t) => is(text[data.tests[t][1]]));
       case "port":
@@ -85,7 +86,7 @@
   const value = {
     0: (f) => f.source, 1: (f) => f.destination, 2: (f) => Number(f.port) || 0, 3: (f) => f.protocol,
     4: (f) => f.verdictIndex * 2 + (f.isNew ? 0 : 1), 6: (f) => f.count, 7: (f) => f.first,
-    9: (f) => f.testIndexes.length,
+    9: (f) => f.testIndexes.length, 11: (f) => f.wouldRefuse, 12: (f) => f.refused,
   };
 
   function compare(a, b) {
@@ -111,6 +112,11 @@
     return td;
   }
 
+  // some returns a number, or "" for 0.
+  function some(n) {
+    return n > 0 ? n.toLocaleString("en") : "";
+  }
+
   function verdict(name) {
     return element("span", "verdict " + name.replaceAll(" ", "-"), name);
   }
@@ -130,7 +136,7 @@
       outcome.append(" ", element("span", "tag", "new"));
     }
     tr.append(source, cell(f.destination), cell(f.port), cell(f.protocol), outcome, cell(f.count.toLocaleString("en")),
-      cell(String(f.testIndexes.length)), cell(f.elapsed));
+      cell(some(f.wouldRefuse)), cell(some(f.refused)), cell(String(f.testIndexes.length)), cell(f.elapsed));
     tr.addEventListener("click", () => {
       if (String(getSelection()) === "") {
         open(tr, toggle, f);
@@ -150,7 +156,7 @@
     const detail = element("tr", "evidence");
     detail.setAttribute("role", "row");
     const td = cell();
-    td.colSpan = 8;
+    td.colSpan = 10;
     for (const s of f.seen) {
       const title = element("h3", "", text[data.tests[s[0]][1]]);
       const [pack, , recording] = data.tests[s[0]].map((t) => text[t]);
@@ -162,7 +168,7 @@
         if (i === 2 || text[s[i - 2]] !== label) {
           list.append(element("dt", "", label));
         }
-        list.append(element("dd", isCode ? "code" : label === "denied" ? label : "", text[s[i + 1]]));
+        list.append(element("dd", isCode ? "code" : label === "denied" || label === "refused" ? "denied" : "", text[s[i + 1]]));
       }
       td.append(title, list);
     }
@@ -428,7 +434,7 @@
     th.replaceChildren(b);
     b.addEventListener("click", () => {
       const column = Number(th.dataset.sort);
-      const isNumber = column === 6 || column === 9;
+      const isNumber = [6, 9, 11, 12].includes(column);
       order({ column, up: sort.column === column ? !sort.up : !isNumber });
       apply(step);
     });

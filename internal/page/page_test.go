@@ -493,6 +493,41 @@ func TestRender_Problems(t *testing.T) {
 	}
 }
 
+// The page has what the kernel would refuse beside what it refused.
+func TestRender_Refused(t *testing.T) {
+	run := judgedRun(func(r *Result) {
+		r.Enforced = true
+		r.Denied[0].WouldRefuse = true
+		r.Flows[0].Count, r.Flows[0].Refused = 3, 2
+		r.Flows[1].Refused = 1
+		r.Refused = []report.Refused{{Flow: r.Flows[1], Reason: "the policy allows it"}}
+	})
+	page := rendered(t, run, nil)
+	text := textOf(elements(t, page)["main"][0])
+	for _, want := range []string{
+		"Denied 2 2 refused in the kernel", "denied new 3 3 2 1", "refused 2",
+		"refused shop -> db:2/TCP: the policy allows it",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	type columns struct{ would, refused float64 }
+	got := make(map[string]columns)
+	d := decoded(t, page)
+	for _, f := range d.Flows {
+		got[d.Strings[int(f[2].(float64))]] = columns{f[11].(float64), f[12].(float64)}
+	}
+	want := map[string]columns{"1": {3, 2}, "2": {0, 1}, "3": {}, "4": {}, "53": {}}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(columns{})); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	flows := Flows(run)
+	if f := flows[0]; f.WouldRefuse != 3 || f.Refused != 2 {
+		t.Errorf("JSON: %+v", f)
+	}
+}
+
 // One flow of two tests is one row, with the sum of the counts, the earliest time and the worst verdict.
 func TestModel_FoldsTests(t *testing.T) {
 	start := time.Date(2026, 3, 4, 9, 0, 0, 0, time.UTC)

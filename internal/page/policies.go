@@ -155,9 +155,9 @@ func (h *hits) add(r Result) {
 	if r.Missing || r.Lost != "" || r.Unusable != "" {
 		return
 	}
-	refused := r.refused()
+	unexpected := r.unexpected()
 	for _, c := range compared(r.File) {
-		_, isDenied := refused[identityOf(c.flow)]
+		_, isDenied := unexpected[identityOf(c.flow)]
 		if isDenied || c.Outcome != recording.OutcomeAllowed || c.Reason == "" {
 			continue
 		}

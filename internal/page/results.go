@@ -16,6 +16,8 @@ type Flow struct {
 	New         bool   `json:"new"`            // no committed policy allowed the flow before the run
 	Implied     bool   `json:"implied"`        // not observed: an observed flow needs it in a cluster
 	Count       uint64 `json:"count"`          // connections for TCP, and datagrams for all other protocols
+	WouldRefuse uint64 `json:"wouldRefuse"`    // those that the kernel refuses to tests with the option Enforce
+	Refused     uint64 `json:"refused"`        // those that it refused
 	// FirstMicros is when the flow was first seen, in microseconds since the first recording of the run began, or since
 	// its own recording began if a recording of the run does not say when that was.
 	FirstMicros int64         `json:"firstMicros"`
@@ -57,6 +59,7 @@ func Flows(run Run) []Flow {
 		f := Flow{
 			Source: m.end(one.From), Destination: m.end(one.To), Protocol: one.Protocol, Port: number,
 			Verdict: one.Verdict.String(), New: one.New, Implied: one.Implied, Count: one.Count,
+			WouldRefuse: one.WouldRefuse, Refused: one.Refused,
 			FirstMicros: one.First.Microseconds(), Tests: []Observation{},
 		}
 		for _, o := range one.Seen {

@@ -56,12 +56,16 @@ func (rec *Recording) takeSnapshot() (snapshot, error) {
 		return snapshot{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
 	starts := r.containers.startEvents.all()
+	mayRefuse := r.enforcement.isEnabled()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := rec.snapshot()
 	s.startEvents = starts
 	s.observed = rec.countedObservations(flows, names)
-	return s, nil
+	if mayRefuse {
+		err = s.countRefused(r.session.Probe)
+	}
+	return s, err
 }
 
 // resolve resolves a snapshot. The engine is nil if there is none; notices say why.

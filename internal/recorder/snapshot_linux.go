@@ -85,7 +85,9 @@ func (rec *Recording) snapshot() snapshot {
 		olderContainers: r.containers.older.all(), runs: r.containers.runs.Clone(),
 	}
 	for k, l := range rec.lookups {
-		s.lookups[k] = *l
+		copied := *l
+		copied.recordings = maps.Clone(l.recordings)
+		s.lookups[k] = copied
 	}
 	for _, other := range r.attribution.recordings {
 		s.notIncluded[other.goroutine] = other != rec && !rec.includes(other.test)
@@ -94,14 +96,9 @@ func (rec *Recording) snapshot() snapshot {
 		s.waits[id] = slices.Clone(waits)
 	}
 	for id, attached := range r.containers.attachments {
-		name, own := attached.names[rec]
-		for _, other := range slices.Sorted(maps.Values(attached.names)) {
-			if name == "" {
-				name = other
-			}
-		}
+		_, own := attached.names[rec]
 		s.attachments[id] = attachment{
-			own: own, peer: attached.peers[rec], name: name, older: attached.older, remote: attached.remote,
+			own: own, peer: attached.peers[rec], name: attached.nameFor(rec), older: attached.older, remote: attached.remote,
 			waits: slices.Clone(attached.waits),
 		}
 	}

@@ -33,6 +33,9 @@ type File struct {
 
 	Recording Recording `json:"recording"`
 
+	// Enforced says that the kernel refused what the golden file did not allow: option Enforce.
+	Enforced bool `json:"enforced,omitempty"`
+
 	// Placed is empty if the options or the manifests do not permit a placement.
 	Placed Placed `json:"placed,omitzero"`
 
@@ -101,6 +104,10 @@ type Verdict struct {
 	Policy  string  `json:"policy,omitempty"`  // the policy that allows or denies the flow
 	Reason  string  `json:"reason,omitempty"`  // one line: the rule, or the nearest rule and how it differs
 	Ingress bool    `json:"ingress,omitempty"` // the policies of the destination decided, not those of the source
+
+	// WouldRefuse says that the kernel refuses such a flow if the test has the option Enforce. Other denied flows are
+	// judged when the test ends. If the test had the option, Flow.Refused says what the kernel did.
+	WouldRefuse bool `json:"wouldRefuse,omitempty"`
 }
 
 // Outcome is what policies do with a flow.

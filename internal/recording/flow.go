@@ -38,7 +38,7 @@ func fromFlow(f flow.Flow) Flow {
 	v := Flow{
 		Source: fromEndpoint(f.Source), Destination: fromEndpoint(f.Destination),
 		Protocol: f.Protocol.String(), Port: f.Port, ICMPType: f.ICMPType, Dialled: f.Dialled,
-		Count: f.Count, Lookup: f.Lookup, Before: f.Before, Binaries: slices.Clone(f.Binaries),
+		Count: f.Count, Refused: f.Refused, Lookup: f.Lookup, Before: f.Before, Binaries: slices.Clone(f.Binaries),
 		Named: f.Named, First: fromDuration(f.First), Process: fromProcess(f.Process),
 	}
 	return v
@@ -121,7 +121,7 @@ func toFlow(v Flow) (flow.Flow, error) {
 	}
 	return flow.Flow{
 		Source: source, Destination: destination, Protocol: protocol, Port: v.Port, ICMPType: v.ICMPType,
-		Dialled: v.Dialled, Count: v.Count, Lookup: v.Lookup, Before: v.Before,
+		Dialled: v.Dialled, Count: v.Count, Refused: v.Refused, Lookup: v.Lookup, Before: v.Before,
 		Binaries: toBinaries(v.Binaries), Named: v.Named, First: first, Process: toProcess(v.Process),
 	}, nil
 }

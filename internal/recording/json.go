@@ -163,6 +163,7 @@ type Flow struct {
 	ICMPType    uint8    `json:"icmpType,omitempty"` // of ICMP and ICMPv6; 0 where it is not known
 	Dialled     uint16   `json:"dialled,omitempty"`  // the port that was dialled; 0 where it is Port
 	Count       uint64   `json:"count,omitempty"`    // connection attempts (TCP) or datagrams (all else)
+	Refused     uint64   `json:"refused,omitempty"`  // those of Count that the kernel refused
 	Lookup      bool     `json:"lookup,omitempty"`   // a DNS name that got no address: protocol and port are not known
 	Before      bool     `json:"before,omitempty"`   // over a connection from before the recording
 	Binaries    []string `json:"binaries,omitempty"` // file names of the programs that opened it, sorted

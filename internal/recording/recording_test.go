@@ -27,7 +27,7 @@ func everyFlow() []flow.Flow {
 	}
 	flows := []flow.Flow{{
 		Source: checkout, Destination: checkout, Protocol: flow.ICMP, Port: 5432, ICMPType: 8, Dialled: 49153, Count: 1 << 60,
-		Lookup: true, Before: true, Binaries: []string{"curl", "my%20tool"},
+		Refused: 1<<60 - 1, Lookup: true, Before: true, Binaries: []string{"curl", "my%20tool"},
 		Named: "Peer at shop_test.go:31", First: 90*time.Minute + 1,
 		Process: flow.Process{
 			PID: 12, Name: "checkout.test", Command: "checkout.test -v", Executable: "/tmp/checkout.test",
@@ -73,11 +73,13 @@ func whole() File {
 			Notices: []Notice{{CodeLinkLocal, "<two>"}}, Namespaces: map[string]map[string]string{"web": {"team": "shop"}},
 			EphemeralPorts: FromEphemeralPorts([]EphemeralPort{{flows[0], "ftp-1 (ftp)", true}}),
 		},
-		Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Enforced: true,
 		Check: &Check{
 			Dialect: "NetworkPolicy", Implied: FromFlows(flows[1:2]), Unused: []string{"a rule"}, NotIsolated: []string{"db"},
-			Verdicts: []Verdict{{OutcomeDenied, "checkout", "no rule", true}, {OutcomeAllowed, "checkout", "rule 1", false}},
-			Updated:  true,
+			Verdicts: []Verdict{
+				{OutcomeDenied, "checkout", "no rule", true, true}, {OutcomeAllowed, "checkout", "rule 1", false, false},
+			},
+			Updated: true,
 		},
 		Incomplete: "2 new flows were lost", Failed: true, Partial: true,
 		Unusable: "line 7: not YAML",

@@ -77,7 +77,7 @@ var layers = map[string]layer{
 
 	"netzerotest": {
 		own: []string{
-			"golden", "internal/check", "internal/ci", "internal/gotest", "internal/placement", "internal/report",
+			"golden", "internal/check", "internal/ci", "internal/enforce", "internal/gotest", "internal/placement", "internal/report",
 			"internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
 			"internal/manifest", "internal/goroutine", "internal/recorder", "internal/recording", "internal/scrub",
 			"internal/ways",
@@ -102,7 +102,7 @@ var layers = map[string]layer{
 	},
 	"internal/recorder": {
 		own: []string{
-			"internal/recorder/clientname", "internal/recorder/containers",
+			"internal/recorder/clientname", "internal/recorder/containers", "internal/enforce",
 			"internal/recording", "internal/session", "internal/endpoint", "internal/dns",
 			"internal/hostname", "internal/docker",
 			"internal/probe", "internal/cgroup", "internal/goroutine", "netzerotest/flow",
@@ -111,7 +111,7 @@ var layers = map[string]layer{
 	},
 	"internal/check": {
 		own: []string{
-			"golden", "internal/endpoint", "internal/enforce", "internal/placement", "internal/policy",
+			"golden", "internal/cilium", "internal/endpoint", "internal/enforce", "internal/placement", "internal/policy",
 			"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording", "internal/report",
 			"netzerotest/flow",
 		},
@@ -253,15 +253,15 @@ var layers = map[string]layer{
 	"internal/hostname": {others: []string{"golang.org/x/crypto/cryptobyte"}},
 	"internal/rdns":     {own: []string{"netzerotest/flow"}},
 	"internal/probe": {
-		own:    []string{"bpf", "internal/goroutine", "netzerotest/flow"},
+		own:    []string{"bpf", "internal/dns", "internal/enforce", "internal/goroutine", "netzerotest/flow"},
 		others: slices.Concat(ebpf, unix),
 		tests: []string{
-			"internal/cgroup", "internal/dns", "internal/hostname", "golang.org/x/crypto/cryptobyte",
+			"internal/cgroup", "internal/hostname", "golang.org/x/crypto/cryptobyte",
 			"golang.org/x/net/dns/dnsmessage", "golang.org/x/net/ipv4",
 			"github.com/vishvananda/netlink",
 		},
 	},
-	"internal/cgroup":              {others: unix},
+	"internal/cgroup": {others: unix},
 	"internal/enforce": {
 		own: []string{"netzerotest/flow"}, tests: []string{"internal/enforce", "internal/enforce/enforcetest"},
 	},

@@ -17,20 +17,31 @@ const (
 	maxName      = 60  // columns of a process's name
 )
 
-// denied writes the block of one unexpected flow, in at most 12 lines and one for its test.
-func (w *writer) denied(d dependency, workload, module string) {
-	f, first := d.Flow, len(w.lines)
-	title := d.title(workload)
+// denied writes the block of one unexpected flow, in at most 12 lines, one for its test and one for a refusal.
+func (w *writer) denied(d dependency, r Report) {
+	first, title := len(w.lines), d.title(r.Workload)
 	if d.ReportedBy != "" {
 		w.hanging("  ", "      ", title+": see the report of "+clean(d.ReportedBy), 2)
 		return
 	}
 	w.line(2, title)
+	first += w.observed(d, r)
+	w.field("denied", reason(d.Denied), max(1, min(maxBlock-(len(w.lines)-first), 5)))
+}
+
+// observed writes what is known about a flow, but for the policy. It returns the number of lines for its test and for
+// a refusal.
+func (w *writer) observed(d dependency, r Report) (more int) {
+	f := d.Flow
+	if label, text := r.enforcement(f); text != "" {
+		w.field(label, text, 1)
+		more++
+	}
 	if a := addresses(d.Denied); a != "" {
 		w.field("address", a, 2)
 	}
 	if !isImplied(f) {
-		w.initiator(f, module)
+		w.initiator(f, r.Module)
 	}
 	if implied := d.implied(); implied != "" {
 		w.field("implied", implied, 2)
@@ -42,9 +53,9 @@ func (w *writer) denied(d dependency, workload, module string) {
 			" (set by the owner of the address; no policy uses it)", 2)
 	}
 	if f.Process.Test != "" {
-		first++
+		more++
 	}
-	w.field("denied", reason(d.Denied), max(1, min(maxBlock-(len(w.lines)-first), 5)))
+	return more
 }
 
 // nameOf explains the source of the destination's name; "" if it is unknown.

@@ -57,6 +57,12 @@ func runs() map[string][]Result {
 			"spec.podSelectors: unknown field; correct or remove it", 7
 	}), stripe().Flow)
 	passed := result(base(func(r *Report) { r.Test = "TestPassed" }), stripe().Flow)
+	enforced := result(refused().with(func(r *Report) {
+		judged := ordersDB()
+		r.Denied = append(r.Denied, judged)
+		r.Refused = []Refused{{refused().Denied[0].Flow, "policy checkout allows it (rule 3)"}}
+	}), refused().Denied[0].Flow, ordersDB().Flow)
+	would := result(one(func(d *Denied) { d.WouldRefuse = true }), stripe().Flow)
 	many := result(base(func(r *Report) {
 		for i := range maxBlocks + 3 {
 			d := ordersDB()
@@ -66,7 +72,8 @@ func runs() map[string][]Result {
 	}))
 	return map[string][]Result{
 		"nothing": nil, "denied": {denied, passed}, "missing": {missing}, "lost": {lost}, "rest": {rest},
-		"unusable": {unusable}, "many": {many}, "hostile": {hostileResult()},
+		"unusable": {unusable}, "many": {many}, "refused": {enforced}, "would-be-refused": {would},
+		"hostile": {hostileResult()},
 	}
 }
 
@@ -77,14 +84,14 @@ const hostile = "x\n::error::a%0A\r##[error]|`` `<script>alert(1)</script>]]>\"'
 func hostileResult() Result {
 	d := stripe()
 	d.Flow.Source.Name, d.Flow.Destination.Name, d.Flow.Named = hostile, hostile, hostile
-	d.Policy, d.Reason = hostile, hostile
+	d.Policy, d.Reason, d.Flow.Refused = hostile, hostile, 1
 	d.Flow.Process.Name, d.Flow.Process.Command = hostile, hostile
 	d.Flow.Process.Stack = []flow.Frame{called("example.com/shop/../../../etc.F"+hostile, hostile, -3)}
 	b := Binary{Flow: d.Flow, Reason: hostile}
 	r := Report{
 		Test: "Test/" + hostile, Golden: hostile, Workload: hostile, Module: "example.com/shop", Accept: hostile,
 		Denied: []Denied{d}, Binaries: []Binary{b}, Unprotected: []string{hostile}, Unused: []string{hostile},
-		Unanswered: []string{hostile}, Strict: true,
+		Refused: []Refused{{d.Flow, hostile}}, Unanswered: []string{hostile}, Strict: true,
 		Diff:    "(-golden +recorded)\n+" + strings.ReplaceAll(hostile, "\n", "") + "\n```\n````\n+x\n",
 		Notices: []recording.Notice{{Text: hostile}},
 	}
@@ -395,6 +402,7 @@ func TestPrometheus_CountsFlowsOfSeveralRecordingsOnce(t *testing.T) {
 	}
 	want := map[string]int{
 		"netzero_flows": 2, "netzero_flows_denied": 2, "netzero_rules_unused": 1, "netzero_recording_lost_total": 2,
+		"netzero_attempts_refused_total": 0,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -87,6 +87,9 @@ func (r Result) section(intro string) string {
 	if r.Unusable != "" {
 		b.WriteString("The committed policy cannot be used, so nothing was compared: " + code(oneLine(r.Unusable)) + "\n\n")
 	}
+	if r.hasRefusals() {
+		b.WriteString(explainRefusal + "\n\n")
+	}
 	r.writeTable(&b)
 	list := func(title string, texts []string) {
 		if len(texts) == 0 {
@@ -99,6 +102,9 @@ func (r Result) section(intro string) string {
 	list("Not protected: flows there can never fail the test.", r.Unprotected)
 	list("Attempts at ports of this machine where no process listened:", r.Unanswered)
 	list("Unused rules of the policy, which no recorded flow needed:", r.unused())
+	if text := r.wouldRefuse(); text != "" {
+		b.WriteString(text + "\n\n")
+	}
 	r.writeHowToAccept(&b)
 	b.WriteString("Policy file: " + code(cmp.Or(r.GoldenFile(), r.Golden)) + "\n\n")
 	if r.Missing && r.Lost == "" {
@@ -136,11 +142,19 @@ func (r Result) writeTable(b *strings.Builder) {
 	var rows []string
 	for _, d := range r.dependencies() {
 		status := "denied: " + code(reason(d.Denied))
+		if text := r.enforced(d.Flow); text != "" {
+			status = text + "; " + status
+		}
 		if d.ReportedBy != "" {
 			status = "denied: see " + code(d.ReportedBy)
 		}
 		rows = append(rows, row(code(d.source(r.Workload)), code(d.Flow.Destination.String()), code(d.ports()), status,
 			opened(d.Flow, r.Module)))
+	}
+	for _, one := range r.Refused {
+		d := dependency{Denied: Denied{Flow: one.Flow}}
+		rows = append(rows, row(code(d.source(r.Workload)), code(one.Flow.Destination.String()), code(port(one.Flow)),
+			r.enforced(one.Flow)+"; "+code(one.Reason), opened(one.Flow, r.Module)))
 	}
 	for _, binary := range r.Binaries {
 		f := binary.Flow

@@ -16,8 +16,9 @@ import (
 //
 // Reference: https://prometheus.io/docs/instrumenting/exposition_formats/
 func Prometheus(results []Result) []byte {
-	flows, denied, unused, lost := make(metric), make(metric), make(metric), make(metric)
-	var seen, refused []flow.Flow
+	flows, denied, refused := make(metric), make(metric), make(metric)
+	unused, lost := make(metric), make(metric)
+	var seen, unexpected []flow.Flow
 	type rule struct{ workload, golden, text string }
 	counted := make(map[rule]bool)
 	for _, r := range results {
@@ -26,7 +27,7 @@ func Prometheus(results []Result) []byte {
 		seen = append(seen, Named(r.Flows, r.Workload)...)
 		for _, d := range r.Denied {
 			if !isImplied(d.Flow) {
-				refused = append(refused, Named([]flow.Flow{d.Flow}, r.Workload)...)
+				unexpected = append(unexpected, Named([]flow.Flow{d.Flow}, r.Workload)...)
 			}
 		}
 		for _, text := range r.Unused {
@@ -42,8 +43,9 @@ func Prometheus(results []Result) []byte {
 	}
 	for _, f := range flow.Fold(seen) {
 		flows[clean(f.Source.String())]++
+		refused[clean(f.Source.String())] += f.Refused
 	}
-	for _, f := range flow.Fold(refused) {
+	for _, f := range flow.Fold(unexpected) {
 		denied[clean(f.Source.String())]++
 		flows[clean(f.Source.String())] += 0
 	}
@@ -52,6 +54,8 @@ func Prometheus(results []Result) []byte {
 	flows.write(&b, workloads, "netzero_flows", "gauge", "Distinct flows that the workload opened in the tests.")
 	denied.write(&b, workloads, "netzero_flows_denied", "gauge",
 		"Distinct flows of the workload that the committed policies do not allow.")
+	refused.write(&b, workloads, "netzero_attempts_refused_total", "counter",
+		"Connections and packets of the workload that the kernel refused, because tests enforced their policies.")
 	unused.write(&b, workloads, "netzero_rules_unused", "gauge",
 		"Rules in the policies of the workload's tests that no recorded flow needed.")
 	lost.write(&b, workloads, "netzero_recording_lost_total", "counter",

@@ -23,6 +23,8 @@ type Denied struct {
 	// the test that reported the same flow in full before, if tests share a file; otherwise empty
 	ReportedBy string
 	ReverseDNS string // the reverse-DNS name of an address without a name; empty if there is none
+	// the kernel refuses such a flow if the test has the option Enforce; Flow.Refused says if it did
+	WouldRefuse bool
 }
 
 // Binary is a program that opened an allowed flow but is missing from the committed list of programs.
@@ -40,8 +42,10 @@ type Report struct {
 	Workload string // the name of the test process as a workload
 	Module   string // the path of the user's module; a flow's stack shows calls in it
 
-	Denied   []Denied // sorted, as flow.Fold returns them
-	Binaries []Binary // sorted like their flows; they fail the test
+	Enforced bool      // the kernel refused what the golden file does not allow
+	Denied   []Denied  // sorted, as flow.Fold returns them
+	Refused  []Refused // sorted likewise; they fail the test
+	Binaries []Binary  // sorted like their flows; they fail the test
 	// workloads that the golden file does not isolate, with the reason: for them it could never fail
 	Unprotected []string
 	Protected   bool     // with Unprotected: it isolates others
@@ -70,7 +74,7 @@ type Report struct {
 // Failed reports whether the test fails. Notices, unused rules without Strict, and a mere difference of texts do not
 // fail it.
 func (r Report) Failed() bool {
-	return r.Lost != "" || r.Unusable != "" || len(r.Unanswered) > 0 || r.acceptable()
+	return r.Lost != "" || r.Unusable != "" || len(r.Refused) > 0 || len(r.Unanswered) > 0 || r.acceptable()
 }
 
 // acceptable reports whether an update would fix a failure.

@@ -82,6 +82,12 @@ func published() Denied {
 	return d
 }
 
+// refused is the report of a test that enforced its policy.
+func refused() Report {
+	return one(func(d *Denied) { d.Flow.Refused, d.WouldRefuse = d.Flow.Count, true }).with(
+		func(r *Report) { r.Enforced = true })
+}
+
 func one(change func(*Denied)) Report {
 	d := stripe()
 	change(&d)
@@ -155,6 +161,30 @@ func reports() map[string]Report {
 					"network plugins do with it differs from one to the next"},
 			}
 			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP"}
+		}),
+		"refused": refused(),
+		"refused and judged": refused().with(func(r *Report) {
+			judged := ordersDB()
+			judged.Flow.Destination.Evidence, judged.Flow.Count = flow.ByContainer, 1
+			r.Denied = append(r.Denied, judged)
+		}),
+		"refused once":    refused().with(func(r *Report) { r.Denied[0].Flow.Count, r.Denied[0].Flow.Refused = 1, 1 }),
+		"refused in part": refused().with(func(r *Report) { r.Denied[0].Flow.Refused = 2 }),
+		"refused though allowed": base(func(r *Report) {
+			f := refused().Denied[0].Flow
+			r.Enforced = true
+			r.Refused = []Refused{{f, "policy checkout allows it (rule 3), but the kernel saw no DNS answer for it"}}
+		}),
+		"would be refused": one(func(d *Denied) { d.WouldRefuse = true }),
+		"one of two would be refused": base(func(r *Report) {
+			d := stripe()
+			d.WouldRefuse = true
+			r.Denied = []Denied{ordersDB(), d}
+		}),
+		"both would be refused": base(func(r *Report) {
+			d := stripe()
+			d.WouldRefuse = true
+			r.Denied = []Denied{d, d}
 		}),
 		"opened before":         one(func(d *Denied) { d.Flow.Before, d.Flow.Count = true, 1 }),
 		"several opened before": one(func(d *Denied) { d.Flow.Before = true }),
@@ -605,6 +635,7 @@ func TestReport_Failed(t *testing.T) {
 		{"an unused rule with Strict", Report{Unused: []string{"x"}, Strict: true}, true},
 		{"Strict alone", Report{Strict: true}, false},
 		{"an unexpected flow", Report{Denied: []Denied{{}}}, true},
+		{"an allowed flow that was refused", Report{Refused: []Refused{{}}}, true},
 		{"no golden file", Report{Missing: true}, true},
 		{"a golden file that protects nothing", Report{Unprotected: []string{"x"}}, true},
 		{"one that protects some", Report{Unprotected: []string{"x"}, Protected: true}, true},

@@ -53,6 +53,7 @@ type Rule string
 // The kinds of findings.
 const (
 	NewFlow       Rule = "new-flow"
+	RefusedFlow   Rule = "refused-flow"
 	NewProgram    Rule = "new-program"
 	MissingPolicy Rule = "missing-policy"
 	InvalidPolicy Rule = "invalid-policy"
@@ -71,6 +72,7 @@ type ruleDescription struct {
 // rules are all kinds of findings.
 var rules = []ruleDescription{
 	{NewFlow, "A test opened a network flow that its committed network policy does not allow."},
+	{RefusedFlow, "The kernel refused a network flow that the committed network policy does not deny."},
 	{NewProgram, "A program opened a network flow and is not in the committed list of programs."},
 	{MissingPolicy, "No network policy is committed for a recorded test."},
 	{InvalidPolicy, "The committed network policy has a mistake, or belongs to others, so that it cannot be used."},
@@ -111,8 +113,13 @@ func (r Result) Findings() []Finding {
 		if d.ReportedBy == "" && d.counted() {
 			ends := d.title(r.Workload)
 			add(NewFlow, true, r.place(d.Flow.Process), "unexpected flow "+ends, ends,
-				"denied: "+reason(d.Denied), openedBy(d.Flow, r.Module), policy, accept)
+				r.enforced(d.Flow), "denied: "+reason(d.Denied), openedBy(d.Flow, r.Module), policy, accept)
 		}
+	}
+	for _, one := range r.Refused {
+		ends := dependency{Denied: Denied{Flow: one.Flow}}.title(r.Workload)
+		add(RefusedFlow, true, r.place(one.Flow.Process), "refused flow "+ends, ends,
+			r.enforced(one.Flow), clean(one.Reason), openedBy(one.Flow, r.Module), policy)
 	}
 	for _, b := range r.Binaries {
 		if b.ReportedBy == "" {
@@ -187,12 +194,16 @@ type Attribute struct{ Name, Value string }
 
 // Attributes returns the result in numbers, for testing.TB.Attr and the properties of JUnit.
 func (r Result) Attributes() []Attribute {
-	return []Attribute{
+	all := []Attribute{
 		{"netzero.golden", cmp.Or(r.GoldenFile(), clean(r.Golden))},
 		{"netzero.flows", strconv.Itoa(len(flow.Fold(r.Flows)))},
 		{"netzero.denied", strconv.Itoa(countOf(r.dependencies()))},
 		{"netzero.unused", strconv.Itoa(len(r.Unused))},
 	}
+	if r.Enforced {
+		all = append(all, Attribute{"netzero.refused", strconv.Itoa(r.refusedDenied() + len(r.Refused))})
+	}
+	return all
 }
 
 // openedBy returns the program that opened a flow, and where in the code; "" if neither is known.

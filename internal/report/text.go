@@ -21,6 +21,10 @@ func (r Report) String() string {
 	var w writer
 	w.line(0, fmt.Sprintf("netzero: %s: %s (policy %s)", clean(r.Test), strings.Join(r.verdicts(), ", "),
 		clean(r.Golden)))
+	if r.hasRefusals() {
+		w.gap()
+		w.paragraph(explainRefusal)
+	}
 	if r.Lost != "" {
 		w.gap()
 		w.paragraph("recording incomplete: " + oneLine(r.Lost))
@@ -39,21 +43,7 @@ func (r Report) String() string {
 			"opened before a test ends can be accepted.")
 	}
 	r.writeUnprotected(&w)
-	dependencies := r.dependencies()
-	shown := 0
-	for i, d := range dependencies {
-		if i == 0 || d.ReportedBy == "" || dependencies[i-1].ReportedBy == "" {
-			w.gap()
-		}
-		if d.counted() {
-			if shown == maxBlocks {
-				w.line(2, "... and "+count(countOf(dependencies[i:]), "more unexpected flow"))
-				break
-			}
-			shown++
-		}
-		w.denied(d, r.Workload, r.Module)
-	}
+	r.writeFlows(&w)
 	for i, b := range r.Binaries {
 		w.gap()
 		if i == maxBlocks {
@@ -74,6 +64,9 @@ func (r Report) String() string {
 	}
 	r.writeList(&w, "notices", r.notices())
 	w.gap()
+	if text := r.wouldRefuse(); text != "" {
+		w.paragraph(text)
+	}
 	switch {
 	case r.Lost != "":
 		w.paragraph("An incomplete recording cannot be accepted: fix the cause, and run the test again.")
@@ -81,6 +74,33 @@ func (r Report) String() string {
 		w.command("To accept: ", r.Accept)
 	}
 	return w.String()
+}
+
+// writeFlows writes the blocks of the flows that fail the test.
+func (r Report) writeFlows(w *writer) {
+	dependencies := r.dependencies()
+	shown := 0
+	for i, d := range dependencies {
+		if i == 0 || d.ReportedBy == "" || dependencies[i-1].ReportedBy == "" {
+			w.gap()
+		}
+		if d.counted() {
+			if shown == maxBlocks {
+				w.line(2, "... and "+count(countOf(dependencies[i:]), "more unexpected flow"))
+				break
+			}
+			shown++
+		}
+		w.denied(d, r)
+	}
+	for i, one := range r.Refused {
+		w.gap()
+		if i == maxBlocks {
+			w.line(2, "... and "+count(len(r.Refused)-i, "more refused flow"))
+			break
+		}
+		w.refused(one, r)
+	}
 }
 
 // Notes returns the messages of a passing test: the notices, and unused rules. It is "" if there are none.
@@ -113,8 +133,11 @@ func (r Report) verdicts() []string {
 	case len(r.Unprotected) > 0:
 		v = append(v, "the committed policy protects nothing")
 	}
-	if n := countOf(r.dependencies()); n > 0 {
-		v = append(v, count(n, "unexpected flow"))
+	if text := r.unexpected(); text != "" {
+		v = append(v, text)
+	}
+	if n := len(r.Refused); n > 0 {
+		v = append(v, count(n, "other flow")+" refused in the kernel")
 	}
 	if n := len(r.Binaries); n > 0 {
 		v = append(v, count(n, "unexpected program"))

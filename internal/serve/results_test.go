@@ -77,7 +77,8 @@ func TestHandler_Flows(t *testing.T) {
 	}
 	const want = `{"version":"v1","unread":["a.json: \\x1b[31m it is empty"],"flows":[{` +
 		`"source":{"name":"pay","kind":"workload"},"destination":{"name":"denied-db","kind":"workload"},` +
-		`"protocol":"TCP","port":5432,"verdict":"denied","new":true,"implied":false,"count":2,"firstMicros":0,` +
+		`"protocol":"TCP","port":5432,"verdict":"denied","new":true,"implied":false,"count":2,"wouldRefuse":0,` +
+		`"refused":0,"firstMicros":0,` +
 		`"tests":[{"package":"example.com/shop/pay","test":"TestPay","verdict":"denied","policy":"pay",` +
 		`"reason":"no rule allows pods app=denied-db","evidence":[{"name":"opened",` +
 		`"value":"2 times, first under 1ms after the recording started"},{"name":"at","value":"pay/pay.go:57 Do"},` +

@@ -16,8 +16,10 @@ import (
 // Settings are the settings of a run.
 type Settings struct {
 	Off     bool // NETZERO=off: record nothing
-	Require bool // fail if recording is impossible: NETZERO=require, in CI, or with Update
+	InCI    bool // the variable CI is set
+	Require bool // fail if recording is impossible: NETZERO=require, in CI, or with Update or Enforce
 	Update  bool // write the golden files: -update or NETZERO_UPDATE
+	Enforce bool // refuse in the kernel what golden files do not allow: NETZERO_ENFORCE
 	Sizes   probe.Sizes
 
 	Recordings string // the directory in NETZERO_RECORDINGS; empty if recordings are not written as data
@@ -51,6 +53,9 @@ func Read(resolve func(path string) string) (Settings, error) {
 	if s.Update, err = updating(); err != nil {
 		return s, err
 	}
+	if s.Enforce, err = isSet("NETZERO_ENFORCE"); err != nil {
+		return s, err
+	}
 	if s.Sizes.RingBytes, err = size("NETZERO_RING_BYTES"); err != nil {
 		return s, err
 	}
@@ -73,13 +78,17 @@ func Read(resolve func(path string) string) (Settings, error) {
 	if s.Off && s.Update {
 		return s, fmt.Errorf("NETZERO=off and an update of the golden files contradict each other: unset one")
 	}
-	ci := isCI(os.Getenv("CI"))
-	if ci && s.Update {
+	if s.Off && s.Enforce {
+		return s, fmt.Errorf("NETZERO=off and NETZERO_ENFORCE=%s contradict each other: unset one",
+			os.Getenv("NETZERO_ENFORCE"))
+	}
+	s.InCI = isCI(os.Getenv("CI"))
+	if s.InCI && s.Update {
 		return s, fmt.Errorf("CI=%q: golden files are never written in CI: run the update on a developer's machine, "+
 			"or unset CI", os.Getenv("CI"))
 	}
-	s.Require = s.Require || ci || s.Update
-	s.CI, err = shown(ci)
+	s.Require = s.Require || s.InCI || s.Update || s.Enforce
+	s.CI, err = shown(s.InCI)
 	return s, err
 }
 
@@ -105,6 +114,18 @@ func isCI(v string) bool {
 		return false
 	}
 	return true
+}
+
+// isSet reports whether a variable is true. An unknown value is an error.
+func isSet(variable string) (bool, error) {
+	switch value := os.Getenv(variable); strings.ToLower(value) {
+	case "1", "true", "yes":
+		return true, nil
+	case "", "0", "false", "no":
+		return false, nil
+	default:
+		return false, fmt.Errorf("read %s: %q is neither 1, true or yes nor 0, false or no", variable, value)
+	}
 }
 
 // size returns a number from the environment, or 0 if the variable is not set.

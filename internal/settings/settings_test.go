@@ -22,16 +22,19 @@ func TestRead(t *testing.T) {
 		{"nothing is set", "", Settings{}},
 		{"nothing is recorded", "NETZERO=off CI=false", Settings{Off: true}},
 		{"recording is required", "NETZERO=require CI=0", Settings{Require: true}},
-		{"in CI", "CI=true", Settings{Require: true, CI: CI{Attributes: true}}},
+		{"in CI", "CI=true", Settings{InCI: true, Require: true, CI: CI{Attributes: true}}},
 		{
 			"in GitHub Actions", "CI=true GITHUB_ACTIONS=true GITHUB_WORKSPACE=/src",
-			Settings{Require: true, CI: CI{Attributes: true, GitHub: true, Workspace: "/src"}},
+			Settings{InCI: true, Require: true, CI: CI{Attributes: true, GitHub: true, Workspace: "/src"}},
 		},
 		{
-			"in GitHub Actions, and not shown", "CI=true GITHUB_ACTIONS=true NETZERO_CI=off", Settings{Require: true},
+			"in GitHub Actions, and not shown", "CI=true GITHUB_ACTIONS=true NETZERO_CI=off",
+			Settings{InCI: true, Require: true},
 		},
 		{"variables of GitHub on a developer's machine", "GITHUB_ACTIONS=true GITHUB_WORKSPACE=/src", Settings{}},
 		{"an update needs a recording", "NETZERO_UPDATE=1", Settings{Update: true, Require: true}},
+		{"enforcing needs a recording", "NETZERO_ENFORCE=1", Settings{Enforce: true, Require: true}},
+		{"nothing is enforced", "NETZERO_ENFORCE=0", Settings{}},
 		{
 			"sizes", "NETZERO_RING_BYTES=65536 NETZERO_MAX_FLOWS=100",
 			Settings{Sizes: probe.Sizes{RingBytes: 65536, MaxFlows: 100}},
@@ -56,6 +59,8 @@ func TestRead_Invalid(t *testing.T) {
 		{"NETZERO_RING_BYTES=1024", "NETZERO_RING_BYTES=1024: is not a power of two of at least a page ("},
 		{"NETZERO_MAX_FLOWS=many", `NETZERO_MAX_FLOWS="many": is not a number from 1 to 1073741824`},
 		{"NETZERO_CI=on", `NETZERO_CI="on": is not off`},
+		{"NETZERO_ENFORCE=on", `read NETZERO_ENFORCE: "on" is neither 1, true or yes nor`},
+		{"NETZERO=off NETZERO_ENFORCE=1", "NETZERO=off and NETZERO_ENFORCE=1 contradict each other: unset one"},
 		{"NETZERO=off NETZERO_UPDATE=1", "NETZERO=off and an update of the golden files contradict each other"},
 		{"CI=yes NETZERO_UPDATE=1", `CI="yes": golden files are never written in CI`},
 	} {
@@ -72,7 +77,7 @@ func TestRead_Invalid(t *testing.T) {
 func setEnvironment(t *testing.T, variables string) {
 	t.Helper()
 	for _, name := range []string{
-		"NETZERO", "CI", updateVariable, "NETZERO_RING_BYTES", "NETZERO_MAX_FLOWS", "NETZERO_RECORDINGS",
+		"NETZERO", "CI", updateVariable, "NETZERO_ENFORCE", "NETZERO_RING_BYTES", "NETZERO_MAX_FLOWS", "NETZERO_RECORDINGS",
 		"NETZERO_SCRUB", "NETZERO_CI", "GITHUB_ACTIONS", "GITHUB_WORKSPACE",
 	} {
 		t.Setenv(name, "")

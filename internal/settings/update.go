@@ -2,7 +2,6 @@ package settings
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -88,15 +87,8 @@ func (d declareUpdate) IsBoolFlag() bool {
 // whichever package declares it. An unknown value of the variable is an error. Otherwise a comparison might be taken
 // for an update.
 func updating() (bool, error) {
-	byFlag := isTrue(flag.Lookup(updateFlag))
-	switch value := os.Getenv(updateVariable); strings.ToLower(value) {
-	case "1", "true", "yes":
-		return true, nil
-	case "", "0", "false", "no":
-		return byFlag, nil
-	default:
-		return byFlag, fmt.Errorf("read %s: %q is neither 1, true or yes nor 0, false or no", updateVariable, value)
-	}
+	byVariable, err := isSet(updateVariable)
+	return byVariable || isTrue(flag.Lookup(updateFlag)), err
 }
 
 // isTrue reports whether a flag of any type is true. An -update of another package may be a number or a pattern. That

@@ -63,6 +63,7 @@ type Flow struct {
 	ICMPType    uint8  // of ICMP and ICMPv6, the type of the request: 8 or 128 for an echo; 0 if unknown
 
 	Count   uint64        // connection attempts (TCP) or datagrams (all other protocols)
+	Refused uint64        // those of Count that the kernel refused, with the option Enforce; policies ignore this field
 	First   time.Duration // from the start of the recording to the first of them
 	Process Process       // the process that opened the first of them
 
@@ -90,9 +91,9 @@ type Flow struct {
 // go-cmp calls Equal as well, so its options that ignore single fields of a Flow have no effect.
 func (f Flow) Equal(g Flow) bool {
 	return f.Source == g.Source && f.Destination == g.Destination && f.Protocol == g.Protocol && f.Port == g.Port &&
-		f.ICMPType == g.ICMPType && f.Count == g.Count && f.First == g.First && f.Process.Equal(g.Process) &&
-		f.Lookup == g.Lookup && f.Before == g.Before && f.Dialled == g.Dialled && f.Named == g.Named &&
-		slices.Equal(f.Binaries, g.Binaries)
+		f.ICMPType == g.ICMPType && f.Count == g.Count && f.Refused == g.Refused && f.First == g.First &&
+		f.Process.Equal(g.Process) && f.Lookup == g.Lookup && f.Before == g.Before && f.Dialled == g.Dialled &&
+		f.Named == g.Named && slices.Equal(f.Binaries, g.Binaries)
 }
 
 // Compare orders flows by source, destination, port, protocol, ICMP type and Lookup. It returns -1, 0 or +1. Flows that

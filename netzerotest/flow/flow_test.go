@@ -260,15 +260,19 @@ func TestSet_AddsCountsKeepsEarliest(t *testing.T) {
 		Protocol:    TCP, Port: 1, Count: 2, First: 2 * time.Second, Process: Process{PID: 2},
 	}
 	early := late
-	early.Count, early.First, early.Process.PID = 3, time.Second, 1
+	early.Count, early.Refused, early.First, early.Process.PID = 3, 2, time.Second, 1
 	other := late
 	other.Port = 2
 	ping, clock := late, late
 	ping.Protocol, ping.Port, ping.ICMPType = ICMP, 0, 8
 	clock.Protocol, clock.Port, clock.ICMPType = ICMP, 0, 13
+	late.Refused = 1
 	want := []Flow{
 		ping, clock,
-		{Destination: late.Destination, Protocol: TCP, Port: 1, Count: 5, First: time.Second, Process: Process{PID: 1}},
+		{
+			Destination: late.Destination, Protocol: TCP, Port: 1,
+			Count: 5, Refused: 3, First: time.Second, Process: Process{PID: 1},
+		},
 		other,
 	}
 	for _, order := range [][]Flow{{late, early, other, ping, clock}, {clock, other, ping, early, late}} {
@@ -286,13 +290,13 @@ func TestFold_MergesAddressesOfAName(t *testing.T) {
 	name := func(host, address string, port uint16, first time.Duration) Flow {
 		return Flow{
 			Destination: Endpoint{Kind: External, Name: host, Addr: addr(address)},
-			Protocol:    TCP, Port: port, Count: 1, First: first,
+			Protocol:    TCP, Port: port, Count: 1, Refused: 1, First: first,
 		}
 	}
 	v6, v4 := name("api.test", "2001:db8::1", 443, 2), name("api.test", "203.0.113.1", 443, 1)
 	http := name("api.test", "203.0.113.2", 80, 3)
 	folded := v4
-	folded.Count = 2
+	folded.Count, folded.Refused = 2, 2
 	want := []Flow{http, folded}
 	for _, order := range [][]Flow{{v6, v4, http}, {http, v4, v6}, {v4, http, v6}} {
 		if diff := cmp.Diff(want, Fold(order), compareAddrs); diff != "" {

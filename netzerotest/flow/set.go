@@ -20,7 +20,8 @@ type Set struct {
 	flows map[key]Flow
 }
 
-// Add merges f into the set: counts and binaries add up, and the earlier observation keeps its time and process.
+// Add merges f into the set: counts, refusals and binaries add up, and the earlier observation keeps its time and
+// process.
 func (s *Set) Add(f Flow) {
 	if s.flows == nil {
 		s.flows = make(map[key]Flow)
@@ -28,6 +29,7 @@ func (s *Set) Add(f Flow) {
 	k := key{f.Source, f.Destination, f.Protocol, f.Port, f.ICMPType, f.Lookup}
 	if old, ok := s.flows[k]; ok {
 		f.Count += old.Count
+		f.Refused += old.Refused
 		f.Binaries = uniteBinaries(old.Binaries, f.Binaries)
 		f.Before = f.Before && old.Before
 		if old.First <= f.First {
@@ -54,7 +56,7 @@ func (s *Set) Sorted() []Flow {
 }
 
 // Fold merges the flows that are alike to a policy: same protocol and port, and ends with the same [Endpoint.Identity].
-// All addresses of one name become one flow: the earliest of them, with the sum of their counts. The result is sorted.
+// All addresses of one name become one flow: the earliest of them, with the sums of their counts. The result is sorted.
 func Fold(flows []Flow) []Flow {
 	folded := make(map[key]Flow)
 	for _, f := range flows {
@@ -68,7 +70,7 @@ func Fold(flows []Flow) []Flow {
 		if f.First < old.First {
 			first = f
 		}
-		first.Count = old.Count + f.Count
+		first.Count, first.Refused = old.Count+f.Count, old.Refused+f.Refused
 		first.Binaries = uniteBinaries(old.Binaries, f.Binaries)
 		first.Before = old.Before && f.Before
 		folded[k] = first
