@@ -156,13 +156,20 @@ func TestEnforceRules_Container(t *testing.T) {
 	expect(t, rules, []string{"192.0.2.1:9", "172.18.0.2:5432"}, []string{"172.18.0.2:80"})
 }
 
-func TestEnforceRules_Peers(t *testing.T) {
+func TestEnforceRules_PeersAndIgnored(t *testing.T) {
 	peer := func(address, name string) endpoint.Peer {
 		p, err := endpoint.ParsePeer(address, name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
+	}
+	ignore := func(address string) endpoint.Ignore {
+		d, err := endpoint.ParseIgnore(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
 	}
 	o := Options{
 		Test: "TestA", Namespace: "shop",
@@ -176,6 +183,9 @@ func TestEnforceRules_Peers(t *testing.T) {
 			peer("198.51.100.6", "api.example.com"), peer("198.51.100.7", "db.internal.test"),
 			peer("198.51.100.8", "kubernetes.default.svc:6443"), peer("localhost:15433", "db:5432"),
 		},
+		Ignored: endpoint.Ignored{Destinations: []endpoint.Ignore{
+			ignore("203.0.113.0/24"), ignore("203.0.114.1:8125"), ignore("*.metrics.test"), ignore("trace.test:4317"),
+		}},
 	}
 	rec := newRecording(&Recorder{}, o, endpoint.Peers{})
 	rules, err := newEnforcementTest(t).testRules(rec, machine{})
@@ -185,9 +195,10 @@ func TestEnforceRules_Peers(t *testing.T) {
 	expect(t, rules, []string{
 		"198.51.100.1:15432", "198.51.100.2:5432", "replica.test:15432", "198.51.100.5:9", "198.51.100.6:5432",
 		"198.51.100.7:5432", "198.51.100.8:9", "db:5432", "db.shop.svc:5432",
+		"203.0.113.9:9", "203.0.114.1:8125", "udp 203.0.114.1:8125", "a.b.metrics.test:9", "trace.test:4317",
 	}, []string{
 		"198.51.100.1:5432", "198.51.100.2:80", "198.51.100.3:5433", "198.51.100.4:5432", "replica.test:5432",
-		"198.51.100.6:80", "lookup cache",
+		"198.51.100.6:80", "lookup cache", "203.0.114.1:8126", "metrics.test:9", "trace.test:80",
 	})
 }
 

@@ -144,6 +144,13 @@ func (r Reach) flow(to flow.Endpoint, p probe) flow.Flow {
 
 func (r Reach) verdict(to flow.Endpoint, p probe) policy.Verdict { return r.Verdict(r.flow(to, p)) }
 
+// lookup returns the verdict of a lookup that got no address.
+func (r Reach) lookup(host string) policy.Verdict {
+	f := r.flow(Host(host), probe{})
+	f.Lookup = true
+	return r.Verdict(f)
+}
+
 // allows reports whether the policies allow a flow. One that no policy decides is allowed.
 func (r Reach) allows(to flow.Endpoint, p probe) bool {
 	outcome := r.verdict(to, p).Outcome
@@ -221,8 +228,7 @@ const unknownHost = "any.host.invalid"
 func (r Reach) checkEveryName(t *testing.T, addresses []netip.Addr) {
 	t.Helper()
 	host := Host(unknownHost)
-	lookup := flow.Flow{Source: WorkloadIn(r.Subject.Namespace, r.Subject.Name), Destination: host, Lookup: true}
-	if !enforcetest.Lookup(r.Reach.Table, host.Name) || r.Verdict(lookup).Outcome != policy.Denied {
+	if !enforcetest.Lookup(r.Reach.Table, host.Name) || r.lookup(host.Name).Outcome != policy.Denied {
 		return
 	}
 	for _, host.Addr = range addresses {
@@ -241,10 +247,7 @@ func (r Reach) checkEveryName(t *testing.T, addresses []netip.Addr) {
 // some address of every host.
 func (r Reach) checkLookup(t *testing.T, host string, covered ReachCoverage) {
 	t.Helper()
-	f := flow.Flow{
-		Source: WorkloadIn(r.Subject.Namespace, r.Subject.Name), Destination: Host(host), Lookup: true, Count: 1,
-	}
-	v := r.Verdict(f)
+	v := r.lookup(host)
 	want := v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected
 	got := enforcetest.Lookup(r.Reach.Table, host)
 	covered.add("lookup", got)
