@@ -5,9 +5,9 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 )
 
-// SetCgroupParent makes each container of a request of testcontainers-go start in a cgroup of its own choice, unless the
-// request has a cgroup already. choose returns the name in the form of [Engine.CgroupParent]; it is called for each
-// container, and may be called at once for several.
+// SetCgroupParent makes each container of a request of testcontainers-go start below a cgroup that choose returns, in
+// the form of [Engine.CgroupParent], unless the request names one already. choose is called for each container, perhaps
+// for several at the same time.
 func SetCgroupParent(req *testcontainers.ContainerRequest, choose func() string) {
 	modify := req.HostConfigModifier
 	if modify == nil {
@@ -28,8 +28,8 @@ func applyDeprecated(req *testcontainers.ContainerRequest, h *container.HostConf
 	h.NetworkMode, h.Resources = req.NetworkMode, req.Resources
 }
 
-// CgroupParent returns a cgroup below the root of the cgroup tree, as a container's CgroupParent. Its directory there has
-// the same name. The name must not contain dashes, with which systemd's slices are nested.
+// CgroupParent returns a cgroup below the root of the cgroup tree as the engine's driver names it. Its directory there
+// has the same name. The argument must not contain dashes: systemd nests slices by them.
 func (e Engine) CgroupParent(name string) string {
 	if e.CgroupDriver == "systemd" {
 		return name + ".slice"
