@@ -94,14 +94,9 @@ func (rec *Recording) snapshot() snapshot {
 		s.waits[id] = slices.Clone(waits)
 	}
 	for id, attached := range r.containers.attachments {
-		name, own := attached.names[rec]
-		for _, other := range slices.Sorted(maps.Values(attached.names)) {
-			if name == "" {
-				name = other
-			}
-		}
+		_, own := attached.names[rec]
 		s.attachments[id] = attachment{
-			own: own, peer: attached.peers[rec], name: name, older: attached.older, remote: attached.remote,
+			own: own, peer: attached.peers[rec], name: attached.nameFor(rec), older: attached.older, remote: attached.remote,
 			waits: slices.Clone(attached.waits),
 		}
 	}
