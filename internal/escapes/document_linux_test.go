@@ -26,10 +26,13 @@ Every known way in which traffic leaves a process or a container, and what a rec
 runs each on the kernel of the machine and writes this file. A row that shows anything else fails the test, also on the
 other kernels of [kernels.md](kernels.md) that have the feature.
 
-Each row has a host of its own; the flow is what the policy would allow. "Refused" says whether ` +
-	"[Enforce](enforce.md)" + ` refuses the way
-if the policy allows nothing: no packet arrives at the host, and the recording counts the attempt. The other columns say
-whether three common tools saw that host without Enforce. Each tool starts together with the recording:
+Each row has a host of its own; the flow is what the policy would allow.
+
+"Refused" is the result with [Enforce](enforce.md) and a policy that allows nothing. Yes: the call fails with "operation
+not permitted", no packet arrives at the host, and the recording has the attempt.
+
+The other columns say whether three common tools saw the host, without Enforce. Each tool starts together with the
+recording:
 
 - strace: ` + "`strace -f -e trace=%network`" + ` on the process. Yes: the address is in the trace of its process tree.
 - tcpdump. Yes: a packet to the address is on the wire. It cannot say who sent the packet.
@@ -141,7 +144,7 @@ func (w way) refusal() string {
 	case w.unseenBefore != "" || w.endedFailure != "":
 		return "yes, if the flow is this test's"
 	case w.silent:
-		return "yes; the call returns no error"
+		return "yes, but the call returns no error"
 	}
 	return "yes"
 }
