@@ -34,10 +34,11 @@ func measured() page.Run {
 			f := flow.Flow{
 				Source: flow.WorkloadEndpoint(workload), Destination: flow.WorkloadEndpoint(name), Protocol: flow.TCP, Port: 80,
 			}
-			r.Flows = append(r.Flows, f)
 			if name == "denied" {
+				f.Count, f.Refused = 3, 2
 				r.Denied = append(r.Denied, report.Denied{Flow: f})
 			}
+			r.Flows = append(r.Flows, f)
 		}
 		return r
 	}
@@ -98,11 +99,12 @@ func TestMetrics_PrometheusReadsThem(t *testing.T) {
 	}
 	hostile := report.Line(hostileName)
 	want := map[string]map[string]float64{
-		"netzero_flows":                {"shop": 3, hostile: 1},
-		"netzero_flows_denied":         {"shop": 1, hostile: 0},
-		"netzero_rules_unused":         {"shop": 1, hostile: 1},
-		"netzero_recording_lost_total": {"shop": 3, hostile: 0},
-		"netzero_recordings_unread":    {"": 1},
+		"netzero_flows":                  {"shop": 3, hostile: 1},
+		"netzero_flows_denied":           {"shop": 1, hostile: 0},
+		"netzero_attempts_refused_total": {"shop": 2, hostile: 0},
+		"netzero_rules_unused":           {"shop": 1, hostile: 1},
+		"netzero_recording_lost_total":   {"shop": 3, hostile: 0},
+		"netzero_recordings_unread":      {"": 1},
 	}
 	if diff := cmp.Diff(want, scraped(t, text, format)); diff != "" {
 		t.Errorf("from the server (-want +got)\n%s", diff)

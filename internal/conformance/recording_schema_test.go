@@ -42,14 +42,14 @@ func recordingFile() recording.File {
 	var flows []flow.Flow
 	for protocol := range 256 {
 		flows = append(flows, flow.Flow{
-			Source: checkout, Destination: api, Protocol: flow.Protocol(protocol), Port: 443, Count: 1 << 60,
+			Source: checkout, Destination: api, Protocol: flow.Protocol(protocol), Port: 443, Count: 1 << 60, Refused: 1,
 			First: time.Millisecond, Process: process, Binaries: []string{"curl"},
 		})
 	}
 	workload := recording.Workload{Name: "checkout", Labels: map[string]string{"app": "checkout"}}
 	f := recording.File{
 		Version: recording.Version, Test: "TestQuote", Golden: "testdata/netzero/TestQuote.yaml",
-		Started: time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC),
+		Started: time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC), Enforced: true,
 		Recording: recording.Recording{
 			Flows: flows, Workloads: []recording.Workload{workload},
 			Notices:        []recording.Notice{{Code: recording.CodeInfrastructure, Text: "one"}},
@@ -61,8 +61,10 @@ func recordingFile() recording.File {
 		},
 		Placed: recording.Placed{Workloads: []recording.Workload{workload}, Flows: recording.FromFlows(flows[:1])},
 		Check: &recording.Check{
-			Dialect:  "NetworkPolicy",
-			Verdicts: []recording.Verdict{{Outcome: recording.OutcomeDenied, Policy: "checkout", Reason: "no rule"}},
+			Dialect: "NetworkPolicy",
+			Verdicts: []recording.Verdict{{
+				Outcome: recording.OutcomeDenied, Policy: "checkout", Reason: "no rule", WouldRefuse: true,
+			}},
 		},
 	}
 	return f

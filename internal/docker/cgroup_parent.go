@@ -5,9 +5,9 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 )
 
-// SetCgroupParent makes each container of a request of testcontainers-go start in a cgroup of its own choice, unless the
-// request has a cgroup already. choose returns the name in the form of [Engine.CgroupParent]; it is called for each
-// container, and may be called at once for several.
+// SetCgroupParent makes each container of a request of testcontainers-go start in a cgroup that choose returns, unless the
+// request has a cgroup already. The name has the form of [Engine.CgroupParent]. choose is called for each container, and
+// may be called at once for several.
 func SetCgroupParent(req *testcontainers.ContainerRequest, choose func() string) {
 	modify := req.HostConfigModifier
 	if modify == nil {
@@ -20,8 +20,12 @@ func SetCgroupParent(req *testcontainers.ContainerRequest, choose func() string)
 	}
 }
 
-// applyDeprecated does what testcontainers-go does for a request without a modifier.
+// applyDeprecated does what testcontainers-go does for a request without a modifier. One with access to ports of the test
+// process has a modifier of testcontainers-go, which replaces these fields.
 func applyDeprecated(req *testcontainers.ContainerRequest, h *container.HostConfig) {
+	if len(req.HostAccessPorts) > 0 {
+		return
+	}
 	h.AutoRemove, h.Privileged, h.ShmSize = req.AutoRemove, req.Privileged, req.ShmSize
 	h.CapAdd, h.CapDrop = req.CapAdd, req.CapDrop
 	h.Binds, h.ExtraHosts = req.Binds, req.ExtraHosts

@@ -95,7 +95,7 @@ func (b *Builder) Table() (Table, error) {
 	if err != nil {
 		return Table{}, err
 	}
-	names, err := b.names.list()
+	names, err := b.names.list(MaxPorts)
 	return Table{Addresses: addresses, Names: names}, err
 }
 

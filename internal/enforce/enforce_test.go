@@ -234,6 +234,10 @@ func TestUnion_TooManyRanges(t *testing.T) {
 			Names:     []enforce.Name{{Host: "a.example", Ports: ports}},
 		})
 	}
+	var limit *enforce.LimitError
+	if _, err := enforce.Merge(tables...); !errors.As(err, &limit) || limit.Ranges != 2*enforce.MaxPorts {
+		t.Errorf("exact union: %v", err)
+	}
 	union := enforce.Union(tables...)
 	for _, ports := range [][]enforce.PortRange{union.Addresses[prefix], union.Names[0].Ports} {
 		if len(ports) > enforce.MaxPorts {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -82,22 +83,34 @@ func (s *Set) named(name, namespace string) (services []*service, workloads []*w
 	return services, workloads
 }
 
-// names returns the names that Find accepts, sorted.
-func (s *Set) names() []string {
-	var names []string
-	add := func(i identity) {
-		if i.namespace != "" {
-			i.name += "." + i.namespace
-		}
-		names = append(names, i.name)
-	}
+// Object is the name of a Service or a workload.
+type Object struct{ Name, Namespace string }
+
+// Objects returns the names and namespaces of all Services and workloads that Find may find, sorted.
+func (s *Set) Objects() []Object {
+	var all []Object
 	for _, svc := range s.services {
-		add(svc.identity)
+		all = append(all, Object{svc.name, svc.namespace})
 	}
 	for _, w := range s.workloads {
 		if !hasGeneratedName(w.name) {
-			add(w.identity)
+			all = append(all, Object{w.name, w.namespace})
 		}
+	}
+	slices.SortFunc(all, func(a, b Object) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return slices.Compact(all)
+}
+
+// names returns the names that Find accepts, sorted.
+func (s *Set) names() []string {
+	var names []string
+	for _, o := range s.Objects() {
+		if o.Namespace != "" {
+			o.Name += "." + o.Namespace
+		}
+		names = append(names, o.Name)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

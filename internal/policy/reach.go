@@ -61,14 +61,19 @@ func PatternNotEnforceable(p metav1.Object, field, pattern string) *NotEnforceab
 }
 
 // Reaching collects what the rules of a workload's policies let it reach.
-type Reaching struct{ enforce.Builder }
+type Reaching struct {
+	enforce.Builder
+	Scope Scope
+}
 
-// AllowHosts adds addresses at which hosts of any name are allowed, so any name may be looked up.
+// AllowHosts adds addresses at which hosts of any name are allowed, so any name may be looked up. No host has the
+// addresses of the cluster's resolver.
 func (r *Reaching) AllowHosts(block enforce.Block, ports []enforce.PortRange) {
-	if len(ports) > 0 {
-		r.Allow(block, ports)
+	isResolver := func(place Resolver) bool { return place.Addresses == block.Prefix }
+	if len(ports) > 0 && !slices.ContainsFunc(r.Scope.Resolvers, isResolver) {
 		r.AllowName(enforce.EveryName)
 	}
+	r.Allow(block, ports)
 }
 
 // AllowLists adds the lists in the annotations of a policy.

@@ -311,36 +311,27 @@ func (p *Probe) EnforceBelow(parent uint64, level int, id PolicyID) error {
 	return nil
 }
 
-// Refused returns how many connections or packets of each flow the kernel has refused. Entries that another call may
-// return later are those of flows that are still being opened.
-func (p *Probe) Refused() (map[Key]uint64, error) {
-	refused := make(map[Key]uint64)
-	if m := p.enforcement.maps.Refused; m != nil {
-		err := readMap(m, func(k bpf.RecordFlowKey, n uint64) { refused[keyOf(k)] = n })
-		if err != nil {
-			return nil, fmt.Errorf("read refused flows: %w", err)
-		}
-	}
-	return refused, nil
+// Refused returns how many connections or packets of a flow the kernel has refused.
+func (p *Probe) Refused(k Key) (uint64, error) {
+	return countIn(p.enforcement.maps.Refused, keyTo(k))
 }
 
-// RefusedQuestion identifies a DNS question that was refused to a recording.
-type RefusedQuestion struct {
-	Cgroup    uint64
-	Recording goroutine.ID
-	Hash      uint64 // see [dns.Hash]
+// RefusedQuestions returns how many DNS questions for a name the kernel has refused to a recording. hash is that of
+// [dns.Hash].
+func (p *Probe) RefusedQuestions(cgroup uint64, recording goroutine.ID, hash uint64) (uint64, error) {
+	return countIn(p.enforcement.maps.RefusedQuestions, bpf.EnforceRefusedQuestionKey{
+		Cgroup: cgroup, Recording: uint64(recording), Hash: hash,
+	})
 }
 
-// RefusedQuestions returns how many DNS questions the kernel has refused.
-func (p *Probe) RefusedQuestions() (map[RefusedQuestion]uint64, error) {
-	refused := make(map[RefusedQuestion]uint64)
-	if m := p.enforcement.maps.RefusedQuestions; m != nil {
-		err := readMap(m, func(k bpf.EnforceRefusedQuestionKey, n uint64) {
-			refused[RefusedQuestion{k.Cgroup, goroutine.ID(k.Recording), k.Hash}] = n
-		})
-		if err != nil {
-			return nil, fmt.Errorf("read refused questions: %w", err)
-		}
+// countIn returns the count of a key in a map, which is nil before anything is enforced.
+func countIn(m *ebpf.Map, key any) (n uint64, err error) {
+	if m == nil {
+		return 0, nil
 	}
-	return refused, nil
+	err = m.Lookup(key, &n)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return 0, fmt.Errorf("read what was refused: %w", err)
+	}
+	return n, nil
 }

@@ -64,7 +64,8 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 		return nil, fmt.Errorf("raise memlock limit: %w", err)
 	}
 	p := &Probe{
-		queue: newQueue(), flushed: make(chan barrier, 1), stopped: make(chan struct{}), hooks: make(map[ebpf.AttachType]link.Link),
+		queue: newQueue(), flushed: make(chan barrier, 1), stopped: make(chan struct{}),
+		hooks: make(map[ebpf.AttachType]link.Link),
 	}
 	if err := p.loadWithNames(sizes); err != nil {
 		return nil, fmt.Errorf("load: %w", classify(err))

@@ -39,7 +39,7 @@ type enforcement struct {
 	// endpoint returns the workload that a container is to a recording; false if it is none.
 	endpoint func(rec *Recording, c docker.Container) (flow.Endpoint, bool)
 
-	mu       sync.Mutex
+	mu       sync.Mutex // locked before Recorder.mu
 	kernel   kernelPolicies
 	own      uint64 // cgroup of the test process
 	enabled  bool
@@ -68,6 +68,13 @@ func (e *enforcement) open(s *session.Session, unseparated string) {
 	level := s.Probe.Level() - strings.Count(filepath.Join("/", below), "/") + parents
 	e.kernel, e.own, e.unseparated = s.Probe, s.Leaf.ID, unseparated
 	e.containers = newContainerPolicies(s.Tree, level)
+}
+
+// isEnabled reports whether the kernel may have refused something.
+func (e *enforcement) isEnabled() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.enabled
 }
 
 // close removes the cgroups of containers. The policies end with the probe.
@@ -332,7 +339,9 @@ func (e *enforcement) allowNames(r *ruleSet, rec *Recording, m machine, clusterD
 	r.allowOptions(rec.options, rec.identifier, clusterDomains)
 	for _, c := range m.containers {
 		if to, ok := e.endpoint(rec, c); ok {
-			r.allowHosts(r.workload(to.Name, to.Namespace), docker.DNSNames(c)...)
+			ports := r.workload(to.Name, to.Namespace)
+			r.allowHosts(ports, docker.DNSNames(c)...)
+			r.allowAddrs(ports, m.addrsOf(c.ID)...)
 		}
 	}
 }

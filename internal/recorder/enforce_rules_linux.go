@@ -92,7 +92,7 @@ func (r *ruleSet) workload(name, namespace string) []enforce.PortRange {
 	return r.table.Workload(name, namespace)
 }
 
-// allowOptions adds what the options of a recording name: workloads, Peers, and ignored destinations.
+// allowOptions adds what the options of a recording name: workloads and Peers.
 func (r *ruleSet) allowOptions(o Options, id *endpoint.Identifier, clusterDomains []string) {
 	if o.Enforcement != nil {
 		for _, n := range o.Enforcement.Names {
@@ -111,7 +111,6 @@ func (r *ruleSet) allowOptions(o Options, id *endpoint.Identifier, clusterDomain
 		}
 		r.allowPeer(peer, stands)
 	}
-	r.allowIgnored(o.Ignored)
 }
 
 // allowName adds the forms of a workload's DNS name. The bare name stands for a workload in the caller's namespace.
@@ -146,25 +145,6 @@ func (r *ruleSet) allowPeer(peer endpoint.Peer, stands flow.Endpoint) {
 	}
 }
 
-// allowIgnored adds destinations that the user excluded from the policy.
-func (r *ruleSet) allowIgnored(ignored endpoint.Ignored) {
-	for _, d := range ignored.Destinations {
-		ports := enforce.Everything()
-		if d.Port() != 0 {
-			ports = onePort(d.Port(), protocolsWithPorts...)
-		}
-		if network, ok := d.Network(); ok {
-			r.allow(network, ports)
-		}
-		switch host, below := d.Host(); {
-		case below:
-			r.builder.AllowName(enforce.Name{Host: host, Match: enforce.AnyLabels, Ports: ports})
-		case host != "":
-			r.allowHosts(ports, host)
-		}
-	}
-}
-
 // complete adds what the names so far stand for: their forms with the domains of a search list, and the addresses that
 // a hosts file has for them.
 func (r *ruleSet) complete(search []string, hosts map[string][]netip.Addr) {
@@ -186,19 +166,29 @@ func (r *ruleSet) allowTestProcess(m machine, clusterDomains []string) {
 		}
 	}
 	r.allowAddrs(enforce.Everything(), m.gateways()...)
+	r.allowNetworks(m)
+	r.allowAPIServer(os.Environ(), clusterDomains)
+}
+
+// allowNetworks adds the addresses of all containers, at the ports of rules for any workload. Which one it is is judged
+// when the test ends.
+func (r *ruleSet) allowNetworks(m machine) {
 	for _, n := range m.networks {
 		for _, subnet := range n.Subnets {
 			r.allow(subnet, r.table.Workloads)
 		}
 	}
-	r.allowAPIServer(os.Environ(), clusterDomains)
 }
 
 // allowContainer adds what a container may always reach. Which container serves a published port is judged when the
 // test ends.
-func (r *ruleSet) allowContainer(c docker.Container, own []netip.Addr, m machine, clusterDomains []string) {
-	r.allowSelf(own)
-	r.allowHosts(enforce.Everything(), docker.DNSNames(c)...)
+func (r *ruleSet) allowContainer(c newContainer, m machine, clusterDomains []string) {
+	r.allowSelf(m.addrsOf(c.pod))
+	if c.onHost {
+		r.allowSelf(m.local)
+		r.allowNetworks(m)
+	}
+	r.allowHosts(enforce.Everything(), docker.DNSNames(c.Container)...)
 	r.allowResolvers(m.resolvers...)
 	r.allowResolvers(c.Resolvers...)
 	ports := r.table.Host

@@ -67,7 +67,8 @@ func isEmpty(r probe.Rules) bool { return len(r.Addresses) == 0 && len(r.Names) 
 
 // together returns the rules that the kernel has after an addition.
 func together(has, added probe.Rules) probe.Rules {
-	all := probe.Rules{Addresses: maps.Clone(has.Addresses)}
+	all := probe.Rules{Addresses: make(map[netip.Prefix][]enforce.PortRange)}
+	maps.Copy(all.Addresses, has.Addresses)
 	maps.Copy(all.Addresses, added.Addresses)
 	names := portsByName(has.Names)
 	maps.Copy(names, portsByName(added.Names))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/dns"
 	"github.com/netzero-dev/netzero/internal/endpoint"
+	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/recorder/clientname"
 	"github.com/netzero-dev/netzero/internal/recorder/containers"
@@ -28,7 +29,9 @@ type lookup struct {
 	search       endpoint.Search  // the search domains of the client's resolver
 	searchIsOurs bool             // search is that of this process, because the client's container has ended
 	unattributed unattributed
-	answered     bool // with an address
+	answered     bool                  // with an address
+	recordings   map[goroutine.ID]bool // of the tasks that sent queries
+	refused      uint64                // queries that the kernel refused; set in a snapshot
 }
 
 // recordLookup adds a question to its recordings.
@@ -40,6 +43,10 @@ func (r *Recorder) recordLookup(e *probe.FlowEvent, question string) {
 	recordings, why := r.recipients(e)
 	for _, rec := range recordings {
 		l := rec.lookupOf(lookupKey{e.Cgroup, name})
+		if l.recordings == nil {
+			l.recordings = make(map[goroutine.ID]bool)
+		}
+		l.recordings[e.Recording] = true
 		if l.event == nil {
 			search, known := r.searchDomainsOf(rec, e)
 			l.event, l.unattributed, l.search = e, why, search
@@ -209,8 +216,7 @@ func isReservedName(name string) bool {
 
 // failedLookups returns the names that were looked up and have no address, as attempts with an unknown port.
 func (s *resolution) failedLookups() []resolvedFlow {
-	first := make(map[lookupKey]lookup)
-	refused := make(map[lookupKey]bool)
+	first, refused := make(map[lookupKey]lookup), make(map[lookupKey]uint64)
 	for k, l := range s.lookups {
 		if search, known := s.searchDomains[k.cgroup]; known && l.searchIsOurs {
 			l.search, l.searchIsOurs = search, false
@@ -222,7 +228,7 @@ func (s *resolution) failedLookups() []resolvedFlow {
 		if isReservedName(written.name) || s.isAnswered(written, l) {
 			continue
 		}
-		refused[written] = refused[written] || s.isRefusedLookup(k)
+		refused[written] += l.refused
 		earlier, known := first[written]
 		if !known || cmp.Or(
 			cmp.Compare(l.event.Time, earlier.event.Time), cmp.Compare(l.event.PID, earlier.event.PID),
@@ -237,13 +243,11 @@ func (s *resolution) failedLookups() []resolvedFlow {
 			observation: observation{
 				event: l.event, name: k.name, identity: identity, unattributed: l.unattributed,
 				flow: flow.Flow{
-					Source: s.source, Destination: identity.Endpoint, Lookup: true, Count: 1,
+					Source: s.source, Destination: identity.Endpoint, Lookup: true,
+					Count: max(1, refused[k]), Refused: refused[k],
 					First: max(l.event.Time-s.started, 0), Process: l.event.Process,
 				},
 			},
-		}
-		if refused[k] {
-			f.flow.Refused = 1
 		}
 		if k.cgroup != s.ownCgroup {
 			f.from = containers.Innermost(s.engine, s.cgroups[k.cgroup].ids)

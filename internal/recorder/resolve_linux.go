@@ -55,20 +55,17 @@ func (rec *Recording) takeSnapshot() (snapshot, error) {
 	if err != nil {
 		return snapshot{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
-	refused, err := r.readRefused()
-	if err != nil {
-		return snapshot{}, fmt.Errorf("the recording is incomplete: %w", err)
-	}
 	starts := r.containers.startEvents.all()
+	mayRefuse := r.enforcement.isEnabled()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := rec.snapshot()
-	s.startEvents, s.refusedLookups = starts, refused.lookups
+	s.startEvents = starts
 	s.observed = rec.countedObservations(flows, names)
-	for i := range s.observed {
-		refused.count(&s.observed[i])
+	if mayRefuse {
+		err = s.countRefused(r.session.Probe)
 	}
-	return s, nil
+	return s, err
 }
 
 // resolve resolves a snapshot. The engine is nil if there is none; notices say why.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/goroutine"
-	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/recorder/containers"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -16,16 +15,15 @@ import (
 // snapshot is what the resolution of a recording needs from the recording and the recorder, at one moment. It is a
 // copy: it shares nothing with them that changes.
 type snapshot struct {
-	options        Options
-	id             string        // other test processes know the recording by it
-	started        time.Duration // CLOCK_MONOTONIC
-	ended          bool          // the test has ended
-	source         flow.Endpoint // the test process
-	identifier     *endpoint.Identifier
-	observed       []observation // with the number of their connections
-	lookups        map[lookupKey]lookup
-	refusedLookups map[probe.RefusedQuestion]uint64
-	overlapping    map[string]bool // tests whose recordings overlapped
+	options     Options
+	id          string        // other test processes know the recording by it
+	started     time.Duration // CLOCK_MONOTONIC
+	ended       bool          // the test has ended
+	source      flow.Endpoint // the test process
+	identifier  *endpoint.Identifier
+	observed    []observation // with the number of their connections
+	lookups     map[lookupKey]lookup
+	overlapping map[string]bool // tests whose recordings overlapped
 
 	self          int    // this process
 	ownCgroup     uint64 // of this process and its children
@@ -87,7 +85,9 @@ func (rec *Recording) snapshot() snapshot {
 		olderContainers: r.containers.older.all(), runs: r.containers.runs.Clone(),
 	}
 	for k, l := range rec.lookups {
-		s.lookups[k] = *l
+		copied := *l
+		copied.recordings = maps.Clone(l.recordings)
+		s.lookups[k] = copied
 	}
 	for _, other := range r.attribution.recordings {
 		s.notIncluded[other.goroutine] = other != rec && !rec.includes(other.test)

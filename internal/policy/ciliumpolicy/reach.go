@@ -20,7 +20,10 @@ func (c Dialect) Reach(policies Policies, subject policy.Workload) (policy.Reach
 	c = Dialect{c.Normalized().Indexed()}
 	parts, fields := partsWithFields(policies)
 	selecting := c.applicablePolicies(parts, subject, policy.Egress)
-	x := reaching{selecting: selecting, fields: fields, isolated: slices.ContainsFunc(selecting, applicable.isolates)}
+	x := reaching{
+		Reaching:  policy.Reaching{Scope: c.Scope},
+		selecting: selecting, fields: fields, isolated: slices.ContainsFunc(selecting, applicable.isolates),
+	}
 	denies := func(v applicable) bool { return len(v.denials) > 0 }
 	if !x.isolated && !slices.ContainsFunc(selecting, denies) {
 		return policy.Unrestricted(), nil
@@ -32,7 +35,7 @@ func (c Dialect) Reach(policies Policies, subject policy.Workload) (policy.Reach
 	reach := policy.Reach{Table: table, Ports: x.portsTo}
 	reach.Workload = reach.Pods
 	reach.APIServer = reach.Ports(flow.ClusterAPIServer)
-	reach.Host = reach.Ports(flow.Endpoint{Kind: flow.Workload, Node: true})
+	reach.Host = enforce.Join(reach.Ports(flow.Endpoint{Kind: flow.Workload, Node: true}), x.listedPorts())
 	reach.Workloads = x.workloadPorts()
 	return reach, nil
 }
@@ -329,10 +332,10 @@ func (x *reaching) workloadPorts() []enforce.PortRange {
 	if !x.isolated {
 		return enforce.Everything()
 	}
-	var allowed, denied [][]enforce.PortRange
+	allowed := [][]enforce.PortRange{x.listedPorts()}
+	var denied [][]enforce.PortRange
 	for _, v := range x.selecting {
 		named := v.scope.AllPorts()
-		allowed = append(allowed, policy.ListedWorkloadPorts(v.scope.otherFlows(), v.NetworkPolicy))
 		for _, rule := range v.rules {
 			if !rule.isEmpty() && slices.ContainsFunc(peersOf(rule), isPods) {
 				allowed = append(allowed, rangesOf(rule, named))
@@ -345,6 +348,15 @@ func (x *reaching) workloadPorts() []enforce.PortRange {
 		}
 	}
 	return enforce.Subtract(enforce.Join(allowed...), enforce.Join(denied...))
+}
+
+// listedPorts returns the ports that lists allow to any workload, and to any process of the node.
+func (x *reaching) listedPorts() []enforce.PortRange {
+	var all [][]enforce.PortRange
+	for _, v := range x.selecting {
+		all = append(all, policy.ListedWorkloadPorts(v.scope.otherFlows(), v.NetworkPolicy))
+	}
+	return enforce.Join(all...)
 }
 
 // isPods reports whether a peer may be pods.

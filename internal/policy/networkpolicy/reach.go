@@ -22,7 +22,7 @@ func (d Dialect) Reach(policies []*networkingv1.NetworkPolicy, subject policy.Wo
 	if len(isolating) == 0 {
 		return policy.Unrestricted(), nil
 	}
-	var r policy.Reaching
+	r := policy.Reaching{Scope: d.Scope}
 	var workloads [][]enforce.PortRange
 	var names []string
 	for _, v := range isolating {
