@@ -116,8 +116,8 @@ func (r *Recording) check(recorded recording.Recording) check.Result {
 	return result
 }
 
-// reportRefusals fails a test that is not compared, if the kernel refused a flow of it. A refused call is often why such
-// a test failed, panicked or skipped itself. Nothing is accepted.
+// reportRefusals fails a test that is not compared, if the kernel refused a flow of it. A refused call is often why
+// such a test failed, panicked or skipped itself. Nothing is accepted.
 func (r *Recording) reportRefusals(recorded recording.Recording) {
 	r.tb.Helper()
 	result, flows, err := check.Refusals(recorded, r.checkOptions())

@@ -116,8 +116,8 @@ func TestAccessible_Tree(t *testing.T) {
 				t.Errorf("%d pixels: %d parts are %s, want %d", width, seen[role], role, want)
 			}
 		}
-		// 11 nodes, 11 cells, 7 verdicts, 8 columns and 11 flows.
-		if seen["button"] != 48 || seen["cell"] < 11*8 {
+		// 11 nodes, 11 cells, 8 verdicts, 10 columns and 11 flows.
+		if seen["button"] != 51 || seen["cell"] < 11*10 {
 			t.Errorf("%d pixels: %d buttons, %d cells", width, seen["button"], seen["cell"])
 		}
 	}

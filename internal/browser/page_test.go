@@ -16,17 +16,17 @@ import (
 func TestPage_Shows(t *testing.T) {
 	w := open(t, rendered(t, shop()))
 	want := [][]string{
-		{"checkout", "api.stripe.com", "443", "TCP", "denied new", "1", "1", "+57ms"},
-		{"cart", "redis", "6379", "TCP", "no policy new", "1", "1", "+31ms"},
-		{"search", "catalog", "3550", "TCP", "not compared", "1", "1", "+41ms"},
-		{"frontend", "kubernetes.default", "443", "TCP", "unprotected", "1", "1", "+2s"},
-		{"checkout", "cart", "7070", "TCP", "allowed", "1,200", "1", "+12ms"},
-		{"checkout", "currency", "7000", "TCP", "allowed", "5", "1", "+13ms"},
-		{"checkout", "payment", "50051", "TCP", "allowed", "25", "1", "+14ms"},
-		{"checkout", "kube-dns.kube-system", "53", "UDP", "allowed", "1", "1", "+11ms"},
-		{"frontend", "cart", "7070", "TCP", "allowed", "150", "1", "+2s"},
-		{"frontend", "checkout", "5050", "TCP", "allowed", "1", "1", "+2s"},
-		{"frontend", "kube-dns.kube-system", "53", "UDP", "allowed", "1", "1", "+2s"},
+		{"checkout", "api.stripe.com", "443", "TCP", "denied new", "1", "1", "1", "1", "+57ms"},
+		{"cart", "redis", "6379", "TCP", "no policy new", "1", "", "", "1", "+31ms"},
+		{"search", "catalog", "3550", "TCP", "not compared", "1", "", "", "1", "+41ms"},
+		{"frontend", "kubernetes.default", "443", "TCP", "unprotected", "1", "", "", "1", "+2s"},
+		{"checkout", "cart", "7070", "TCP", "allowed", "1,200", "", "", "1", "+12ms"},
+		{"checkout", "currency", "7000", "TCP", "allowed", "5", "", "", "1", "+13ms"},
+		{"checkout", "payment", "50051", "TCP", "allowed", "25", "", "", "1", "+14ms"},
+		{"checkout", "kube-dns.kube-system", "53", "UDP", "allowed", "1", "", "", "1", "+11ms"},
+		{"frontend", "cart", "7070", "TCP", "allowed", "150", "", "", "1", "+2s"},
+		{"frontend", "checkout", "5050", "TCP", "allowed", "1", "", "", "1", "+2s"},
+		{"frontend", "kube-dns.kube-system", "53", "UDP", "allowed", "1", "", "", "1", "+2s"},
 	}
 	if diff := cmp.Diff(want, w.flows()); diff != "" {
 		t.Errorf("flows (-want +got)\n%s", diff)
@@ -34,7 +34,7 @@ func TestPage_Shows(t *testing.T) {
 	for selector, want := range map[string]string{
 		"header h1": "Network flows", "header p": "4 recordings of 4 packages, begun 2026-03-04 09:00:00 UTC",
 		"#status": "11 of 11 flows",
-		".tiles": "Tests 4 4 failed Flows 11 distinct Denied 1 by committed policies New 2 since the policies " +
+		".tiles": "Tests 4 4 failed Flows 11 distinct Denied 1 1 refused in the kernel New 2 since the policies " +
 			"Unused rules 1 no flow needed them Lost events 3 in 1 incomplete",
 	} {
 		if got := w.text(selector); !strings.HasPrefix(got, want) {

@@ -37,22 +37,12 @@ func (t Tree) newBelow(prefix string) (*Leaf, error) {
 	removeStale(parent)
 	for try := 0; ; try++ {
 		path := filepath.Join(parent, fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), try))
-		err := os.Mkdir(path, 0o755)
-		switch {
-		case errors.Is(err, fs.ErrExist):
+		err := makeDir(path)
+		if errors.Is(err, fs.ErrExist) || isGone(err) { // gone: like errTaken
 			continue
-		case errors.Is(err, unix.EROFS):
-			return nil, fmt.Errorf("make cgroup %s: %w", path, ErrReadOnly)
-		case errors.Is(err, fs.ErrPermission):
-			return nil, fmt.Errorf("make cgroup %s: %w", path, ErrNotPermitted)
-		case err != nil:
-			return nil, fmt.Errorf("make cgroup: %w", err)
 		}
-		// Recordings of other users read it, whatever the umask of this process.
-		if err := os.Chmod(path, 0o755); isGone(err) {
-			continue // like errTaken
-		} else if err != nil {
-			return nil, errors.Join(fmt.Errorf("make cgroup: %w", err), os.Remove(path))
+		if err != nil {
+			return nil, err
 		}
 		leaf, err := t.acquire(path, parent)
 		if errors.Is(err, errTaken) {
@@ -63,6 +53,24 @@ func (t Tree) newBelow(prefix string) (*Leaf, error) {
 		}
 		return leaf, nil
 	}
+}
+
+// makeDir makes a cgroup. It returns an error that is fs.ErrExist if there is one.
+func makeDir(path string) error {
+	err := os.Mkdir(path, 0o755)
+	switch {
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("make cgroup %s: %w", path, ErrReadOnly)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("make cgroup %s: %w", path, ErrNotPermitted)
+	case err != nil:
+		return fmt.Errorf("make cgroup: %w", err)
+	}
+	// Recordings of other users read it, whatever the umask of this process.
+	if err := os.Chmod(path, 0o755); err != nil {
+		return errors.Join(fmt.Errorf("make cgroup: %w", err), os.Remove(path))
+	}
+	return nil
 }
 
 var errTaken = errors.New("taken by another process")

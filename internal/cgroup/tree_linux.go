@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,20 +30,31 @@ func FindTree() (Tree, error) {
 
 func findTree(mountinfo []byte) (Tree, error) {
 	err := ErrNoTree
-	for line := range bytes.Lines(mountinfo) {
-		// 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw
-		mount, fs, ok := strings.Cut(string(line), " - ")
-		fields, source := strings.Fields(mount), strings.Fields(fs)
-		if !ok || len(fields) < 6 || len(source) < 3 || source[0] != "cgroup2" {
-			continue
+	for t, readOnly := range hierarchies(mountinfo, "cgroup2") {
+		if !readOnly {
+			return t, nil
 		}
-		if hasOption(fields[5], "ro") || hasOption(source[2], "ro") {
-			err = fmt.Errorf("%w (%s)", ErrReadOnly, unescape(fields[4]))
-			continue
-		}
-		return Tree{Root: unescape(fields[4]), from: unescape(fields[3])}, nil
+		err = fmt.Errorf("%w (%s)", ErrReadOnly, t.Root)
 	}
 	return Tree{}, err
+}
+
+// hierarchies returns the mounted hierarchies of a file system, and whether each is read-only.
+func hierarchies(mountinfo []byte, fsType string) iter.Seq2[Tree, bool] {
+	return func(yield func(Tree, bool) bool) {
+		for line := range bytes.Lines(mountinfo) {
+			// 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw
+			mount, fs, ok := strings.Cut(string(line), " - ")
+			fields, source := strings.Fields(mount), strings.Fields(fs)
+			if !ok || len(fields) < 6 || len(source) < 3 || source[0] != fsType {
+				continue
+			}
+			t := Tree{Root: unescape(fields[4]), from: unescape(fields[3])}
+			if !yield(t, hasOption(fields[5], "ro") || hasOption(source[2], "ro")) {
+				return
+			}
+		}
+	}
 }
 
 func hasOption(options, want string) bool {

@@ -86,6 +86,13 @@ func (w *Watcher) applyNetwork(m events.Message, at time.Duration) {
 	}
 }
 
+// networkDescribed reports that the engine has described a network and the addresses in it.
+func (w *Watcher) networkDescribed() {
+	if w.onDescribed != nil {
+		w.tasks.Go(w.onDescribed) // the lock is held
+	}
+}
+
 // moved reports that the owner of an address has changed.
 func (w *Watcher) moved() {
 	if w.onMove != nil {

@@ -46,13 +46,16 @@ type Container struct {
 	Ended   time.Duration // 0 while it runs
 	Removed time.Duration // 0 while it exists
 
-	Networks    []Attachment // in the order of joining; also those that it left
-	Published   []Port       // also those of earlier starts
-	NetworkMode string       // "bridge", "host", "none", "container:<id>", or a network's name
-	Resolvers   []netip.Addr // as requested (docker run --dns); usually none
-	Exposed     []Exposed    // ports that the image (EXPOSE) or the request names; known after the first inspection
-	APIServer   []string     // the variables KUBERNETES_SERVICE_* of its environment; usually none
-	LocalPorts  string       // its own net.ipv4.ip_local_port_range, as "32768 60999"; "" for the kernel's default
+	Networks     []Attachment // in the order of joining; also those that it left
+	Published    []Port       // also those of earlier starts
+	NetworkMode  string       // "bridge", "host", "none", "container:<id>", or a network's name
+	Resolvers    []netip.Addr // as requested (docker run --dns); usually none
+	Search       []string     // search domains as requested (docker run --dns-search); usually none
+	Hosts        []string     // "name:address" for its /etc/hosts, as requested (docker run --add-host)
+	CgroupParent string       // as requested (docker run --cgroup-parent); usually empty
+	Exposed      []Exposed    // ports that the image (EXPOSE) or the request names; known after the first inspection
+	APIServer    []string     // the variables KUBERNETES_SERVICE_* of its environment; usually none
+	LocalPorts   string       // its own net.ipv4.ip_local_port_range, as "32768 60999"; "" for the kernel's default
 
 	// commands that ran in it since Watch or shortly before, with their latest time
 	Execs       map[string]time.Duration

@@ -27,6 +27,9 @@ type Config struct {
 	Host    string        // such as "unix:///run/docker.sock"; "" is the engine that testcontainers finds
 	Timeout time.Duration // for every single answer; 0 is defaultTimeout
 	Moved   func()        // called when a container joins or leaves a network; may be nil
+
+	// NetworkDescribed is called when the engine has described a network and the addresses in it; may be nil.
+	NetworkDescribed func()
 }
 
 // Watcher knows the containers of one engine from its creation until Close. It is safe for concurrent use.
@@ -35,6 +38,8 @@ type Watcher struct {
 	timeout time.Duration
 	onMove  func()
 	engine  Engine
+
+	onDescribed func()
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -63,13 +68,14 @@ func Watch(ctx context.Context, c Config) (*Watcher, error) {
 		c.Timeout = defaultTimeout
 	}
 	w := &Watcher{
-		timeout:    c.Timeout,
-		onMove:     c.Moved,
-		slots:      make(chan struct{}, maxInspections),
-		containers: make(map[string]*record),
-		networks:   make(map[string]*network),
-		execs:      make(map[string]map[string]time.Duration),
-		changed:    make(chan struct{}),
+		timeout:     c.Timeout,
+		onMove:      c.Moved,
+		onDescribed: c.NetworkDescribed,
+		slots:       make(chan struct{}, maxInspections),
+		containers:  make(map[string]*record),
+		networks:    make(map[string]*network),
+		execs:       make(map[string]map[string]time.Duration),
+		changed:     make(chan struct{}),
 	}
 	w.ctx, w.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if err := w.begin(ctx, c); err != nil {

@@ -69,7 +69,7 @@ func (w *Watcher) inspectOnce(r *record) bool {
 	return r.busy
 }
 
-func short(id string) string { return id[:min(12, len(id))] }
+func short(id string) string { return id[:min(shortID, len(id))] }
 
 // notify wakes those who wait for inspections. The lock is held.
 func (w *Watcher) notify() {
@@ -80,22 +80,7 @@ func (w *Watcher) notify() {
 // update records the answer to an inspection of a container. The lock is held.
 func (w *Watcher) update(r *record, c container.InspectResponse, asked, answered time.Duration) {
 	r.inspected = true
-	r.Name = strings.TrimPrefix(c.Name, "/")
-	r.Command = strings.Join(append([]string{c.Path}, c.Args...), " ")
-	if c.Config != nil {
-		r.HealthCheck = healthCheck(c.Config)
-		r.Image, r.Labels, r.Session = c.Config.Image, c.Config.Labels, c.Config.Labels[labelSession]
-		r.Exposed = exposed(c.Config)
-		r.APIServer = apiServerVariables(c.Config.Env)
-	}
-	if c.HostConfig != nil {
-		r.NetworkMode = string(c.HostConfig.NetworkMode)
-		r.Resolvers = c.HostConfig.DNS
-		r.LocalPorts = c.HostConfig.Sysctls["net.ipv4.ip_local_port_range"]
-		if r.NetworkMode == "default" {
-			r.NetworkMode = "bridge"
-		}
-	}
+	r.describe(c)
 	if !r.IsNew {
 		r.Created = w.wallTime(c.Created) // a list has a precision of one second
 	}
@@ -132,6 +117,47 @@ func (w *Watcher) update(r *record, c container.InspectResponse, asked, answered
 		}
 	}
 	r.publish(ports, with, asked)
+}
+
+// describe sets what does not change while a container exists.
+func (c *Container) describe(is container.InspectResponse) {
+	c.Name = strings.TrimPrefix(is.Name, "/")
+	c.Command = strings.Join(append([]string{is.Path}, is.Args...), " ")
+	if is.Config != nil {
+		c.HealthCheck = healthCheck(is.Config)
+		c.Image, c.Labels, c.Session = is.Config.Image, is.Config.Labels, is.Config.Labels[labelSession]
+		c.Exposed = exposed(is.Config)
+		c.APIServer = apiServerVariables(is.Config.Env)
+	}
+	if is.HostConfig != nil {
+		c.NetworkMode = string(is.HostConfig.NetworkMode)
+		c.Resolvers, c.Search, c.Hosts = is.HostConfig.DNS, is.HostConfig.DNSSearch, is.HostConfig.ExtraHosts
+		c.CgroupParent = is.HostConfig.CgroupParent
+		c.LocalPorts = is.HostConfig.Sysctls["net.ipv4.ip_local_port_range"]
+		if c.NetworkMode == "default" {
+			c.NetworkMode = "bridge"
+		}
+	}
+}
+
+// Described returns a container as the engine describes it, also before its first start. It has no times, and only the
+// networks that it is in or will be in.
+func Described(is container.InspectResponse) Container {
+	c := Container{ID: is.ID}
+	c.describe(is)
+	if is.NetworkSettings == nil {
+		return c
+	}
+	for name, s := range is.NetworkSettings.Networks {
+		if s != nil {
+			e := endpointOf(name, s)
+			c.Networks = append(c.Networks, Attachment{
+				Network: e.name, NetworkID: e.network, Addrs: e.addrs, Aliases: e.aliases,
+			})
+		}
+	}
+	slices.SortFunc(c.Networks, func(a, b Attachment) int { return strings.Compare(a.Network, b.Network) })
+	return c
 }
 
 // wallTime converts a timestamp of the engine's answers; 0 if it is not set.

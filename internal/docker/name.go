@@ -105,3 +105,20 @@ func DNSName(c Container) string {
 	}
 	return name
 }
+
+// shortID is the length of the ID that an engine adds to a container's aliases.
+const shortID = 12
+
+// DNSNames returns the names by which other containers reach a container, sorted and in lower case: its own name, its
+// short ID, and its aliases.
+func DNSNames(c Container) []string {
+	all := []string{c.Name, short(c.ID)}
+	for _, n := range c.Networks {
+		all = append(all, n.Aliases...)
+	}
+	for i, name := range all {
+		all[i] = strings.ToLower(strings.Trim(name, "."))
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(name string) bool { return name == "" })
+}

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -98,5 +99,19 @@ func TestInfrastructure_Testcontainers(t *testing.T) {
 		if got := Infrastructure(c.c); got != c.want {
 			t.Errorf("%s: %q, want %q", c.reason, got, c.want)
 		}
+	}
+}
+
+func TestName_DNSNames(t *testing.T) {
+	got := DNSNames(Container{
+		ID: "0123456789abcdef", Name: "Brave_curie",
+		Networks: []Attachment{{Aliases: []string{"api.EXAMPLE.test.", "0123456789ab", ""}}, {Aliases: []string{"db"}}},
+	})
+	want := []string{"0123456789ab", "api.example.test", "brave_curie", "db"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := DNSNames(Container{ID: "01"}); !slices.Equal(got, []string{"01"}) {
+		t.Errorf("without a name: %q", got)
 	}
 }

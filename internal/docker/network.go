@@ -2,17 +2,58 @@ package docker
 
 import (
 	"context"
+	"net/netip"
+	"slices"
+	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
+	networks "github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 )
 
-// network is one of the engine's networks.
+// Network is one of the engine's networks.
+type Network struct {
+	ID, Name string
+	Subnets  []netip.Prefix
+	Gateways []netip.Addr // the addresses of the engine's machine in the network, if it has some
+}
+
+// network is a [Network] with the state of its inspection.
 type network struct {
 	id, name string
+	subnets  []netip.Prefix
+	gateways []netip.Addr
+	removed  bool
 
 	wanted, served uint64 // as in record
 	busy           bool
+}
+
+// Networks returns the networks that exist, sorted by ID.
+func (w *Watcher) Networks() []Network {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []Network
+	for _, n := range w.networks {
+		if !n.removed {
+			all = append(all, Network{n.id, n.name, slices.Clone(n.subnets), slices.Clone(n.gateways)})
+		}
+	}
+	slices.SortFunc(all, func(a, b Network) int { return strings.Compare(a.ID, b.ID) })
+	return all
+}
+
+// describe records the addresses of a network.
+func (n *network) describe(ipam networks.IPAM) {
+	n.subnets, n.gateways = nil, nil
+	for _, c := range ipam.Config {
+		if c.Subnet.IsValid() {
+			n.subnets = append(n.subnets, c.Subnet.Masked())
+		}
+		if c.Gateway.IsValid() {
+			n.gateways = append(n.gateways, c.Gateway)
+		}
+	}
 }
 
 // network returns the entry of a network by its full ID. The lock is held.
@@ -64,6 +105,7 @@ func (w *Watcher) inspectNetworkOnce(n *network) bool {
 	defer w.mu.Unlock()
 	if err == nil {
 		n.name = answer.Network.Name
+		n.describe(answer.Network.IPAM)
 		for id, e := range answer.Network.Containers {
 			if r := w.containers[id]; r != nil {
 				r.attach(endpoint{network: n.id, name: n.name, id: e.EndpointID,
@@ -77,6 +119,8 @@ func (w *Watcher) inspectNetworkOnce(n *network) bool {
 	if !n.busy {
 		n.served = n.wanted
 	}
+	n.removed = cerrdefs.IsNotFound(err)
+	w.networkDescribed()
 	w.notify()
 	return n.busy
 }
@@ -93,7 +137,9 @@ func (w *Watcher) listNetworks(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, item := range list.Items {
-		w.network(item.ID).name = item.Name
+		n := w.network(item.ID)
+		n.name = item.Name
+		n.describe(item.IPAM)
 	}
 	return nil
 }

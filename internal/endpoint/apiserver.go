@@ -71,13 +71,14 @@ func configuredFor(pid, self int) netip.AddrPort {
 		if err != nil || !bytes.Contains(environ, []byte(serviceHost+"=")) {
 			return netip.AddrPort{}
 		}
-		return configuredIn(strings.Split(string(environ), "\x00"))
+		return APIServerIn(strings.Split(string(environ), "\x00"))
 	}
 	return parseConfigured(os.Getenv(serviceHost), os.Getenv(servicePort))
 }
 
-// configuredIn returns the API server in an environment.
-func configuredIn(environment []string) netip.AddrPort {
+// APIServerIn returns the address of the API server in an environment such as that of a pod; the zero value if it has
+// none.
+func APIServerIn(environment []string) netip.AddrPort {
 	lookup := func(name string) (value string) {
 		for _, v := range environment {
 			if key, text, _ := strings.Cut(v, "="); key == name {
@@ -99,7 +100,7 @@ const (
 // whether it has. It stands for the environment of Query.PID, which is not readable for another user's process without
 // CAP_SYS_PTRACE. A Peer with a port comes first here, too.
 func (i *Identity) UseEnvironment(environment []string, protocol flow.Protocol, addr netip.Addr, port uint16) bool {
-	at := configuredIn(environment)
+	at := APIServerIn(environment)
 	if protocol != flow.TCP || !at.IsValid() || at != netip.AddrPortFrom(normal(addr), port) || i.Peer.Exact() {
 		return false
 	}

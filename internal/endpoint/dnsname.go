@@ -73,6 +73,23 @@ func isPrivateDomain(domain string) bool {
 	return last == domain || slices.Contains(privateZones, last)
 }
 
+// ServiceNames returns the names of a Service, or of another workload that is reached by name: "db", "db.shop",
+// "db.shop.svc", and the last one with cluster.local and each of the cluster domains. Without a namespace it has only
+// the first one.
+func ServiceNames(service, namespace string, domains ...string) []string {
+	if namespace == "" {
+		return []string{service}
+	}
+	qualified := service + "." + namespace
+	names := []string{service, qualified, qualified + ".svc"}
+	for _, domain := range append([]string{defaultClusterDomain}, domains...) {
+		if name := qualified + ".svc." + domain; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // ServiceName splits a name that only the cluster's DNS can resolve: "orders-db.shop.svc" with or without a domain.
 // domains are cluster domains in addition to cluster.local.
 func ServiceName(name string, domains ...string) (service, namespace string, ok bool) {
@@ -101,14 +118,14 @@ func (id *Identifier) byName(pid int, name string, addr netip.Addr) flow.Endpoin
 	e := byName(name, addr, id.config.ClusterDomains...)
 	if e.Kind == flow.External && strings.Contains(e.Name, ".svc.") {
 		search, _ := id.resolvers.Search(pid)
-		return byName(name, addr, search.clusterDomains()...)
+		return byName(name, addr, search.ClusterDomains()...)
 	}
 	return e
 }
 
-// clusterDomains returns the cluster domains of a search list: "k8s.example.com" if it contains both that and
+// ClusterDomains returns the cluster domains of a search list: "k8s.example.com" if it contains both that and
 // "svc.k8s.example.com".
-func (s Search) clusterDomains() []string {
+func (s Search) ClusterDomains() []string {
 	var domains []string
 	for _, domain := range s.Domains {
 		if slices.Contains(s.Domains, "svc."+domain) {

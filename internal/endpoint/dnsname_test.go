@@ -65,7 +65,7 @@ func TestByName_SearchListDomain(t *testing.T) {
 		{"a domain that begins as Services do", "search svc.acme.io\n", nil},
 		{"a machine's", "search acme.io\n", nil},
 	} {
-		if diff := cmp.Diff(tt.want, parseSearch(tt.resolvConf).clusterDomains()); diff != "" {
+		if diff := cmp.Diff(tt.want, parseSearch(tt.resolvConf).ClusterDomains()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.reason, diff)
 		}
 	}
@@ -104,6 +104,28 @@ func TestOfPeer_PodsOrHosts(t *testing.T) {
 		if diff := cmp.Diff(tt.want, id.OfPeer(peer, at), cmpopts.EquateComparable(netip.Addr{})); diff != "" ||
 			peer.PodPort != tt.port {
 			t.Errorf("%s: %q at port %d (-want +got):\n%s", tt.reason, tt.name, peer.PodPort, diff)
+		}
+	}
+}
+
+func TestDNSName_ServiceNames(t *testing.T) {
+	for _, row := range []struct {
+		reason, service, namespace string
+		domains                    []string
+		want                       []string
+	}{
+		{"without a namespace", "db", "", []string{"k8s.test"}, []string{"db"}},
+		{
+			"in a namespace", "db", "shop", nil,
+			[]string{"db", "db.shop", "db.shop.svc", "db.shop.svc.cluster.local"},
+		},
+		{
+			"with another cluster domain, and the default one again", "db", "shop", []string{"k8s.test", "cluster.local"},
+			[]string{"db", "db.shop", "db.shop.svc", "db.shop.svc.cluster.local", "db.shop.svc.k8s.test"},
+		},
+	} {
+		if diff := cmp.Diff(row.want, ServiceNames(row.service, row.namespace, row.domains...)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", row.reason, diff)
 		}
 	}
 }

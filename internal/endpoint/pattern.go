@@ -47,6 +47,19 @@ func (p Pattern) Match(addr netip.Addr, port uint16, dnsName string) bool {
 	return false
 }
 
+// Network returns the addresses of the set; false if it is a set of names, or of loopback addresses.
+func (p Pattern) Network() (netip.Prefix, bool) {
+	return p.prefix, p.kind == onAddress || p.kind == onNetwork
+}
+
+// Host returns the name of the set; below is true for all names below it. It returns "" for a set of addresses.
+func (p Pattern) Host() (name string, below bool) {
+	return strings.TrimPrefix(p.name, "."), p.kind == onWildcard
+}
+
+// Port returns the port of the set; 0 means every port.
+func (p Pattern) Port() uint16 { return p.port }
+
 // compare orders patterns from the most specific to the least: with a port before without, then by kind, then longer
 // networks and names first. Patterns that compare equal are equal.
 func (p Pattern) compare(q Pattern) int {

@@ -231,3 +231,29 @@ func FuzzParsePattern(f *testing.F) {
 		}
 	})
 }
+
+func TestPattern_Parts(t *testing.T) {
+	for _, row := range []struct {
+		pattern, network, host string
+		below                  bool
+		port                   uint16
+	}{
+		{pattern: "10.0.0.1", network: "10.0.0.1/32"},
+		{pattern: "10.0.0.0/8", network: "10.0.0.0/8"},
+		{pattern: "[2001:db8::1]:443", network: "2001:db8::1/128", port: 443},
+		{pattern: "api.example.test:443", host: "api.example.test", port: 443},
+		{pattern: "*.example.test", host: "example.test", below: true},
+		{pattern: "localhost:80", port: 80},
+	} {
+		p, err := parsePattern(row.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		network, isNetwork := p.Network()
+		host, below := p.Host()
+		if row.network != "" != isNetwork || isNetwork && network.String() != row.network || host != row.host ||
+			below != row.below || p.Port() != row.port {
+			t.Errorf("%s: %v %t, %q %t, %d", row.pattern, network, isNetwork, host, below, p.Port())
+		}
+	}
+}

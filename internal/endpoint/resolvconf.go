@@ -123,15 +123,35 @@ var dockersDefault = []netip.Addr{
 // this machine that are not on loopback; if systemd-resolved hides them, those that it uses itself; otherwise Docker's
 // default. They stand for a container's resolvers when its resolv.conf is gone.
 func OfContainers() []netip.Addr {
-	for _, file := range []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		servers := slices.DeleteFunc(parseResolvConf(string(text)), netip.Addr.IsLoopback)
+	for _, file := range resolvConfs {
+		servers := slices.DeleteFunc(nameserversIn(file), netip.Addr.IsLoopback)
 		if len(servers) > 0 {
 			return servers
 		}
 	}
 	return dockersDefault
+}
+
+// resolvConfs are the configuration of this machine's resolver, and that of systemd-resolved, which serves on loopback.
+var resolvConfs = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
+
+// nameserversIn returns the name servers of a file; none if it cannot be read.
+func nameserversIn(file string) []netip.Addr {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	return parseResolvConf(string(text))
+}
+
+// Nameservers returns the resolvers that processes of this machine and of its containers may use: those of the
+// configured files, and Docker's default.
+func Nameservers() []netip.Addr {
+	var all []netip.Addr
+	for _, file := range resolvConfs {
+		all = append(all, nameserversIn(file)...)
+	}
+	all = append(all, OfContainers()...)
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
 }

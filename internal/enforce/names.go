@@ -31,7 +31,7 @@ func (n names) list() ([]Name, error) {
 	all := n.flat()
 	for _, name := range all {
 		if len(name.Ports) > MaxPorts {
-			return nil, &LimitError{what: describeName(name.Host, name.Match), ranges: len(name.Ports)}
+			return nil, &LimitError{describeName(name), len(name.Ports)}
 		}
 	}
 	return all, nil
@@ -92,10 +92,9 @@ func wider(host string) func(yield func(string) bool) {
 	}
 }
 
-func describeName(host string, match Match) string {
-	switch match {
-	case OneLabel, AnyLabels:
-		return strings.TrimSuffix("*."+host, ".")
+func describeName(n Name) string {
+	if n.Match == Exact {
+		return n.Host
 	}
-	return host
+	return strings.TrimSuffix("*."+n.Host, ".")
 }

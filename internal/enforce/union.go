@@ -11,7 +11,7 @@ import (
 func Union(tables ...Table) Table {
 	var union Table
 	var all names
-	flat := flattening{joined: make(map[string]joinedPorts)}
+	flat := flattening{joined: make(map[string][]PortRange)}
 	for _, t := range tables {
 		if t.Unrestricted {
 			return Table{Unrestricted: true}

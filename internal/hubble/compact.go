@@ -22,12 +22,13 @@ func WriteCompact(w io.Writer, f recording.File) error {
 	out := bufio.NewWriter(w)
 	for i, one := range flows {
 		verdict := forwarded
-		if isDenied(verdicts[i]) {
+		if isDropped(one, verdicts[i]) {
 			verdict = dropped
 		}
 		_, summary := layer4Of(one)
+		summary = cmp.Or(summary, "DNS Answer NXDOMAIN") + refusal(one)
 		one.Source, one.Destination = asHubble(one.Source), asHubble(one.Destination)
-		line := fmt.Sprintf("%s -> %s %s (%s)", one.Source, one.Target(), verdict, cmp.Or(summary, "DNS Answer NXDOMAIN"))
+		line := fmt.Sprintf("%s -> %s %s (%s)", one.Source, one.Target(), verdict, summary)
 		if _, err := fmt.Fprintln(out, report.Line(line)); err != nil {
 			return err
 		}

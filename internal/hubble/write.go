@@ -17,6 +17,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -24,14 +25,15 @@ import (
 const NodeName = "netzero"
 
 // Write writes the placed flows of a recording as "hubble observe -o jsonpb" does: a GetFlowsResponse a line, in the
-// order of the recording. If it was compared with policies, a denied flow is DROPPED for POLICY_DENIED.
+// order of the recording. If it was compared with policies, a denied flow is DROPPED for POLICY_DENIED. So is a flow of
+// which the kernel refused each attempt; the summary says how many it refused.
 //
 // A pod has the name of its workload, and all labels that are known. Numbers of identities count the workloads of this
 // recording from 256 on. If the recording's start is not known, times count from 1970-01-01. Flow.Count is an
-// aggregate. A lookup without an address is a DNS answer. Hubble has no field for processes, programs, evidence, the
-// dialled port, the name of a Service beside an address, and for IP protocols other than TCP, UDP, SCTP and ICMP:
-// [Read] of the output lacks these, and the workloads that no flow has. It makes every workload a subject, and selects
-// it by all its lasting labels.
+// aggregate. A lookup without an address is a DNS answer. Hubble has no field for processes, programs, evidence,
+// refusals, the dialled port, the name of a Service beside an address, and for IP protocols other than TCP, UDP, SCTP
+// and ICMP: [Read] of the output lacks these, and the workloads that no flow has. It makes every workload a subject,
+// and selects it by all its lasting labels.
 //
 // All characters that a terminal might interpret are escaped. An error is that of the writer, or says that verdicts
 // and flows differ in number or that the recording is invalid.
@@ -80,6 +82,19 @@ func evaluated(f recording.File) ([]flow.Flow, []*recording.Verdict, error) {
 // isDenied reports whether policies drop a flow with this verdict.
 func isDenied(v *recording.Verdict) bool {
 	return v != nil && (v.Outcome == recording.OutcomeDenied || v.Outcome == recording.OutcomeInexpressible)
+}
+
+// isDropped reports whether Hubble would say of a flow that nothing of it passed.
+func isDropped(f flow.Flow, v *recording.Verdict) bool {
+	return isDenied(v) || f.Refused > 0 && f.Refused >= f.Count
+}
+
+// refusal says in a summary how many attempts of a flow the kernel refused; "" for none.
+func refusal(f flow.Flow) string {
+	if f.Refused == 0 {
+		return ""
+	}
+	return "; refused " + report.Refusal(f)
 }
 
 // encode returns a message as one line.
@@ -169,21 +184,24 @@ func (o *writer) message(f flow.Flow, v *recording.Verdict) message {
 	}
 	e.EventType = &eventType{Type: traceEvent}
 	e.Point, e.Reason = "TO_ENDPOINT", "NEW"
-	if v != nil {
+	if v != nil || isDropped(f, v) {
 		e.EventType.Type, e.Point, e.Reason = verdictEvent, "", ""
+	}
+	if isDropped(f, v) {
+		e.Verdict, e.DropReason, e.DropReasonDesc = dropped, policyDenied, denied
+	}
+	if v != nil {
 		e.decide(v)
 	}
+	e.Summary += refusal(f)
 	if f.Lookup {
 		e.lookUp(o, f)
 	}
 	return message{Flow: &e, event: event{NodeName: e.NodeName, Time: e.Time}}
 }
 
-// decide adds a verdict.
+// decide adds the policy of a verdict, and the reason.
 func (e *event) decide(v *recording.Verdict) {
-	if isDenied(v) {
-		e.Verdict, e.DropReason, e.DropReasonDesc = dropped, policyDenied, denied
-	}
 	if v.Reason != "" {
 		e.Summary += "; " + v.Reason
 	}

@@ -97,6 +97,60 @@ func TestWrite_ReadsBack(t *testing.T) {
 	}
 }
 
+// A flow of which nothing left the machine is dropped, whatever the policies say.
+func TestWrite_Refused(t *testing.T) {
+	for _, row := range []struct {
+		reason  string
+		refused uint64
+		verdict []recording.Verdict
+		want    []string // parts of the line
+		read    int      // flows that passed
+	}{
+		{
+			"each attempt", 3, nil,
+			[]string{`"verdict":"DROPPED","drop_reason":133`, "refused in the kernel: 3 of 3 attempts"}, 0,
+		},
+		{
+			"each attempt, of an allowed flow", 3, []recording.Verdict{{Outcome: recording.OutcomeAllowed, Policy: "cart"}},
+			[]string{`"verdict":"DROPPED","drop_reason":133`, `"egress_allowed_by":[{"name":"cart"}]`}, 0,
+		},
+		{"some", 2, nil, []string{`"verdict":"FORWARDED"`, "refused in the kernel: 2 of 3 attempts"}, 1},
+		{"none", 0, nil, []string{`"verdict":"FORWARDED"`, `"Summary":"TCP Flags: SYN"`}, 1},
+	} {
+		f := recording.File{Placed: recording.Placed{Flows: recording.FromFlows([]flow.Flow{{
+			Source: flow.WorkloadEndpoint("cart"), Destination: flow.WorkloadEndpoint("db"), Protocol: flow.TCP, Port: 1,
+			Count: 3, Refused: row.refused,
+		}})}}
+		if row.verdict != nil {
+			f.Check = &recording.Check{Verdicts: row.verdict}
+		}
+		line := write(t, f)
+		var compact bytes.Buffer
+		if err := WriteCompact(&compact, f); err != nil {
+			t.Fatal(err)
+		}
+		verdict := map[int]string{0: "DROPPED", 1: "FORWARDED"}[row.read]
+		text := "cart -> db:1/TCP " + verdict + " (TCP Flags: SYN"
+		isMarked := strings.Contains(compact.String(), "refused in the kernel")
+		if !strings.HasPrefix(compact.String(), text) || isMarked != (row.refused > 0) {
+			t.Errorf("%s: %q, want %q", row.reason, &compact, text)
+		}
+		for _, want := range row.want {
+			if !strings.Contains(line, want) {
+				t.Errorf("%s: no %s in %s", row.reason, want, line)
+			}
+		}
+		line = strings.TrimSpace(line)
+		if got := read(t, Options{}, line).Recording.Flows; len(got) != row.read {
+			t.Errorf("%s: read %+v, want %d flows", row.reason, got, row.read)
+		}
+		all := read(t, Options{Dropped: IncludeDropped}, line).Recording.Flows
+		if len(all) != 1 || all[0].Count != 3 {
+			t.Errorf("%s: read %+v, with those that were dropped", row.reason, all)
+		}
+	}
+}
+
 // withoutPodAddresses returns flows without the addresses of pods, of which Read knows one for each workload.
 func withoutPodAddresses(flows []flow.Flow) []flow.Flow {
 	for i := range flows {

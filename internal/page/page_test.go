@@ -505,7 +505,8 @@ func TestRender_Refused(t *testing.T) {
 	page := rendered(t, run, nil)
 	text := textOf(elements(t, page)["main"][0])
 	for _, want := range []string{
-		"Denied 2 2 refused in the kernel", "denied new 3 3 2 1", "refused 2", "refused shop -> db:2/TCP: the policy allows it",
+		"Denied 2 2 refused in the kernel", "denied new 3 3 2 1", "refused 2",
+		"refused shop -> db:2/TCP: the policy allows it",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)

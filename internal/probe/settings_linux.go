@@ -43,6 +43,13 @@ func (p *Probe) Check(cgroup uint64) (Self, error) {
 	return self, p.checkGoroutines(self.PID)
 }
 
+// Level returns the level in the tree of the cgroup that was passed to Check; the root has level 0.
+func (p *Probe) Level() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int(p.level)
+}
+
 // NextGeneration makes every known flow new again, and returns the generation of flows from now on.
 func (p *Probe) NextGeneration() (uint32, error) {
 	p.mu.Lock()

@@ -1,8 +1,10 @@
 package recorder
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +22,15 @@ type attachmentRecord struct {
 	waits  []waitPeriod
 	older  bool // it ran before the recorder, and is watched since it was attached
 	remote bool // it ran on another kernel: this machine had neither its process nor its cgroup
+}
+
+// nameFor returns the name from a recording, otherwise from another; "" if none gave one.
+func (a *attachmentRecord) nameFor(rec *Recording) string {
+	name := a.names[rec]
+	for _, other := range slices.Sorted(maps.Values(a.names)) {
+		name = cmp.Or(name, other)
+	}
+	return name
 }
 
 // waitPeriod is a period in which testcontainers waits until a container is ready. until is 0 while it still waits.

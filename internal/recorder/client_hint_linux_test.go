@@ -143,7 +143,7 @@ func destinations(
 	rec := &Recording{
 		recorder: r, identifier: endpoint.New(endpoint.Config{}), observations: make(map[observationKey]*observation),
 	}
-	r.containers = newContainerState(func() {})
+	r.containers = newContainerState(func() {}, func() {})
 	r.attribution = attribution{ownCgroup: 1, recordings: []*Recording{rec}}
 	for i, name := range strings.Fields(queried) {
 		r.correlation.names.Record(

@@ -43,8 +43,8 @@ type containerCgroup struct {
 }
 
 // newContainerState returns a containerState that follows an engine once begin is called. It calls moved when an
-// address gets a new owner.
-func newContainerState(moved func()) *containerState {
+// address gets a new owner, and described when the engine has described a network and the addresses in it.
+func newContainerState(moved, described func()) *containerState {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &containerState{
 		started: now(), cancel: cancel, done: make(chan struct{}),
@@ -56,7 +56,7 @@ func newContainerState(moved func()) *containerState {
 		c.begun.Store(true)
 		go func() {
 			defer close(c.done)
-			c.watcher, c.err = docker.Watch(ctx, docker.Config{Moved: moved})
+			c.watcher, c.err = docker.Watch(ctx, docker.Config{Moved: moved, NetworkDescribed: described})
 		}()
 	})
 	return c
@@ -89,6 +89,22 @@ func (c *containerState) engine() (containers.Engine, error) {
 		return nil, err
 	}
 	return c.watcher, nil
+}
+
+// watched returns the watcher of the engine; nil if it is not known. It waits for the engine only if told so.
+func (c *containerState) watched(wait bool) *docker.Watcher {
+	if wait {
+		_, _ = c.engine() // without an engine there are no containers
+	}
+	if !c.begun.Load() {
+		return nil
+	}
+	select {
+	case <-c.done:
+		return c.watcher
+	default:
+		return nil
+	}
 }
 
 // handleCgroup records a new cgroup. A cgroup outside any container is unrelated: the test's children stay in its own

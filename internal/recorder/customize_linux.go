@@ -22,6 +22,9 @@ func (rec *Recording) Customize(req *testcontainers.GenericContainerRequest, rol
 			was)
 	}
 	req.LifecycleHooks = append(req.LifecycleHooks, rec.hooks(role))
+	if err := rec.enforceContainers(req, role); err != nil {
+		return err
+	}
 	if req.ShouldBuildImage() {
 		return nil // labels would also reach the image, and from there the containers of other runs
 	}
@@ -90,6 +93,9 @@ func (rec *Recording) Adopt(ctx context.Context, c testcontainers.Container, nam
 	rec.Attach(id, name)
 	rec.AttachRunning(id)
 	rec.markRemote(ctx, c, is.State.Pid)
+	if source := rec.enforcingNow(); source != nil {
+		return source.checkEnforced(ctx, c)
+	}
 	return nil
 }
 

@@ -29,7 +29,7 @@ func TestAnswers_Truncated(t *testing.T) {
 
 // Events may arrive before the session is open, also those of unrelated cgroups.
 func TestEvents_BeforeSession(t *testing.T) {
-	r := &Recorder{containers: newContainerState(func() {})}
+	r := &Recorder{containers: newContainerState(func() {}, func() {})}
 	created := &probe.CgroupEvent{Cgroup: 1 << 60, Names: []string{"build", "ci"}}
 	r.handle([]probe.Event{created})
 	if len(r.early) != 1 || r.early[0] != created {

@@ -210,6 +210,7 @@ func isReservedName(name string) bool {
 // failedLookups returns the names that were looked up and have no address, as attempts with an unknown port.
 func (s *resolution) failedLookups() []resolvedFlow {
 	first := make(map[lookupKey]lookup)
+	refused := make(map[lookupKey]bool)
 	for k, l := range s.lookups {
 		if search, known := s.searchDomains[k.cgroup]; known && l.searchIsOurs {
 			l.search, l.searchIsOurs = search, false
@@ -221,6 +222,7 @@ func (s *resolution) failedLookups() []resolvedFlow {
 		if isReservedName(written.name) || s.isAnswered(written, l) {
 			continue
 		}
+		refused[written] = refused[written] || s.isRefusedLookup(k)
 		earlier, known := first[written]
 		if !known || cmp.Or(
 			cmp.Compare(l.event.Time, earlier.event.Time), cmp.Compare(l.event.PID, earlier.event.PID),
@@ -239,6 +241,9 @@ func (s *resolution) failedLookups() []resolvedFlow {
 					First: max(l.event.Time-s.started, 0), Process: l.event.Process,
 				},
 			},
+		}
+		if refused[k] {
+			f.flow.Refused = 1
 		}
 		if k.cgroup != s.ownCgroup {
 			f.from = containers.Innermost(s.engine, s.cgroups[k.cgroup].ids)

@@ -47,7 +47,7 @@ func TestFailedLookup_WrittenName(t *testing.T) {
 		{"names that only end alike", "notinvalid.test xinvalid mylocalhost", "mylocalhost:* notinvalid.test:* xinvalid:*"},
 	} {
 		r := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}}
-		r.containers = newContainerState(func() {})
+		r.containers = newContainerState(func() {}, func() {})
 		rec := &Recording{recorder: r, identifier: endpoint.New(endpoint.Config{}), lookups: make(map[lookupKey]*lookup)}
 		for i, word := range strings.Fields(row.queries) {
 			name, answered := strings.CutSuffix(word, "!")

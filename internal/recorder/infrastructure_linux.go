@@ -95,15 +95,8 @@ func (r *Recorder) isWaitCommand(e *probe.FlowEvent) bool {
 
 // now returns what the engine has reported about a container so far. It does not wait for the engine.
 func (c *containerState) now(id string) (docker.Container, bool) {
-	if !c.begun.Load() {
-		return docker.Container{}, false
-	}
-	select {
-	case <-c.done:
-		if c.watcher != nil {
-			return c.watcher.Container(id)
-		}
-	default:
+	if watcher := c.watched(false); watcher != nil {
+		return watcher.Container(id)
 	}
 	return docker.Container{}, false
 }

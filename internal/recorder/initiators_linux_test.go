@@ -88,7 +88,7 @@ func TestStartEvents_Searches(t *testing.T) {
 			"", false, false},
 		{"a task enters another cgroup", &probe.EnterEvent{Cgroup: otherCgroup, By: removedCgroup}, "", false, false},
 	} {
-		r := &Recorder{containers: newContainerState(func() {})}
+		r := &Recorder{containers: newContainerState(func() {}, func() {})}
 		r.containers.older.byCgroup[olderCgroup], r.containers.older.byCgroup[nestedCgroup] = older, older
 		r.containers.older.byCgroup[otherOlder] = id("c")
 		r.containers.startEvents.end() // so that no search begins
@@ -130,7 +130,7 @@ func TestStartEvents_CgroupsOfOneStart(t *testing.T) {
 		{"created and seen much later", []probe.Event{created(0), seen(10 * sameStart)}, 1},
 		{"started again", []probe.Event{created(0), created(sameStart)}, 2},
 	} {
-		r := &Recorder{containers: newContainerState(func() {})}
+		r := &Recorder{containers: newContainerState(func() {}, func() {})}
 		r.containers.startEvents.end() // so that no search begins
 		for _, e := range row.events {
 			switch e := e.(type) {

@@ -62,16 +62,20 @@ func (s *resolution) isEngine(f resolvedFlow) bool {
 // Containers that share a network are one pod, which is named after the network owner.
 func (s *snapshot) endpointOf(engine containers.Engine, c docker.Container) flow.Endpoint {
 	c = containers.NetworkOwner(engine, c)
-	name := s.attachments[c.ID].name
-	if name == "" {
-		if e, inCluster := s.options.ClusterName(docker.DNSName(c)); inCluster {
-			e.Namespace, e.Evidence = cmp.Or(e.Namespace, s.options.Namespace), flow.ByContainer
+	return s.options.endpointOf(c, s.attachments[c.ID].name)
+}
+
+// endpointOf returns the endpoint of a container that owns its network. given is the name from a recording, or "".
+func (o Options) endpointOf(c docker.Container, given string) flow.Endpoint {
+	if given == "" {
+		if e, inCluster := o.ClusterName(docker.DNSName(c)); inCluster {
+			e.Namespace, e.Evidence = cmp.Or(e.Namespace, o.Namespace), flow.ByContainer
 			return e
 		}
-		name = cmp.Or(c.Labels[docker.LabelWorkload], docker.Name(c))
+		given = cmp.Or(c.Labels[docker.LabelWorkload], docker.Name(c))
 	}
-	workload, namespace := endpoint.SplitName(name)
+	workload, namespace := endpoint.SplitName(given)
 	return flow.Endpoint{
-		Kind: flow.Workload, Name: workload, Namespace: cmp.Or(namespace, s.options.Namespace), Evidence: flow.ByContainer,
+		Kind: flow.Workload, Name: workload, Namespace: cmp.Or(namespace, o.Namespace), Evidence: flow.ByContainer,
 	}
 }

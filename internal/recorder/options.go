@@ -46,6 +46,9 @@ type Options struct {
 	// FixedPort reports whether the user said that the port of a flow does not change.
 	FixedPort func(flow.Flow) bool
 
+	// Enforcement is what the kernel refuses; nil if it refuses nothing.
+	Enforcement *Enforcement
+
 	// Announce prints a line even without -v.
 	Announce func(text string)
 }

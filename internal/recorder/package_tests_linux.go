@@ -59,6 +59,7 @@ func (rec *Recording) EnterTest(test string) (leave func()) {
 		r.fail(err)
 	}
 	id := follow(test)
+	fail(r.enforcement.enter(id, rec))
 	unmark := goroutine.Mark(id)
 	labels := goroutine.Labels()
 	fail(errors.Join(r.session.Probe.AttributeGoroutine(id), r.session.Probe.AttributeLabels(labels, id)))

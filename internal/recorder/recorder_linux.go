@@ -32,6 +32,7 @@ type Recorder struct {
 	correlation correlation
 	containers  *containerState
 	listeners   listeners
+	enforcement *enforcement
 
 	endedRecordings    map[goroutine.ID]*Recording // what tests opened after they had ended
 	earlierConnections connections                 // that earlier recorders left open
@@ -91,7 +92,8 @@ var shared struct {
 	connections connections // that the last recorder left open
 }
 
-// Join adds a recording to this process's recorder, and creates the recorder if there is none. Errors: *session.Error.
+// Join adds a recording to this process's recorder, and creates the recorder if there is none. Errors: *session.Error,
+// and [*EnforceError].
 func Join(sizes probe.Sizes, options Options) (*Recording, error) {
 	peers, err := endpoint.NewPeers(options.Peers...)
 	if err != nil {
@@ -106,7 +108,7 @@ func Join(sizes probe.Sizes, options Options) (*Recording, error) {
 		}
 	}
 	rec := newRecording(r, options, peers)
-	if err := r.add(rec); err != nil {
+	if err := r.start(rec); err != nil {
 		if shared.recorder == nil {
 			err = errors.Join(err, r.close())
 		}
@@ -115,6 +117,28 @@ func Join(sizes probe.Sizes, options Options) (*Recording, error) {
 	shared.recorder = r
 	rec.markGoroutine()
 	return rec, nil
+}
+
+// start adds a recording and enforces its policy.
+func (r *Recorder) start(rec *Recording) error {
+	if err := r.enforcement.admit(rec, r.active()); err != nil {
+		return err
+	}
+	if err := r.add(rec); err != nil {
+		return err
+	}
+	if err := r.enforcement.begin(rec, r.active()); err != nil {
+		r.remove(rec)
+		return err
+	}
+	return nil
+}
+
+// active returns the active recordings.
+func (r *Recorder) active() []*Recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.attribution.recordings)
 }
 
 func newRecording(r *Recorder, options Options, peers endpoint.Peers) *Recording {
@@ -141,7 +165,8 @@ func newRecording(r *Recorder, options Options, peers endpoint.Peers) *Recording
 
 func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
 	r := &Recorder{attribution: attribution{self: os.Getpid()}, earlierConnections: shared.connections}
-	r.containers = newContainerState(r.newGeneration)
+	r.enforcement = newEnforcement(r)
+	r.containers = newContainerState(r.newGeneration, r.refreshEnforcement)
 	s, err := session.Open(sizes, probe.Handler{
 		Forget: r.isOpenedByWaitStrategy, Unrelated: r.checkNewCgroup, Mkdir: r.findStartClients, Enter: r.findCommandClients,
 		Handle: r.handle,
@@ -165,6 +190,7 @@ func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
 		r.limits = append(r.limits, recording.Noticef(recording.CodeChildProcesses,
 			"child processes of tests that run in parallel cannot be distinguished: %s", children))
 	}
+	r.enforcement.open(s, r.attribution.unseparated)
 	for _, p := range s.Unclear {
 		announce(fmt.Sprintf("process %d (%s) may have been started by this test before it was recorded, and is not "+
 			"recorded: start it after Record, or keep the test's environment in it", p.PID, p.Name))
@@ -218,18 +244,24 @@ func (rec *Recording) Close() error {
 	if !rec.isPackage {
 		endedByID.Store(rec.goroutine, rec.end())
 	}
-	r.attribution.recordings = slices.DeleteFunc(r.attribution.recordings, func(other *Recording) bool {
-		return other == rec
-	})
-	last := len(r.attribution.recordings) == 0
-	r.fail(r.session.Probe.SetConcurrent(len(r.attribution.recordings) > 1))
 	r.mu.Unlock()
-	if !last {
-		return nil
+	r.remove(rec)
+	active := r.active()
+	err := r.enforcement.end(rec, active)
+	if len(active) > 0 {
+		return err
 	}
 	shared.recorder = nil
 	shared.connections = r.openConnections()
-	return r.close()
+	return errors.Join(err, r.close())
+}
+
+// remove ends a recording: it gets no more flows.
+func (r *Recorder) remove(rec *Recording) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attribution.recordings = without(r.attribution.recordings, rec)
+	r.fail(r.session.Probe.SetConcurrent(len(r.attribution.recordings) > 1))
 }
 
 // Unrecorded calls do if no recording would see it, and lets no recording of this process start meanwhile. A parent
@@ -244,6 +276,7 @@ func Unrecorded(do func()) {
 
 func (r *Recorder) close() error {
 	r.containers.startEvents.end()
+	r.enforcement.close()
 	return errors.Join(r.session.Close(), r.containers.close())
 }
 

@@ -55,12 +55,19 @@ func (rec *Recording) takeSnapshot() (snapshot, error) {
 	if err != nil {
 		return snapshot{}, fmt.Errorf("the recording is incomplete: %w", err)
 	}
+	refused, err := r.readRefused()
+	if err != nil {
+		return snapshot{}, fmt.Errorf("the recording is incomplete: %w", err)
+	}
 	starts := r.containers.startEvents.all()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := rec.snapshot()
-	s.startEvents = starts
+	s.startEvents, s.refusedLookups = starts, refused.lookups
 	s.observed = rec.countedObservations(flows, names)
+	for i := range s.observed {
+		refused.count(&s.observed[i])
+	}
 	return s, nil
 }
 

@@ -42,7 +42,7 @@ func NewSimulation(
 	r := &Recorder{
 		attribution: attribution{self: os.Getpid(), ownCgroup: ownCgroup},
 		session:     &session.Session{Leaf: &cgroup.Leaf{ID: ownCgroup}},
-		containers:  newContainerState(func() {}),
+		containers:  newContainerState(func() {}, func() {}),
 	}
 	rec := newRecording(r, options, peers)
 	rec.id, rec.started = "simulation", 0

@@ -7,6 +7,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/recorder/containers"
 	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -15,15 +16,16 @@ import (
 // snapshot is what the resolution of a recording needs from the recording and the recorder, at one moment. It is a
 // copy: it shares nothing with them that changes.
 type snapshot struct {
-	options     Options
-	id          string        // other test processes know the recording by it
-	started     time.Duration // CLOCK_MONOTONIC
-	ended       bool          // the test has ended
-	source      flow.Endpoint // the test process
-	identifier  *endpoint.Identifier
-	observed    []observation // with the number of their connections
-	lookups     map[lookupKey]lookup
-	overlapping map[string]bool // tests whose recordings overlapped
+	options        Options
+	id             string        // other test processes know the recording by it
+	started        time.Duration // CLOCK_MONOTONIC
+	ended          bool          // the test has ended
+	source         flow.Endpoint // the test process
+	identifier     *endpoint.Identifier
+	observed       []observation // with the number of their connections
+	lookups        map[lookupKey]lookup
+	refusedLookups map[probe.RefusedQuestion]uint64
+	overlapping    map[string]bool // tests whose recordings overlapped
 
 	self          int    // this process
 	ownCgroup     uint64 // of this process and its children
@@ -94,14 +96,9 @@ func (rec *Recording) snapshot() snapshot {
 		s.waits[id] = slices.Clone(waits)
 	}
 	for id, attached := range r.containers.attachments {
-		name, own := attached.names[rec]
-		for _, other := range slices.Sorted(maps.Values(attached.names)) {
-			if name == "" {
-				name = other
-			}
-		}
+		_, own := attached.names[rec]
 		s.attachments[id] = attachment{
-			own: own, peer: attached.peers[rec], name: name, older: attached.older, remote: attached.remote,
+			own: own, peer: attached.peers[rec], name: attached.nameFor(rec), older: attached.older, remote: attached.remote,
 			waits: slices.Clone(attached.waits),
 		}
 	}

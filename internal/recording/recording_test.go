@@ -76,8 +76,10 @@ func whole() File {
 		Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Enforced: true,
 		Check: &Check{
 			Dialect: "NetworkPolicy", Implied: FromFlows(flows[1:2]), Unused: []string{"a rule"}, NotIsolated: []string{"db"},
-			Verdicts: []Verdict{{OutcomeDenied, "checkout", "no rule", true, true}, {OutcomeAllowed, "checkout", "rule 1", false, false}},
-			Updated:  true,
+			Verdicts: []Verdict{
+				{OutcomeDenied, "checkout", "no rule", true, true}, {OutcomeAllowed, "checkout", "rule 1", false, false},
+			},
+			Updated: true,
 		},
 		Incomplete: "2 new flows were lost", Failed: true, Partial: true,
 		Unusable: "line 7: not YAML",

@@ -97,7 +97,10 @@ func TestReadmesFailureTextIsCurrent(t *testing.T) {
 	want := report.Report{
 		Test: "TestQuote", Golden: "testdata/netzero/TestQuote.yaml", Workload: "httpservice", Module: modulePath,
 		Denied: []report.Denied{
-			{Flow: added, Addrs: []netip.Addr{added.Destination.Addr}, Policy: verdict.Policy, Reason: verdict.Reason},
+			{
+				Flow: added, Addrs: []netip.Addr{added.Destination.Addr}, Policy: verdict.Policy, Reason: verdict.Reason,
+				WouldRefuse: true,
+			},
 		},
 		Diff:   golden.Diff(file.Policies, recorded),
 		Accept: "go test " + modulePath + "/examples/httpservice -run '^TestQuote$' -update",

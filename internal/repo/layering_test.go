@@ -102,7 +102,7 @@ var layers = map[string]layer{
 	},
 	"internal/recorder": {
 		own: []string{
-			"internal/recorder/clientname", "internal/recorder/containers",
+			"internal/recorder/clientname", "internal/recorder/containers", "internal/enforce",
 			"internal/recording", "internal/session", "internal/endpoint", "internal/dns",
 			"internal/hostname", "internal/docker",
 			"internal/probe", "internal/cgroup", "internal/goroutine", "netzerotest/flow",

@@ -72,7 +72,8 @@ func runs() map[string][]Result {
 	}))
 	return map[string][]Result{
 		"nothing": nil, "denied": {denied, passed}, "missing": {missing}, "lost": {lost}, "rest": {rest},
-		"unusable": {unusable}, "many": {many}, "refused": {enforced}, "would-be-refused": {would}, "hostile": {hostileResult()},
+		"unusable": {unusable}, "many": {many}, "refused": {enforced}, "would-be-refused": {would},
+		"hostile": {hostileResult()},
 	}
 }
 

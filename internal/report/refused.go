@@ -78,7 +78,7 @@ func (r Report) wouldRefuse() string {
 func (r Report) enforcement(f flow.Flow) (label, text string) {
 	switch {
 	case f.Refused > 0:
-		return "refused", refusal(f)
+		return "refused", Refusal(f)
 	case r.Enforced && f.Count > 0:
 		return "judged", "when the test ended: the kernel let it pass"
 	}
@@ -91,8 +91,9 @@ func (r Report) enforced(f flow.Flow) string {
 	return strings.TrimSpace(label + " " + text)
 }
 
-// refusal says where the kernel refused a flow, and how many of its attempts; "" for none.
-func refusal(f flow.Flow) string {
+// Refusal says where a flow was refused, and how many of its attempts: "in the kernel: 2 of 3 attempts". It is "" if
+// none was.
+func Refusal(f flow.Flow) string {
 	n := max(f.Count, f.Refused)
 	switch {
 	case f.Refused == 0:

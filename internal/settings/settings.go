@@ -16,6 +16,7 @@ import (
 // Settings are the settings of a run.
 type Settings struct {
 	Off     bool // NETZERO=off: record nothing
+	InCI    bool // the variable CI is set
 	Require bool // fail if recording is impossible: NETZERO=require, in CI, or with Update or Enforce
 	Update  bool // write the golden files: -update or NETZERO_UPDATE
 	Enforce bool // refuse in the kernel what golden files do not allow: NETZERO_ENFORCE
@@ -81,13 +82,13 @@ func Read(resolve func(path string) string) (Settings, error) {
 		return s, fmt.Errorf("NETZERO=off and NETZERO_ENFORCE=%s contradict each other: unset one",
 			os.Getenv("NETZERO_ENFORCE"))
 	}
-	ci := isCI(os.Getenv("CI"))
-	if ci && s.Update {
+	s.InCI = isCI(os.Getenv("CI"))
+	if s.InCI && s.Update {
 		return s, fmt.Errorf("CI=%q: golden files are never written in CI: run the update on a developer's machine, "+
 			"or unset CI", os.Getenv("CI"))
 	}
-	s.Require = s.Require || ci || s.Update || s.Enforce
-	s.CI, err = shown(ci)
+	s.Require = s.Require || s.InCI || s.Update || s.Enforce
+	s.CI, err = shown(s.InCI)
 	return s, err
 }
 

@@ -92,8 +92,8 @@ type Flow struct {
 func (f Flow) Equal(g Flow) bool {
 	return f.Source == g.Source && f.Destination == g.Destination && f.Protocol == g.Protocol && f.Port == g.Port &&
 		f.ICMPType == g.ICMPType && f.Count == g.Count && f.Refused == g.Refused && f.First == g.First &&
-		f.Process.Equal(g.Process) && f.Lookup == g.Lookup && f.Before == g.Before && f.Dialled == g.Dialled && f.Named == g.Named &&
-		slices.Equal(f.Binaries, g.Binaries)
+		f.Process.Equal(g.Process) && f.Lookup == g.Lookup && f.Before == g.Before && f.Dialled == g.Dialled &&
+		f.Named == g.Named && slices.Equal(f.Binaries, g.Binaries)
 }
 
 // Compare orders flows by source, destination, port, protocol, ICMP type and Lookup. It returns -1, 0 or +1. Flows that

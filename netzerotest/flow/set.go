@@ -20,7 +20,8 @@ type Set struct {
 	flows map[key]Flow
 }
 
-// Add merges f into the set: counts, refusals and binaries add up, and the earlier observation keeps its time and process.
+// Add merges f into the set: counts, refusals and binaries add up, and the earlier observation keeps its time and
+// process.
 func (s *Set) Add(f Flow) {
 	if s.flows == nil {
 		s.flows = make(map[key]Flow)
