@@ -111,9 +111,9 @@ var layers = map[string]layer{
 	},
 	"internal/check": {
 		own: []string{
-			"golden", "internal/cilium", "internal/endpoint", "internal/enforce", "internal/placement", "internal/policy",
-			"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording", "internal/report",
-			"netzerotest/flow",
+			"golden", "internal/cilium", "internal/endpoint", "internal/enforce", "internal/manifest", "internal/placement",
+			"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording",
+			"internal/report", "netzerotest/flow",
 		},
 		others: kubernetes,
 		tests:  []string{"internal/enforce/enforcetest", "internal/manifest/manifesttest"},
