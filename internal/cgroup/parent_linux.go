@@ -18,8 +18,8 @@ const parentPrefix = "netzero_"
 // NewParentName returns a name for a parent that no other has.
 func NewParentName() string { return parentPrefix + strings.ToLower(rand.Text()) }
 
-// Parent is a cgroup below the root of a tree in which a container engine makes the cgroups of containers. No process is
-// in it itself. It is not safe for concurrent use.
+// Parent is a cgroup below the root of a tree in which a container engine makes the cgroups of containers. No process
+// is in it itself. It is not safe for concurrent use.
 type Parent struct {
 	name, path string
 	lock       *os.File // as in Leaf; nil if the cgroup was not made

@@ -106,6 +106,7 @@ func checkEngine(e docker.Engine) error {
 type newContainer struct {
 	docker.Container
 	pod      string // ID of the container whose network it uses; usually its own
+	onHost   bool   // it uses the network of the engine's machine
 	workload flow.Endpoint
 }
 
@@ -119,9 +120,9 @@ func (rec *Recording) describe(ctx context.Context, c testcontainers.Container) 
 	if err != nil {
 		return newContainer{}, false, err
 	}
-	described := newContainer{Container: docker.Described(*is)}
-	pod := described.Container
-	if described.pod = engine.NetworkOwner(pod.ID); described.pod != pod.ID {
+	pod := docker.Described(*is)
+	described := newContainer{Container: pod, pod: engine.NetworkOwner(pod.ID), onHost: engine.OnHostNetwork(pod.ID)}
+	if described.pod != pod.ID {
 		pod, _ = engine.Container(described.pod)
 	}
 	workload, ok := rec.endpointOf(pod)
@@ -167,8 +168,8 @@ func (rec *Recording) enforceContainer(ctx context.Context, c testcontainers.Con
 	return nil
 }
 
-// enforceStarted adds a container that has started to the policies of others, and enforces its own policy from now on if
-// it did not start with it: a reused container, or one that is adopted. It returns an error if that is not possible.
+// enforceStarted adds a container that has started to the policies of others, and enforces its own policy from now on
+// if it did not start with it: a reused container, or one that is adopted. It returns an error if that is not possible.
 func (rec *Recording) enforceStarted(ctx context.Context, c testcontainers.Container) error {
 	if !rec.isActive() {
 		return nil
@@ -285,7 +286,7 @@ func (e *enforcement) containerRules(
 ) (probe.Rules, error) {
 	r := newRuleSet(table)
 	domains := rec.clusterDomains(m)
-	r.allowContainer(c.Container, m.addrsOf(c.pod), m, domains)
+	r.allowContainer(c, m, domains)
 	e.allowNames(r, rec, m, domains)
 	r.complete(slices.Concat(m.search.Domains, c.Search), addedHosts(c.Hosts))
 	return r.rules()

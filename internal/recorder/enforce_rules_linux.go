@@ -186,19 +186,29 @@ func (r *ruleSet) allowTestProcess(m machine, clusterDomains []string) {
 		}
 	}
 	r.allowAddrs(enforce.Everything(), m.gateways()...)
+	r.allowNetworks(m)
+	r.allowAPIServer(os.Environ(), clusterDomains)
+}
+
+// allowNetworks adds the addresses of all containers, at the ports of rules for any workload. Which one it is is judged
+// when the test ends.
+func (r *ruleSet) allowNetworks(m machine) {
 	for _, n := range m.networks {
 		for _, subnet := range n.Subnets {
 			r.allow(subnet, r.table.Workloads)
 		}
 	}
-	r.allowAPIServer(os.Environ(), clusterDomains)
 }
 
 // allowContainer adds what a container may always reach. Which container serves a published port is judged when the
 // test ends.
-func (r *ruleSet) allowContainer(c docker.Container, own []netip.Addr, m machine, clusterDomains []string) {
-	r.allowSelf(own)
-	r.allowHosts(enforce.Everything(), docker.DNSNames(c)...)
+func (r *ruleSet) allowContainer(c newContainer, m machine, clusterDomains []string) {
+	r.allowSelf(m.addrsOf(c.pod))
+	if c.onHost {
+		r.allowSelf(m.local)
+		r.allowNetworks(m)
+	}
+	r.allowHosts(enforce.Everything(), docker.DNSNames(c.Container)...)
 	r.allowResolvers(m.resolvers...)
 	r.allowResolvers(c.Resolvers...)
 	ports := r.table.Host

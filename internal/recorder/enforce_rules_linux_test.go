@@ -148,6 +148,12 @@ func TestEnforceRules_Container(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, rules, []string{"192.0.2.1:9100"}, []string{"192.0.2.1:49153", "172.18.0.9:8080"})
+
+	orders.onHost, table.Workloads = true, onePort(5432, flow.TCP)
+	if rules, err = e.containerRules(rec, orders, table, m); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, rules, []string{"192.0.2.1:9", "172.18.0.2:5432"}, []string{"172.18.0.2:80"})
 }
 
 func TestEnforceRules_PeersAndIgnored(t *testing.T) {
@@ -249,7 +255,10 @@ func TestEnforceMachine_EngineHosts(t *testing.T) {
 		want             []string
 	}{
 		{"on this machine", "", []string{"unix:///var/run/docker.sock", ""}, nil},
-		{"by TCP and SSH", "", []string{"tcp://Engine.test:2376", "ssh://user@[2001:db8::1]"}, []string{"2001:db8::1", "engine.test"}},
+		{
+			"by TCP and SSH", "", []string{"tcp://Engine.test:2376", "ssh://user@[2001:db8::1]"},
+			[]string{"2001:db8::1", "engine.test"},
+		},
 		{"the same twice", "", []string{"tcp://192.0.2.1:1", "tcp://192.0.2.1:2"}, []string{"192.0.2.1"}},
 		{"with ports published elsewhere", "Ports.test", []string{"tcp://192.0.2.1:1"}, []string{"192.0.2.1", "ports.test"}},
 	} {

@@ -77,8 +77,8 @@ var layers = map[string]layer{
 
 	"netzerotest": {
 		own: []string{
-			"golden", "internal/check", "internal/ci", "internal/enforce", "internal/gotest", "internal/placement", "internal/report",
-			"internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
+			"golden", "internal/check", "internal/ci", "internal/enforce", "internal/gotest", "internal/placement",
+			"internal/report", "internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
 			"internal/manifest", "internal/goroutine", "internal/recorder", "internal/recording", "internal/scrub",
 			"internal/ways",
 			"netzerotest/flow",
@@ -108,6 +108,7 @@ var layers = map[string]layer{
 			"internal/probe", "internal/cgroup", "internal/goroutine", "netzerotest/flow",
 		},
 		others: slices.Concat(unix, []string{"github.com/testcontainers/testcontainers-go"}),
+		tests:  []string{"internal/enforce/enforcetest"},
 	},
 	"internal/check": {
 		own: []string{
