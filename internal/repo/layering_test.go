@@ -196,7 +196,7 @@ var layers = map[string]layer{
 		own: []string{
 			"internal/enforce", "internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow",
 		},
-		others: kubernetes, tests: []string{"internal/policy/policytest"},
+		others: kubernetes, tests: []string{"internal/enforce/enforcetest", "internal/policy/policytest"},
 	},
 	"internal/policy": { // never a dialect
 		own: []string{"internal/enforce", "netzerotest/flow"}, others: kubernetes,
