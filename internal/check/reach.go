@@ -8,6 +8,7 @@ import (
 
 	"github.com/netzero-dev/netzero/golden"
 	"github.com/netzero-dev/netzero/internal/enforce"
+	"github.com/netzero-dev/netzero/internal/manifest"
 	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
@@ -123,6 +124,7 @@ func (p reachable) scope() (policy.Scope, error) {
 		flows = append(flows, p.flow(e, enforce.PortRange{Protocol: flow.TCP, First: 1}))
 	}
 	placed, _ := p.place(flows...)
+	placed.Scope.Addresses = nil // those of the recording are not known yet
 	return placed.Scope, nil
 }
 
@@ -154,16 +156,40 @@ func (p reachable) place(flows ...flow.Flow) (placement.Placement, error) {
 	)
 }
 
-// unselectable returns the ports of the manifests' workloads that no selector matches.
+// unselectable returns the ports of the manifests' workloads that no selector matches. A Service without a selector
+// counts with the ports that it has, because any other also leads to its addresses.
 func (p reachable) unselectable() []enforce.PortRange {
 	var ports [][]enforce.PortRange
 	for _, e := range p.objects() {
 		m, err := p.options.Manifests.Find(e.Name, e.Namespace)
-		if err == nil && (m.HostNetwork || len(m.Selector) == 0) {
+		switch {
+		case err != nil:
+		case len(m.Addresses) > 0:
+			ports = append(ports, enforce.Intersect(p.workload(e.Name, e.Namespace), portsOfAddresses(m)))
+		case m.HostNetwork, len(m.Selector) == 0:
 			ports = append(ports, p.workload(e.Name, e.Namespace))
 		}
 	}
 	return enforce.Join(ports...)
+}
+
+// portsOfAddresses returns the ports of a Service without a selector, and those of its addresses.
+func portsOfAddresses(m manifest.Match) []enforce.PortRange {
+	ports := rangesOf(m.Translated())
+	for _, a := range m.Addresses {
+		if a.Port != 0 {
+			ports = append(ports, enforce.PortRange{Protocol: a.Protocol, First: a.Port, Last: a.Port})
+		}
+	}
+	return enforce.Join(ports)
+}
+
+func rangesOf(ports []manifest.Port) []enforce.PortRange {
+	var ranges []enforce.PortRange
+	for _, p := range ports {
+		ranges = append(ranges, enforce.PortRange{Protocol: p.Protocol, First: p.Number, Last: p.Number})
+	}
+	return enforce.Join(ranges)
 }
 
 // workload implements [enforce.Table].Workload. A name with several meanings in the manifests has no ports: the test
@@ -175,11 +201,9 @@ func (p reachable) workload(name, namespace string) []enforce.PortRange {
 	}
 	var translated []enforce.PortRange
 	if m, err := p.options.Manifests.Find(name, namespace); err == nil {
-		for _, port := range m.Translated() {
-			translated = append(translated, enforce.PortRange{Protocol: port.Protocol, First: port.Number, Last: port.Number})
-		}
+		translated = rangesOf(m.Translated())
 	}
-	return p.dialled(to, enforce.Join(translated))
+	return p.dialled(to, translated)
 }
 
 // apiServerPorts are those that clients of the API server dial, for which the manifests may have another one.
@@ -212,7 +236,7 @@ func untranslated(translated []enforce.PortRange) enforce.PortRange {
 }
 
 // portsBehind returns the ports that are allowed where a flow to one port leads. If that is another port, it returns
-// the one, or none.
+// all ports of the protocol, or none.
 func (p reachable) portsBehind(to flow.Endpoint, at enforce.PortRange) []enforce.PortRange {
 	placed, err := p.place(p.flow(to, at))
 	if err != nil {
@@ -225,7 +249,7 @@ func (p reachable) portsBehind(to flow.Endpoint, at enforce.PortRange) []enforce
 			if !enforce.Contains(open, f.Protocol, f.Port) {
 				return nil
 			}
-			open = []enforce.PortRange{at}
+			open = []enforce.PortRange{{Protocol: at.Protocol, First: 0, Last: 65535}}
 		}
 		ports = enforce.Intersect(ports, open)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/enforce/enforcetest"
 	"github.com/netzero-dev/netzero/internal/manifest/manifesttest"
 	"github.com/netzero-dev/netzero/internal/placement"
+	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -168,7 +171,7 @@ func checkShopTable(t *testing.T, table enforce.Table) {
 		{"a host behind a Service", workload("payments", "web", 443), true},
 		{"another port of that", workload("payments", "web", 80), false},
 		{"an address behind a Service", workload("legacy", "web", 80), true},
-		{"another port of that", workload("legacy", "web", 443), false},
+		{"its port", enforcetest.Holds(table.Workloads, flow.TCP, 80), true},
 		{"pods on the network of their nodes", workload("node-exporter", "web", 9100), true},
 		{"any workload's port", enforcetest.Holds(table.Workloads, flow.TCP, 9100), true},
 		{"any workload's named port", enforcetest.Holds(table.Workloads, flow.TCP, 5432), true},
@@ -292,5 +295,39 @@ func TestReadReach_Errors(t *testing.T) {
 	}
 	if _, err := reach.Test(); err == nil || !strings.Contains(err.Error(), "redis") {
 		t.Errorf("an ambiguous name: %v", err)
+	}
+}
+
+// TestReach_SameAsEvaluate compares the ports of every workload in the manifests with the verdicts of flows to them.
+func TestReach_SameAsEvaluate(t *testing.T) {
+	for kind, text := range map[string]string{"Kubernetes": enforcedKubernetes, "Cilium": enforcedCilium} {
+		o := inShop(t)
+		o.Cilium = kind == "Cilium"
+		reach := reachOf(t, text, o, nil)
+		table, err := reach.Test()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := reachable{options: o, subject: recording.Workload{Name: o.Workload, Namespace: o.Namespace}}
+		outcomes := make(map[bool]int)
+		for _, e := range append(p.objects(), flow.Endpoint{Kind: flow.Workload, Name: "unknown", Namespace: "web"}) {
+			for _, port := range []uint16{79, 80, 81, 443, 5431, 5432, 5433, 6379, 8079, 8080, 8081, 9100, 9101} {
+				f := p.flow(e, enforce.PortRange{Protocol: flow.TCP, First: port})
+				placed, err := p.place(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				evaluate := dialectFor(reach.options.dialect(), placed.Scope).Evaluator(reach.file.Policies)
+				isDenied := func(f flow.Flow) bool { return evaluate(f).Outcome != policy.Allowed }
+				want := !slices.ContainsFunc(placed.Flows, isDenied)
+				outcomes[want]++
+				if got := enforcetest.Holds(table.Workload(e.Name, e.Namespace), flow.TCP, port); got != want {
+					t.Errorf("%s: %s is allowed: %v, evaluated: %v", kind, f.Target(), got, want)
+				}
+			}
+		}
+		if outcomes[true] == 0 || outcomes[false] == 0 {
+			t.Errorf("%s: outcomes %v", kind, outcomes)
+		}
 	}
 }

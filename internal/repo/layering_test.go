@@ -113,9 +113,9 @@ var layers = map[string]layer{
 	},
 	"internal/check": {
 		own: []string{
-			"golden", "internal/cilium", "internal/endpoint", "internal/enforce", "internal/placement", "internal/policy",
-			"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording", "internal/report",
-			"netzerotest/flow",
+			"golden", "internal/cilium", "internal/endpoint", "internal/enforce", "internal/manifest", "internal/placement",
+			"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording",
+			"internal/report", "netzerotest/flow",
 		},
 		others: kubernetes,
 		tests:  []string{"internal/enforce/enforcetest", "internal/manifest/manifesttest"},
@@ -197,7 +197,7 @@ var layers = map[string]layer{
 		own: []string{
 			"internal/enforce", "internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow",
 		},
-		others: kubernetes, tests: []string{"internal/policy/policytest"},
+		others: kubernetes, tests: []string{"internal/enforce/enforcetest", "internal/policy/policytest"},
 	},
 	"internal/policy": { // never a dialect
 		own: []string{"internal/enforce", "netzerotest/flow"}, others: kubernetes,
