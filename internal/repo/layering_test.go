@@ -108,6 +108,7 @@ var layers = map[string]layer{
 			"internal/probe", "internal/cgroup", "internal/goroutine", "netzerotest/flow",
 		},
 		others: slices.Concat(unix, []string{"github.com/testcontainers/testcontainers-go"}),
+		tests:  []string{"internal/enforce/enforcetest"},
 	},
 	"internal/check": {
 		own: []string{
