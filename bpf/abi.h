@@ -278,6 +278,7 @@ enum counter {
 	LOST_NAME_ENTRY,   /* no room in server_names */
 	LOST_CHILD,        /* no room in children for a process */
 	LOST_STACK_EVENT,  /* no room in the ring buffer for a call stack */
+	LOST_ENFORCEMENT,  /* no room for what an enforced policy refused, or for a name that it declares */
 	HIT_CONNECT,
 	HIT_SENDMSG,
 	HIT_EGRESS,
@@ -365,6 +366,13 @@ struct pid_namespace_layout {
 	__u32 ns;         /* in struct upid */
 	__u32 upid;       /* the size of struct upid */
 	__u32 inum;       /* of ns, in struct pid_namespace */
+};
+
+/* What an entry for names in an enforced policy stands for. */
+enum name_match {
+	MATCH_EXACT = 0,
+	MATCH_ONE_LABEL = 1,  /* names with one label before it */
+	MATCH_ANY_LABELS = 2, /* names with one or more labels before it */
 };
 
 /* Written by user space. */

@@ -17,6 +17,7 @@
 #include "addr.h"
 #include "bind.h"
 #include "dns_name.h"
+#include "enforce.h"
 #include "flow.h"
 #include "goroutine.h"
 #include "initiator.h"
@@ -108,7 +109,8 @@ static __always_inline void store_mptcp(struct bpf_sock_addr *ctx, const struct 
 	d->remote.port = key->port;
 }
 
-static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *addr)
+/* Returns non-zero if the connect is refused. */
+static __always_inline int on_connect(struct bpf_sock_addr *ctx, const __u8 *addr)
 {
 	__u64 cgroup = scope_of_task();
 	struct initiator initiator = {};
@@ -119,7 +121,7 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 	int known;
 
 	if (!cgroup)
-		return;
+		return 0;
 	count(HIT_CONNECT);
 	dns_match = set_key(&key, ctx, cgroup, addr, 1, &thread_g);
 	known = key.protocol == IPPROTO_TCP ? count_known(&key) : is_known(&key);
@@ -130,18 +132,21 @@ static __always_inline void on_connect(struct bpf_sock_addr *ctx, const __u8 *ad
 			set_initiator(&initiator, !!thread_g);
 			record_new(&key, &initiator);
 		}
+		if (refuses_connect(&key))
+			return 1;
 		store_connection(ctx, &key);
 		store_mptcp(ctx, &key);
 		expect_hint(ctx, &key, dns_match);
 		if (key.port != DNS_PORT) /* queries need the initiator of a connection to a resolver */
-			return;
+			return 0;
 	}
 	set_initiator(&initiator, !!thread_g);
 	socket = socket_of(ctx, cgroup);
 	if (!socket)
-		return;
+		return 0;
 	socket->connected = key;
 	socket->connected_by = initiator;
+	return 0;
 }
 
 /* Stores the destination until the datagram leaves. The last process that named it is the initiator. */

@@ -14,6 +14,7 @@
 #include "abi.h"
 #include "addr.h"
 #include "dns_name.h"
+#include "enforce_names.h"
 #include "maps.h"
 #include "question.h"
 
@@ -194,6 +195,7 @@ __noinline int read_address(struct __sk_buff *skb, __u32 offset, __u32 length, _
 	} else if (bpf_skb_load_bytes(skb, offset, addr, sizeof(addr))) {
 		return -1;
 	}
+	open_address(cgroup, addr);
 	return store_name(cgroup, addr);
 }
 

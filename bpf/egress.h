@@ -14,6 +14,9 @@
 #include "abi.h"
 #include "addr.h"
 #include "connect.h"
+#include "enforce.h"
+#include "enforce_datagram.h"
+#include "enforce_names.h"
 #include "flow.h"
 #include "layout.h"
 #include "maps.h"
@@ -115,11 +118,10 @@ static __always_inline int is_connected(const struct socket *socket, const __u8 
 	return socket->connected.port == port && same_addr(socket->connected.addr, addr);
 }
 
-/* How a program named the destination of a socket. */
-enum named_by {
-	NAMED_BY_CONNECT,
-	NAMED_BY_SENDMSG,
-	NAMED_EARLIER, /* by sendmsg */
+/* What became of a packet; else 0. */
+enum packet_result {
+	PACKET_REFUSED = 1,
+	PACKET_IS_DATAGRAM = 2, /* record_datagram is to record it */
 };
 
 /*
@@ -218,12 +220,13 @@ static __always_inline struct destination *named_by_thread(__u64 cookie)
 
 /*
  * Records the flow of a datagram that left: the destination that the sending thread named, which address translation
- * may have changed; else the peer with the packet's destination; else the socket's peer. Not static, so that it is
- * verified once.
+ * may have changed; else the peer with the packet's destination; else the socket's peer. Returns the enum named_by of
+ * the destination, or 0 for a reply. Not static, so that it is verified once.
  */
 __noinline int record_datagram(struct __sk_buff *skb)
 {
 	__u32 unrecorded = unknown_zero() + 1, connected = unknown_zero(), role = unknown_zero();
+	enum named_by by = NAMED_BY_NOTHING;
 	struct bpf_sock *sk;
 	struct peer_key remote = {};
 	struct destination *named;
@@ -262,21 +265,44 @@ __noinline int record_datagram(struct __sk_buff *skb)
 		end = named ? end_of(named->remote.addr, named->remote.port, &p)
 			    : end_of(p.destination, p.destination_port, &p);
 		unrecorded = record_peer(skb, end.high, end.low, end.rest >> 16, !!named);
+		by = named ? NAMED_BY_THREAD : NAMED_BY_PEER;
 	} else if (connected) {
 		unrecorded = record_named(skb, NAMED_BY_CONNECT, 0);
+		by = NAMED_BY_CONNECT;
 	} else if (socket && (socket->named.port || socket->connected.port)) {
 		unrecorded = record_translated(skb, sk, socket);
+		by = (sk->dst_port && socket->connected.port) || !socket->named.port ? NAMED_BY_CONNECT
+										     : NAMED_BY_SENDMSG;
 	}
 	if (named)
 		named->remote.cookie = 0;
-	if (unrecorded)
-		record_unnamed(skb, &p, scope_of_outgoing(skb));
-	return 0;
+	return unrecorded ? NAMED_BY_NOTHING : by;
 }
 
 /*
- * A packet of a socket that is not TCP's. Returns non-zero if record_datagram is to record it. Not static, so that its
- * stack is not added to that of others.
+ * Records a datagram to a destination that nobody in scope named. Returns non-zero if it is refused. Not static, so
+ * that its stack is not added to that of others.
+ */
+__noinline int record_unnamed_datagram(struct __sk_buff *skb)
+{
+	struct packet p;
+
+	return !read_packet(skb, &p) && record_unnamed(skb, &p, scope_of_outgoing(skb));
+}
+
+/* Returns non-zero if the datagram is refused. */
+static __always_inline int on_datagram(struct __sk_buff *skb)
+{
+	int by = record_datagram(skb);
+
+	if (by == NAMED_BY_NOTHING)
+		return record_unnamed_datagram(skb);
+	return by && refuses_datagram(skb, by);
+}
+
+/*
+ * Records a packet of a socket that is not TCP's. Returns an enum packet_result, or 0. Not static, so that its stack is
+ * not added to that of others.
  */
 __noinline int read_outgoing(struct __sk_buff *skb)
 {
@@ -304,20 +330,20 @@ __noinline int read_outgoing(struct __sk_buff *skb)
 	if (built)
 		cgroup = scope_of_outgoing(skb);
 	else if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
-		return 1;
+		return PACKET_IS_DATAGRAM;
 	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p))
 		cgroup = scope_of_datagram(skb, bpf_sk_storage_get(&sockets, sk, 0, 0));
-	record_unnamed(skb, &p, cgroup);
-	return 0;
+	return record_unnamed(skb, &p, cgroup) ? PACKET_REFUSED : 0;
 }
 
-static __always_inline void on_egress(struct __sk_buff *skb)
+/* Returns non-zero if the packet is refused. */
+static __always_inline int on_egress(struct __sk_buff *skb)
 {
-	int first = first_protocol(skb);
+	int first = first_protocol(skb), result = 0;
 	struct bpf_sock *sk = full_socket(skb);
 
 	if (first < 0 || !sk)
-		return;
+		return 0;
 	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP) {
 		if (sk->state == TCP_STATE_SYN_SENT)
 			read_syn(skb);
@@ -326,10 +352,13 @@ static __always_inline void on_egress(struct __sk_buff *skb)
 		if (bpf_sk_storage_get(&client_hints, sk, 0, 0))
 			read_client_payload(skb);
 		report_reuse(skb, sk);
-		return;
+		return 0;
 	}
-	if ((first != IPPROTO_TCP || sk->type == SOCK_RAW) && read_outgoing(skb))
-		record_datagram(skb);
-	if (sk->type == SOCK_DGRAM)
-		record_question(skb);
+	if (first != IPPROTO_TCP || sk->type == SOCK_RAW)
+		result = read_outgoing(skb);
+	if (result == PACKET_IS_DATAGRAM && on_datagram(skb))
+		result = PACKET_REFUSED;
+	if (sk->type == SOCK_DGRAM && record_question(skb) && refuses_question(skb))
+		return 1;
+	return result == PACKET_REFUSED;
 }

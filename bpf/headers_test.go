@@ -46,6 +46,9 @@ func TestHeaders_IncludeWhatTheyUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		texts[file] = comment.ReplaceAllString(string(text), "")
+		if strings.HasSuffix(file, ".c") {
+			continue // nobody includes it
+		}
 		for _, definition := range definitions {
 			for _, match := range definition.FindAllStringSubmatch(texts[file], -1) {
 				definedIn[match[1]] = file

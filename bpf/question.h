@@ -223,8 +223,8 @@ static __always_inline void look_up(struct __sk_buff *skb, const struct question
 }
 
 /*
- * Records a datagram that may be a DNS question: to port 53, or translated from port 53. A function of its own, so that
- * its stack is not added to that of others.
+ * Records a datagram that may be a DNS question: to port 53, or translated from port 53. Returns non-zero if it is one.
+ * A function of its own, so that its stack is not added to that of others.
  */
 __noinline int record_question(struct __sk_buff *skb)
 {
@@ -286,7 +286,7 @@ __noinline int record_question(struct __sk_buff *skb)
 	type = bpf_ntohs(type);
 	if (leads_to_addresses(type))
 		look_up(skb, &by, query.hash, p.transport, length, type, netns, &initiator);
-	return 0;
+	return 1;
 }
 
 /* Reports a piece of a segment, by its number. Returns 0 after the last one. */

@@ -4,7 +4,8 @@
 /*
  * Records the flows that tasks of some cgroups open, and the names that they looked up before.
  *
- * Hooks at the root of the cgroup v2 tree, none of which ever refuses or changes anything:
+ * Hooks at the root of the cgroup v2 tree, none of which ever refuses or changes anything. Some of them are replaced by
+ * those of enforce.bpf.c, which do, once a recording enforces its policy.
  *   cgroup/connect4|6     TCP flows, failed ones included; destinations of connected datagram sockets
  *   cgroup/sendmsg4|6     destinations of datagrams on other sockets
  *   cgroup/post_bind4|6   sockets that may be about to listen
@@ -44,6 +45,7 @@
 #include "sock_create.h"
 
 #define PROCEED 1
+#define REFUSE 0 /* EPERM; in record.bpf.c nothing returns it */
 
 /* Keeps types of ring-buffer events in the object's BTF, from which bpf2go generates the Go types. */
 const struct flow_event *flow_event_type __attribute__((unused));
@@ -63,6 +65,7 @@ const enum dns_flag *dns_flag_type __attribute__((unused));
 const enum event_kind *event_kind_type __attribute__((unused));
 const enum scope_state *scope_state_type __attribute__((unused));
 const enum counter *counter_type __attribute__((unused));
+const enum name_match *name_match_type __attribute__((unused));
 
 SEC("cgroup/connect4")
 int connect4(struct bpf_sock_addr *ctx)
@@ -70,8 +73,7 @@ int connect4(struct bpf_sock_addr *ctx)
 	__u8 addr[16];
 
 	set_ipv4(addr, ctx->user_ip4);
-	on_connect(ctx, addr);
-	return PROCEED;
+	return on_connect(ctx, addr) ? REFUSE : PROCEED;
 }
 
 SEC("cgroup/connect6")
@@ -79,8 +81,7 @@ int connect6(struct bpf_sock_addr *ctx)
 {
 	__u32 addr[4] = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] };
 
-	on_connect(ctx, (const __u8 *)addr);
-	return PROCEED;
+	return on_connect(ctx, (const __u8 *)addr) ? REFUSE : PROCEED;
 }
 
 SEC("cgroup/sendmsg4")
@@ -131,8 +132,7 @@ int sock_create(struct bpf_sock *ctx)
 SEC("cgroup_skb/egress")
 int egress(struct __sk_buff *skb)
 {
-	on_egress(skb);
-	return PROCEED;
+	return on_egress(skb) ? REFUSE : PROCEED;
 }
 
 SEC("cgroup_skb/ingress")

@@ -101,12 +101,13 @@ const (
 	RecordCounterLOST_NAME_ENTRY   RecordCounter = 9
 	RecordCounterLOST_CHILD        RecordCounter = 10
 	RecordCounterLOST_STACK_EVENT  RecordCounter = 11
-	RecordCounterHIT_CONNECT       RecordCounter = 12
-	RecordCounterHIT_SENDMSG       RecordCounter = 13
-	RecordCounterHIT_EGRESS        RecordCounter = 14
-	RecordCounterHIT_INGRESS       RecordCounter = 15
-	RecordCounterHIT_BIND          RecordCounter = 16
-	RecordCounterCOUNTERS          RecordCounter = 17
+	RecordCounterLOST_ENFORCEMENT  RecordCounter = 12
+	RecordCounterHIT_CONNECT       RecordCounter = 13
+	RecordCounterHIT_SENDMSG       RecordCounter = 14
+	RecordCounterHIT_EGRESS        RecordCounter = 15
+	RecordCounterHIT_INGRESS       RecordCounter = 16
+	RecordCounterHIT_BIND          RecordCounter = 17
+	RecordCounterCOUNTERS          RecordCounter = 18
 )
 
 type RecordDestination struct {
@@ -291,6 +292,14 @@ type RecordNameKey struct {
 	Cgroup uint64
 	Addr   [16]uint8
 }
+
+type RecordNameMatch uint32
+
+const (
+	RecordNameMatchMATCH_EXACT      RecordNameMatch = 0
+	RecordNameMatchMATCH_ONE_LABEL  RecordNameMatch = 1
+	RecordNameMatchMATCH_ANY_LABELS RecordNameMatch = 2
+)
 
 type RecordNameSource uint32
 
@@ -520,6 +529,7 @@ const (
 	RecordVarGoroutineLayout    = "goroutine_layout"
 	RecordVarMkdirEventType     = "mkdir_event_type"
 	RecordVarNameEventType      = "name_event_type"
+	RecordVarNameMatchType      = "name_match_type"
 	RecordVarNameSourceType     = "name_source_type"
 	RecordVarNamespaces         = "namespaces"
 	RecordVarNoRecordingType    = "no_recording_type"
@@ -642,6 +652,7 @@ type RecordVariableSpecs struct {
 	GoroutineLayout    *ebpf.VariableSpec `ebpf:"goroutine_layout"`
 	MkdirEventType     *ebpf.VariableSpec `ebpf:"mkdir_event_type"`
 	NameEventType      *ebpf.VariableSpec `ebpf:"name_event_type"`
+	NameMatchType      *ebpf.VariableSpec `ebpf:"name_match_type"`
 	NameSourceType     *ebpf.VariableSpec `ebpf:"name_source_type"`
 	Namespaces         *ebpf.VariableSpec `ebpf:"namespaces"`
 	NoRecordingType    *ebpf.VariableSpec `ebpf:"no_recording_type"`
@@ -751,6 +762,7 @@ type RecordVariables struct {
 	GoroutineLayout    *ebpf.Variable `ebpf:"goroutine_layout"`
 	MkdirEventType     *ebpf.Variable `ebpf:"mkdir_event_type"`
 	NameEventType      *ebpf.Variable `ebpf:"name_event_type"`
+	NameMatchType      *ebpf.Variable `ebpf:"name_match_type"`
 	NameSourceType     *ebpf.Variable `ebpf:"name_source_type"`
 	Namespaces         *ebpf.Variable `ebpf:"namespaces"`
 	NoRecordingType    *ebpf.Variable `ebpf:"no_recording_type"`

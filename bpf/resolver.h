@@ -11,6 +11,7 @@
 
 #include "abi.h"
 #include "dns.h"
+#include "enforce_names.h"
 #include "maps.h"
 #include "packet.h"
 #include "question.h"
@@ -76,6 +77,7 @@ __noinline int dns_datagram(struct __sk_buff *skb, __u32 transport)
 	r->event.cgroup = by->cgroup;
 	r->event.recording = by->recording;
 	r->event.generation = by->generation;
+	find_answer_names(skb, payload + DNS_HEADER);
 	r->offset += 4; /* type and class */
 	found = r->event.cut ? -1 : read_answers(skb, r, payload, by->cgroup);
 	if (found < 0)

@@ -10,6 +10,7 @@
 #include "abi.h"
 #include "addr.h"
 #include "dns_name.h"
+#include "enforce.h"
 #include "flow.h"
 #include "maps.h"
 #include "packet.h"
@@ -98,7 +99,9 @@ static __always_inline void set_end(struct flow_key *key, __u64 high, __u64 low,
 	key->family = rest;
 }
 
-/* Not static, so that its stack is not added to that of others. */
+/*
+ * Returns non-zero if the packet is refused. Not static, so that its stack is not added to that of others.
+ */
 __noinline int record_packet(struct __sk_buff *skb, __u64 cgroup, __u64 high, __u64 low, __u32 rest)
 {
 	static const struct initiator unknown_initiator;
@@ -109,13 +112,13 @@ __noinline int record_packet(struct __sk_buff *skb, __u64 cgroup, __u64 high, __
 	set_end(&key, high, low, rest);
 	set_name(&key, 1);
 	record(&key, &unknown_initiator);
-	return 0;
+	return refuses_packet(skb, &key);
 }
 
-static __always_inline void record_unnamed(struct __sk_buff *skb, const struct packet *p, __u64 cgroup)
+/* Returns non-zero if the packet is refused. */
+static __always_inline int record_unnamed(struct __sk_buff *skb, const struct packet *p, __u64 cgroup)
 {
 	struct end end = end_of(p->destination, p->destination_port, p);
 
-	if (cgroup)
-		record_packet(skb, cgroup, end.high, end.low, end.rest);
+	return cgroup ? record_packet(skb, cgroup, end.high, end.low, end.rest) : 0;
 }

@@ -21,7 +21,7 @@ type endedRun struct {
 
 func (r endedRun) Skipped() bool { return r.skipped }
 
-const nothingAllowed = `apiVersion: networking.k8s.io/v1
+const nothingAllowedFile = `apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: checkout}
 spec:
@@ -34,7 +34,7 @@ func concluded(t *testing.T, refused uint64, skipped, alone, panics bool) (failu
 	t.Helper()
 	clearEnvironment(t)
 	path := filepath.Join(t.TempDir(), "golden.yaml")
-	if err := os.WriteFile(path, []byte(nothingAllowed), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(nothingAllowedFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	quotes := flow.ExternalHost("api.quotes.test")
@@ -57,7 +57,7 @@ func concluded(t *testing.T, refused uint64, skipped, alone, panics bool) (failu
 			panic("the subject of this test")
 		}
 	}()
-	if text, err := os.ReadFile(path); err != nil || string(text) != nothingAllowed {
+	if text, err := os.ReadFile(path); err != nil || string(text) != nothingAllowedFile {
 		t.Errorf("the golden file is now %q (%v)", text, err)
 	}
 	if result.Placed != nil {

@@ -75,11 +75,23 @@ func (r *Recording) begin() bool {
 		r.runUnrecorded("NETZERO=off")
 		return false
 	}
-	var err error
-	r.started = time.Now()
-	r.live, err = recorder.Join(r.settings.Sizes, r.config.recorder(r.tb))
+	enforcement, err := r.enforcement()
 	if err != nil {
-		if r.settings.Require || !session.IsExpected(err) {
+		failures.Add(r.tb.Name())
+		r.tb.Fatalf("netzero: %s: %v", r.tb.Name(), err)
+	}
+	r.enforced = enforcement != nil
+	options := r.config.recorder(r.tb)
+	options.Enforcement = enforcement
+	r.started = time.Now()
+	r.live, err = recorder.Join(r.settings.Sizes, options)
+	var enforceError *recorder.EnforceError
+	if errors.As(err, &enforceError) {
+		failures.Add(r.tb.Name())
+		r.tb.Fatalf("netzero: %s: %v", r.tb.Name(), err)
+	}
+	if err != nil {
+		if r.settings.Require || r.enforced || !session.IsExpected(err) {
 			failures.Add(r.tb.Name())
 			r.tb.Fatalf("netzero: %s: %s", r.tb.Name(), cannotRecord(r.tb, r.settings.Update, err))
 		}

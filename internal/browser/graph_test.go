@@ -65,7 +65,7 @@ func TestGraph_ClickOnLine(t *testing.T) {
 	if diff := cmp.Diff([]string{"checkout > api.stripe.com:443"}, w.pairs()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if got := w.evidence(); len(got) != 6 {
+	if got := w.evidence(); len(got) != 7 {
 		t.Errorf("evidence %q", got)
 	}
 }

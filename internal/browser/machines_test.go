@@ -127,7 +127,7 @@ func TestMachines_OnePage(t *testing.T) {
 	}
 	var flows [][]string
 	for _, f := range w.flows() {
-		flows = append(flows, []string{f[0] + " > " + f[1] + ":" + f[2], f[4], f[5], f[6]})
+		flows = append(flows, []string{f[0] + " > " + f[1] + ":" + f[2], f[4], f[5], f[8]})
 	}
 	slices.SortFunc(flows, slices.Compare)
 	want := [][]string{ // TestShip has no policy, which is worse than allowed

@@ -58,18 +58,13 @@ func (b *Builder) Deny(block Block, ports []PortRange) {
 func (b *Builder) AllowName(n Name) { b.names.add(n) }
 
 // DenyNames removes ports from all names. A name without any port may still be looked up, unless everything is denied.
-func (b *Builder) DenyNames(ports []PortRange) error {
+func (b *Builder) DenyNames(ports []PortRange) {
 	if Contains(ports, AnyProtocol, 0) {
 		clear(b.names)
 	}
 	for key, allowed := range b.names {
-		left, ok := Subtract(allowed, ports)
-		if !ok {
-			return &LimitError{what: describeName(key.host, key.match), everything: true}
-		}
-		b.names[key] = left
+		b.names[key] = Subtract(allowed, ports)
 	}
-	return nil
 }
 
 // NamedPorts returns the ports of all names.
@@ -81,31 +76,26 @@ func (b *Builder) NamedPorts() []PortRange {
 	return Join(all...)
 }
 
-// LimitError says that the kernel's tables cannot hold what rules allow.
+// LimitError says that the rules open more ranges of ports than the kernel's tables hold.
 type LimitError struct {
-	what       string // an address, a range or a name
-	ranges     int
-	everything bool // all protocols are allowed, but not all of their ports
+	What   string // an address, a range or a name
+	Ranges int
 }
 
 func (e *LimitError) Error() string {
-	if e.everything {
-		return fmt.Sprintf("every protocol is allowed to %s, without some ports: "+
-			"name the ports in the rule that allows, or leave Enforce out", e.what)
-	}
 	return fmt.Sprintf("%s has %d ranges of ports, and Enforce holds %d: use wider ranges, or leave Enforce out",
-		e.what, e.ranges, MaxPorts)
+		e.What, e.Ranges, MaxPorts)
 }
 
 // Table returns a table of the addresses and names so far. The error is a [*LimitError].
 func (b *Builder) Table() (Table, error) {
 	allowed, denied := compact(b.allowed), compact(b.denied)
-	flat := flattening{blocks: append(allowed, denied...), denied: len(allowed), joined: make(map[string]joinedPorts)}
+	flat := flattening{blocks: append(allowed, denied...), denied: len(allowed), joined: make(map[string][]PortRange)}
 	addresses, err := flat.addresses(MaxPorts)
 	if err != nil {
 		return Table{}, err
 	}
-	names, err := b.names.list()
+	names, err := b.names.list(MaxPorts)
 	return Table{Addresses: addresses, Names: names}, err
 }
 
@@ -136,16 +126,10 @@ type flattening struct {
 	denied int                    // the first block that denies
 	lists  [][]PortRange          // the distinct lists of ports
 	listOf []uint32               // of each block
-	joined map[string]joinedPorts // by the lists of the blocks that hold an address
+	joined map[string][]PortRange // by the lists of the blocks that hold an address
 	key    []byte                 // reused
 	begin  map[netip.Prefix][]int // the blocks with this prefix
 	end    map[netip.Prefix][]int // the blocks with this exception
-}
-
-// joinedPorts are the ports that remain of several lists. ok is false if no list can hold them.
-type joinedPorts struct {
-	ports []PortRange
-	ok    bool
 }
 
 // visited is a prefix around the one that is visited next.
@@ -172,12 +156,10 @@ func (f *flattening) addresses(most int) (map[netip.Prefix][]PortRange, error) {
 		v := visited{prefix: p, blocks: f.blocksAt(p, outer.blocks), ports: outer.ports}
 		allowed := f.join(v.blocks)
 		switch {
-		case !allowed.ok:
-			return nil, &LimitError{what: p.String(), everything: true}
-		case len(allowed.ports) > most:
-			return nil, &LimitError{what: p.String(), ranges: len(allowed.ports)}
-		case !slices.Equal(allowed.ports, outer.ports):
-			v.ports, addresses[p] = allowed.ports, allowed.ports
+		case len(allowed) > most:
+			return nil, &LimitError{p.String(), len(allowed)}
+		case !slices.Equal(allowed, outer.ports):
+			v.ports, addresses[p] = allowed, allowed
 		}
 		around = append(around, v)
 	}
@@ -241,14 +223,14 @@ func (f *flattening) blocksAt(p netip.Prefix, outer []int) []int {
 }
 
 // join returns the ports that blocks allow together.
-func (f *flattening) join(blocks []int) joinedPorts {
+func (f *flattening) join(blocks []int) []PortRange {
 	denied, _ := slices.BinarySearch(blocks, f.denied)
 	allowing, denying := f.listsOf(blocks[:denied]), f.listsOf(blocks[denied:])
 	if len(allowing) <= 1 && len(denying) == 0 {
 		if len(allowing) == 0 {
-			return joinedPorts{nil, true}
+			return nil
 		}
-		return joinedPorts{f.lists[allowing[0]], true}
+		return f.lists[allowing[0]]
 	}
 	key := f.key[:0]
 	for _, lists := range [][]uint32{allowing, denying} {
@@ -260,7 +242,7 @@ func (f *flattening) join(blocks []int) joinedPorts {
 	f.key = key
 	joined, known := f.joined[string(key)]
 	if !known {
-		joined.ports, joined.ok = Subtract(f.joinLists(allowing), f.joinLists(denying))
+		joined = Subtract(f.joinLists(allowing), f.joinLists(denying))
 		f.joined[string(key)] = joined
 	}
 	return joined

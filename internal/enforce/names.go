@@ -26,19 +26,9 @@ func (n *names) add(name Name) {
 	(*n)[key] = Join((*n)[key], name.Ports)
 }
 
-// list returns the names in the form of [Table].Names. The error is a [*LimitError].
-func (n names) list() ([]Name, error) {
-	all := n.flat()
-	for _, name := range all {
-		if len(name.Ports) > MaxPorts {
-			return nil, &LimitError{what: describeName(name.Host, name.Match), ranges: len(name.Ports)}
-		}
-	}
-	return all, nil
-}
-
-// flat returns the names, sorted, each with the ports of the wider ones.
-func (n names) flat() []Name {
+// list returns the names in the form of [Table].Names: sorted, each with the ports of the wider ones. It returns a
+// [*LimitError] if a name has more than most ranges of ports.
+func (n names) list(most int) ([]Name, error) {
 	var all []Name
 	for key := range n {
 		all = append(all, Name{key.host, key.match, n.portsAt(key)})
@@ -50,7 +40,12 @@ func (n names) flat() []Name {
 	slices.SortFunc(all, func(a, b Name) int {
 		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Match, b.Match))
 	})
-	return all
+	for _, name := range all {
+		if len(name.Ports) > most {
+			return nil, &LimitError{describeName(name), len(name.Ports)}
+		}
+	}
+	return all, nil
 }
 
 // portsAt returns the ports of all entries that stand for the same names as one does.
@@ -92,10 +87,9 @@ func wider(host string) func(yield func(string) bool) {
 	}
 }
 
-func describeName(host string, match Match) string {
-	switch match {
-	case OneLabel, AnyLabels:
-		return strings.TrimSuffix("*."+host, ".")
+func describeName(n Name) string {
+	if n.Match == Exact {
+		return n.Host
 	}
-	return host
+	return strings.TrimSuffix("*."+n.Host, ".")
 }

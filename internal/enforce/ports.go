@@ -57,22 +57,25 @@ func Intersect(a, b []PortRange) []PortRange {
 	return Join(common)
 }
 
-// Subtract returns the ports of a joined list without those of another. It reports false if no list can hold the
-// result: everything, without some ports.
-func Subtract(from, without []PortRange) ([]PortRange, bool) {
+// Subtract returns the ports of a joined list without those of another. Of everything, less some ports, it returns what
+// is left of the protocols with a name, because no list can hold the others.
+func Subtract(from, without []PortRange) []PortRange {
 	switch {
 	case len(from) == 0 || len(without) == 0:
-		return from, true
+		return from
 	case without[0].Protocol == AnyProtocol:
-		return nil, true
+		return nil
 	case from[0].Protocol == AnyProtocol:
-		return nil, false
+		from = nil
+		for _, protocol := range []flow.Protocol{flow.ICMP, flow.TCP, flow.UDP, flow.ICMPv6, flow.SCTP, flow.UDPLite} {
+			from = append(from, PortRange{protocol, 0, 65535})
+		}
 	}
 	var left []PortRange
 	for _, r := range from {
 		left = append(left, r.subtract(without)...)
 	}
-	return left, true
+	return left
 }
 
 // subtract returns what is left of a range without the ports of a joined list.

@@ -9,12 +9,27 @@ import (
 // Union returns a table of what any of the tables allows. Where that has more than [MaxPorts] ranges of ports, the
 // union also allows the smallest gaps between them.
 func Union(tables ...Table) Table {
+	union, _ := unite(tables, math.MaxInt)
+	for p, ports := range union.Addresses {
+		union.Addresses[p] = atMost(MaxPorts, ports)
+	}
+	for i, n := range union.Names {
+		union.Names[i].Ports = atMost(MaxPorts, n.Ports)
+	}
+	return union
+}
+
+// Merge returns a table of what any of the tables allows, and nothing else. The error is a [*LimitError].
+func Merge(tables ...Table) (Table, error) { return unite(tables, MaxPorts) }
+
+// unite returns the union of tables, and an error if an address or a name has more than most ranges of ports.
+func unite(tables []Table, most int) (Table, error) {
 	var union Table
 	var all names
-	flat := flattening{joined: make(map[string]joinedPorts)}
+	flat := flattening{joined: make(map[string][]PortRange)}
 	for _, t := range tables {
 		if t.Unrestricted {
-			return Table{Unrestricted: true}
+			return Table{Unrestricted: true}, nil
 		}
 		flat.blocks = append(flat.blocks, t.blocks()...)
 		for _, n := range t.Names {
@@ -24,14 +39,6 @@ func Union(tables ...Table) Table {
 		union.APIServer, union.Host = Join(union.APIServer, t.APIServer), Join(union.Host, t.Host)
 	}
 	flat.denied = len(flat.blocks)
-	union.Addresses, _ = flat.addresses(math.MaxInt)
-	for p, ports := range union.Addresses {
-		union.Addresses[p] = atMost(MaxPorts, ports)
-	}
-	union.Names = all.flat()
-	for i, n := range union.Names {
-		union.Names[i].Ports = atMost(MaxPorts, n.Ports)
-	}
 	union.Workload = func(name, namespace string) []PortRange {
 		var ports []PortRange
 		for _, t := range tables {
@@ -41,7 +48,12 @@ func Union(tables ...Table) Table {
 		}
 		return ports
 	}
-	return union
+	var err error
+	if union.Addresses, err = flat.addresses(most); err != nil {
+		return Table{}, err
+	}
+	union.Names, err = all.list(most)
+	return union, err
 }
 
 // blocks returns the addresses of a table as blocks, which do not overlap.

@@ -122,6 +122,12 @@ var capabilities = []capability{
 	{name: "listening processes", suite: inEndpoint, test: "TestListeners_SameAsKernel"},
 	{name: "listening processes in another network namespace", suite: inEndpoint, test: "TestListeners_OtherNamespace"},
 
+	{name: "Enforce: undeclared TCP connections are refused", suite: inProbe, test: "TestEnforce_Addresses"},
+	{name: "Enforce: undeclared datagrams are refused", suite: inProbe, test: "TestEnforce_Datagrams"},
+	{name: "Enforce: undeclared DNS names are refused", suite: inProbe, test: "TestEnforce_Names"},
+	{name: "Enforce: each parallel test has its own policy", suite: inProbe, test: "TestEnforce_Recordings"},
+	{name: "Enforce: containers are refused from their first packet on", suite: inProbe, test: "TestEnforce_Below"},
+
 	{name: "Record with a golden file: record, pass, fail, accept", suite: inRecorded,
 		test: "TestGolden_RecordCompareAccept"},
 

@@ -72,6 +72,19 @@ func (m Match) TargetPorts(port uint16, protocol flow.Protocol) ([]uint16, error
 // Ports returns the containers' declared ports, sorted by number, protocol, name and container.
 func (m Match) Ports() []Port { return slices.Clone(m.ports) }
 
+// Translated returns the ports that TargetPorts may change: those of the Service, and the nodePorts and hostPorts. Only
+// their Number and Protocol are set.
+func (m Match) Translated() []Port {
+	var all []Port
+	for _, t := range m.targets {
+		all = append(all, Port{Number: t.key.number, Protocol: t.key.protocol})
+	}
+	for _, n := range m.nodes {
+		all = append(all, Port{Number: n.key.number, Protocol: n.key.protocol})
+	}
+	return all
+}
+
 // knows reports whether pods or addresses have a port themselves.
 func (m Match) knows(key portKey) bool {
 	return m.declares(key) ||

@@ -29,6 +29,10 @@ func (a adapter[I, P]) Evaluator(policies []I) func(flow.Flow) Verdict {
 	return a.dialect.Evaluator(convert[P](policies))
 }
 
+func (a adapter[I, P]) Reach(policies []I, subject Workload) (Reach, error) {
+	return a.dialect.Reach(convert[P](policies), subject)
+}
+
 func (a adapter[I, P]) Unused(policies []I, flows []flow.Flow) []string {
 	return a.dialect.Unused(convert[P](policies), flows)
 }

@@ -3,6 +3,7 @@ package probe
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -13,8 +14,10 @@ import (
 
 	"github.com/netzero-dev/netzero/bpf"
 	"github.com/netzero-dev/netzero/internal/cgroup"
+	"github.com/netzero-dev/netzero/internal/enforce"
 	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/testenv"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // The states of a recording that a connection can meet.
@@ -32,12 +35,16 @@ const (
 	freshChild    = "fresh-child"
 	// A new flow after an idle time, with the reader asleep. Most of its time is idle.
 	freshAlone = "fresh-alone"
+	// A known flow that an enforced policy allows: a policy of one prefix, and one of ten thousand.
+	enforced      = "enforced"
+	enforcedAmong = "enforced-10000"
 )
 
 var ways = []string{
 	unrecorded, elsewhere, older,
 	repeatedUnattributed, repeated, repeatedChild,
 	freshUnattributed, fresh, freshChild, freshAlone,
+	enforced, enforcedAmong,
 }
 
 // BenchmarkTCP connects to a closed port on loopback. That passes all hooks of a connection, and leaves nothing behind.
@@ -198,14 +205,17 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 			must(b, p.setProcess(1))
 		}
 		switch way {
+		case enforced, enforcedAmong:
+			enforceBench(b, p, leaf, id, way)
+			fallthrough
+		default:
+			defer func() { must(b, leaf.Leave()) }()
 		case older:
 			must(b, p.TrackNewCgroups(leaf.ID))
 			fallthrough
 		case elsewhere:
 			must(b, leaf.Leave())
 			must(b, p.forgetDescendants())
-		default:
-			defer func() { must(b, leaf.Leave()) }()
 		}
 	}
 	addr := [4]byte{127, 0, 0, 1}
@@ -241,6 +251,21 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 	}
 }
 
+// enforceBench enforces a policy that allows loopback, alone or with ten thousand other prefixes.
+func enforceBench(b *testing.B, p *Probe, leaf *cgroup.Leaf, id goroutine.ID, way string) {
+	any := []enforce.PortRange{{Protocol: flow.TCP, Last: 65535}, {Protocol: flow.UDP, Last: 65535}}
+	rules := Rules{Addresses: map[netip.Prefix][]enforce.PortRange{netip.MustParsePrefix("127.0.0.0/8"): any}}
+	for i := range 10_000 {
+		if way == enforcedAmong {
+			rules.Addresses[netip.PrefixFrom(netip.AddrFrom4([4]byte{127, byte(1 + i>>8), byte(i), 0}), 24)] = any
+		}
+	}
+	must(b, p.EnableEnforcement())
+	policy, err := p.NewPolicy(rules)
+	must(b, err)
+	must(b, p.Enforce(leaf.ID, id, policy))
+}
+
 // withoutAttribution turns goroutine attribution off until undo.
 func withoutAttribution() (undo func()) {
 	read := taskLayout
@@ -274,7 +299,11 @@ func runTime(b *testing.B, p *Probe) uint64 {
 	o := p.objects
 	for _, program := range []*ebpf.Program{
 		o.Connect4, o.Connect6, o.Sendmsg4, o.Sendmsg6, o.PostBind4, o.PostBind6, o.Egress, o.Ingress,
+		p.enforcement.programs.Connect4, p.enforcement.programs.Egress, p.enforcement.programs.Ingress,
 	} {
+		if program == nil {
+			continue
+		}
 		s, err := program.Stats()
 		must(b, err)
 		sum += uint64(s.Runtime)
@@ -288,7 +317,10 @@ func connectTime(b *testing.B, p *Probe) uint64 {
 		return 0
 	}
 	sum := uint64(0)
-	for _, program := range []*ebpf.Program{p.objects.Connect4, p.objects.Sendmsg4} {
+	for _, program := range []*ebpf.Program{p.objects.Connect4, p.objects.Sendmsg4, p.enforcement.programs.Connect4} {
+		if program == nil {
+			continue
+		}
 		s, err := program.Stats()
 		must(b, err)
 		sum += uint64(s.Runtime)

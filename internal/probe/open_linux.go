@@ -24,7 +24,12 @@ type objects struct {
 // Probe is a set of attached programs. Close detaches them; if the process dies, the kernel does.
 type Probe struct {
 	objects           objects
+	sizes             Sizes
+	layout            layout
+	shared            map[string]*ebpf.Map // what the programs that refuse share; see EnableEnforcement
+	variables         *ebpf.Map            // those that programs write
 	links             []link.Link
+	hooks             map[ebpf.AttachType]link.Link // those at the cgroup
 	ring              *ring
 	queue             *queue
 	unnamed           string // why the programs do not read names of executables, or ""
@@ -49,6 +54,7 @@ type Probe struct {
 	ancestor        uint32 // this process, once its descendants are tracked; else 0
 	scanning        bool   // some descendants may be unknown
 	failure         error  // of the reader
+	enforcement     enforcement
 }
 
 // Open loads the programs, attaches them to root, a directory of the cgroup v2 tree, and delivers every event to the
@@ -57,7 +63,10 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("raise memlock limit: %w", err)
 	}
-	p := &Probe{queue: newQueue(), flushed: make(chan barrier, 1), stopped: make(chan struct{})}
+	p := &Probe{
+		queue: newQueue(), flushed: make(chan barrier, 1), stopped: make(chan struct{}),
+		hooks: make(map[ebpf.AttachType]link.Link),
+	}
 	if err := p.loadWithNames(sizes); err != nil {
 		return nil, fmt.Errorf("load: %w", classify(err))
 	}
@@ -151,8 +160,26 @@ func (p *Probe) load(sizes Sizes, layout layout) error {
 	if err != nil {
 		return err
 	}
-	return spec.LoadAndAssign(&p.objects, nil)
+	loaded, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return err
+	}
+	defer loaded.Close() // what is not assigned
+	p.sizes, p.layout, p.shared = sizes, layout, make(map[string]*ebpf.Map)
+	for name, m := range loaded.Maps {
+		if name != constants && name != bpf.RecordMapScratch { // its values differ
+			p.shared[name] = m
+		}
+	}
+	p.variables = loaded.DetachMap(variables)
+	return loaded.Assign(&p.objects)
 }
+
+// The maps of global variables.
+const (
+	constants = ".rodata"
+	variables = ".bss"
+)
 
 // readObject parses the object once in a process: that takes about as long as loading one program.
 var readObject = sync.OnceValues(bpf.LoadRecord)
@@ -164,6 +191,11 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		return nil, err
 	}
 	spec := read.Copy()
+	return spec, configureSpec(spec, sizes, layout)
+}
+
+// configureSpec sets the constants of a collection, and the sizes of its maps.
+func configureSpec(spec *ebpf.CollectionSpec, sizes Sizes, layout layout) error {
 	readable := uint32(0)
 	if layout.Owned != 0 && layout.goroutine.Labels != 0 {
 		readable = 1
@@ -177,14 +209,14 @@ func specOf(sizes Sizes, layout layout) (*ebpf.CollectionSpec, error) {
 		bpf.RecordVarPidNamespaceLayout: layout.pidNamespace,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	spec.Maps[bpf.RecordMapEvents].MaxEntries = cmp.Or(sizes.RingBytes, DefaultSizes.RingBytes)
 	spec.Maps[bpf.RecordMapFlows].MaxEntries = cmp.Or(sizes.MaxFlows, DefaultSizes.MaxFlows)
 	spec.Maps[bpf.RecordMapServerNames].MaxEntries = cmp.Or(sizes.MaxFlows, DefaultSizes.MaxFlows)
 	spec.Maps[bpf.RecordMapScopes].MaxEntries = cmp.Or(sizes.MaxCgroups, DefaultSizes.MaxCgroups)
-	return spec, nil
+	return nil
 }
 
 // attach attaches every program to root by a link, which the kernel removes when this process dies. Other programs at
@@ -214,6 +246,7 @@ func (p *Probe) attach(root string) error {
 			return fmt.Errorf("attach eBPF program %s to %s: %w", hook.attach, root, classify(err))
 		}
 		p.links = append(p.links, l)
+		p.hooks[hook.attach] = l
 	}
 	if p.untracked == "" {
 		p.attachProcessTracking()
@@ -275,7 +308,8 @@ func (p *Probe) Close() error {
 		p.done.Wait()
 		errs = append(errs, p.ring.close())
 	}
-	errs = append(errs, p.objects.RecordPrograms.Close(), p.objects.RecordMaps.Close())
+	errs = append(errs, p.objects.RecordPrograms.Close(), p.objects.RecordMaps.Close(), p.variables.Close())
+	errs = append(errs, p.enforcement.close())
 	if p.hugePagesOff {
 		p.hugePagesOff = false
 		errs = append(errs, restoreHugePages())

@@ -270,6 +270,8 @@ type Loss struct {
 
 	Children uint64 // no room in the table of descendants
 	Stacks   uint64 // no room in the ring buffer for a call stack
+
+	Enforcement uint64 // no room for what was refused, or for a name of an address
 }
 
 // Minus returns the losses since an earlier count.
@@ -289,6 +291,8 @@ func (l Loss) Minus(earlier Loss) Loss {
 
 		Children: l.Children - earlier.Children,
 		Stacks:   l.Stacks - earlier.Stacks,
+
+		Enforcement: l.Enforcement - earlier.Enforcement,
 	}
 }
 
@@ -322,6 +326,7 @@ func (l Loss) Parts() []LossPart {
 		{"events of new cgroups (cgroup table full)", l.Cgroups, fewerCgroups},
 		{"child processes (process table full)", l.Children, ""},
 		{"call stacks (ring buffer full)", l.Stacks, ringBytes},
+		{"refused attempts or declared names (table full)", l.Enforcement, ""},
 	}, func(p LossPart) bool { return p.Count == 0 })
 }
 

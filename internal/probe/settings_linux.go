@@ -136,5 +136,7 @@ func (p *Probe) Lost() (Loss, error) {
 
 		Children: n[bpf.RecordCounterLOST_CHILD],
 		Stacks:   n[bpf.RecordCounterLOST_STACK_EVENT],
+
+		Enforcement: n[bpf.RecordCounterLOST_ENFORCEMENT],
 	}, nil
 }

@@ -20,14 +20,16 @@ import (
 // starts. A hundred thousand instructions take a tenth of a second, and minutes for all tests of an emulated kernel.
 const mostVerified = 20_000
 
+// mostEnforcing is the same limit for the programs that refuse, which only recordings with a policy to enforce load.
+const mostEnforcing = 40_000
+
 // A kernel in lockdown rejects the helpers that read memory. So the loader must drop their calls if there is nothing to
 // read.
 func TestVerifier_NoMemoryReadsWithoutLayout(t *testing.T) {
 	testenv.RequireRoot(t)
 	check(t, rlimit.RemoveMemlock())
-	load := func(l layout) error {
-		spec, err := specOf(DefaultSizes, l)
-		check(t, err)
+	load := func(object string, l layout) error {
+		spec := specs(t, l)[object]
 		found := 0
 		for _, program := range spec.Programs {
 			for i := range program.Instructions {
@@ -50,14 +52,26 @@ func TestVerifier_NoMemoryReadsWithoutLayout(t *testing.T) {
 		}
 		return err
 	}
-	if err := load(layout{}); err != nil {
-		t.Errorf("without a layout: %v", err)
-	}
 	known, err := taskLayout()
 	check(t, err)
-	if load(known) == nil {
-		t.Error("with a layout, the unknown helper is not called")
+	for _, object := range []string{"record", "enforce"} {
+		if err := load(object, layout{}); err != nil {
+			t.Errorf("%s: without a layout: %v", object, err)
+		}
+		if load(object, known) == nil {
+			t.Errorf("%s: with a layout, the unknown helper is not called", object)
+		}
 	}
+}
+
+// specs returns the collections of the programs that record, and of those that refuse.
+func specs(t *testing.T, layout layout) map[string]*ebpf.CollectionSpec {
+	t.Helper()
+	record, err := specOf(DefaultSizes, layout)
+	check(t, err)
+	enforce, err := enforcingSpec(DefaultSizes, layout)
+	check(t, err)
+	return map[string]*ebpf.CollectionSpec{"record": record, "enforce": enforce}
 }
 
 func TestVerifier_InstructionsProcessed(t *testing.T) {
@@ -65,8 +79,14 @@ func TestVerifier_InstructionsProcessed(t *testing.T) {
 	check(t, rlimit.RemoveMemlock())
 	layout, err := taskLayout()
 	check(t, err)
-	spec, err := specOf(DefaultSizes, layout)
-	check(t, err)
+	limits := map[string]int{"record": mostVerified, "enforce": mostEnforcing}
+	for object, spec := range specs(t, layout) {
+		t.Run(object, func(t *testing.T) { testInstructionsProcessed(t, spec, limits[object]) })
+	}
+}
+
+func testInstructionsProcessed(t *testing.T, spec *ebpf.CollectionSpec, most int) {
+	t.Helper()
 	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
 		Programs: ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats},
 	})
@@ -81,8 +101,8 @@ func TestVerifier_InstructionsProcessed(t *testing.T) {
 		n, err := strconv.Atoi(found[1])
 		check(t, err)
 		t.Logf("%-10s %6d instructions", name, n)
-		if n > mostVerified {
-			t.Errorf("%s: the verifier processes %d instructions, want at most %d", name, n, mostVerified)
+		if n > most {
+			t.Errorf("%s: the verifier processes %d instructions, want at most %d", name, n, most)
 		}
 	}
 }
@@ -93,13 +113,13 @@ const mostStack = 512
 // Linux 5.10 rounds the stack of every function up to 32 bytes, and adds up the functions of a call path. Newer kernels
 // round to less.
 func TestVerifier_StackFitsOldestKernel(t *testing.T) {
-	spec, err := specOf(DefaultSizes, layout{})
-	check(t, err)
-	for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
-		if deepest, path := deepestCalls(spec.Programs[name].Instructions, name); deepest > mostStack {
-			t.Errorf("%s: %d bytes of stack, want at most %d: %v", name, deepest, mostStack, path)
-		} else {
-			t.Logf("%-13s %d bytes: %v", name, deepest, path)
+	for object, spec := range specs(t, layout{}) {
+		for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
+			if deepest, path := deepestCalls(spec.Programs[name].Instructions, name); deepest > mostStack {
+				t.Errorf("%s: %s: %d bytes of stack, want at most %d: %v", object, name, deepest, mostStack, path)
+			} else {
+				t.Logf("%s: %-13s %d bytes: %v", object, name, deepest, path)
+			}
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (rec *Recording) Adopt(ctx context.Context, c testcontainers.Container, nam
 	rec.AttachRunning(id)
 	rec.markRemote(ctx, c, is.State.Pid)
 	if source := rec.enforcingNow(); source != nil {
-		return source.checkEnforced(ctx, c)
+		return source.enforceStarted(ctx, c)
 	}
 	return nil
 }

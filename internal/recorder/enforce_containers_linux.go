@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,8 +26,14 @@ type containerPolicies struct {
 	level int // of the cgroups in which containers are made
 
 	parents   map[string]*containerParent // by the CgroupParent of a container
-	byID      map[string]*policy          // by the ID of a container that was started once; nil if it is unrestricted
+	byID      map[string]containerPolicy  // by the ID of a container
 	described map[string]docker.Container // by ID, as it was before its last start
+}
+
+// containerPolicy is the policy of a container.
+type containerPolicy struct {
+	of      *Recording
+	*policy // nil if it is unrestricted
 }
 
 // containerParent is the cgroup that was made for a container of a recording.
@@ -36,14 +44,15 @@ type containerParent struct {
 
 func newContainerPolicies(tree cgroup.Tree, level int) containerPolicies {
 	return containerPolicies{
-		tree: tree, level: level, parents: make(map[string]*containerParent), byID: make(map[string]*policy),
+		tree: tree, level: level, parents: make(map[string]*containerParent), byID: make(map[string]containerPolicy),
 		described: make(map[string]docker.Container),
 	}
 }
 
-// end removes the cgroups of a recording, or of all recordings if it is nil. A cgroup with a container remains, for a
-// later run to remove.
+// end removes the cgroups of a recording, or of all recordings if it is nil, and forgets its policies. A cgroup with a
+// container remains, for a later run to remove.
 func (c *containerPolicies) end(rec *Recording) {
+	maps.DeleteFunc(c.byID, func(_ string, p containerPolicy) bool { return rec == nil || p.of == rec })
 	for name, parent := range c.parents {
 		if (rec == nil || parent.of == rec) && parent.Remove() == nil {
 			delete(c.parents, name)
@@ -75,7 +84,7 @@ func (rec *Recording) enforceContainers(req *testcontainers.GenericContainerRequ
 		return r.enforcement.newParent(source, engine.Engine())
 	})
 	before := func(ctx context.Context, c testcontainers.Container) error { return source.enforceContainer(ctx, c) }
-	after := func(ctx context.Context, c testcontainers.Container) error { return source.checkEnforced(ctx, c) }
+	after := func(ctx context.Context, c testcontainers.Container) error { return source.enforceStarted(ctx, c) }
 	req.LifecycleHooks = append(req.LifecycleHooks, testcontainers.ContainerLifecycleHooks{
 		PreStarts: []testcontainers.ContainerHook{before}, PostStarts: []testcontainers.ContainerHook{after},
 	})
@@ -159,15 +168,19 @@ func (rec *Recording) enforceContainer(ctx context.Context, c testcontainers.Con
 	return nil
 }
 
-// checkEnforced returns an error if a container that has started is without its policy.
-func (rec *Recording) checkEnforced(ctx context.Context, c testcontainers.Container) error {
+// enforceStarted adds a container that has started to the policies of others, and enforces its own policy from now on
+// if it did not start with it: a reused container, or one that is adopted. It returns an error if that is not possible.
+func (rec *Recording) enforceStarted(ctx context.Context, c testcontainers.Container) error {
 	if !rec.isActive() {
 		return nil
 	}
+	e := rec.recorder.enforcement
 	started, isWorkload, err := rec.describe(ctx, c)
-	if err == nil && isWorkload && !rec.recorder.enforcement.isEnforced(started.Container) && processOf(ctx, c) != 0 {
-		err = errors.New("it does not run in the cgroup that was made for it: pass the recording to the call that " +
-			"starts it, on this machine, and leave CgroupParent and Reuse out")
+	if err == nil && isWorkload {
+		err = e.addStarted(started)
+	}
+	if err == nil && isWorkload && !e.isEnforced(started.Container) && processOf(ctx, c) != 0 {
+		err = e.enforceRunning(rec, started)
 	}
 	if err != nil {
 		return &EnforceError{fmt.Errorf("for container %s: %w", c.GetContainerID(), err)}
@@ -184,43 +197,87 @@ func (e *enforcement) newParent(of *Recording, engine docker.Engine) string {
 	return name
 }
 
-// enforceContainer enforces the policy of a container that is about to start. It may have been started before.
-func (e *enforcement) enforceContainer(rec *Recording, c newContainer) error {
-	table, err := rec.options.Enforcement.Container(c.workload.Name, c.workload.Namespace)
-	if err != nil {
-		return err
-	}
+// addStarted adds the addresses of a container that has started to the policies that allow its workload.
+func (e *enforcement) addStarted(c newContainer) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.addLocked(c)
+}
+
+func (e *enforcement) addLocked(c newContainer) error {
 	e.containers.described[c.ID] = c.Container
 	m, err := e.read(false)
 	if err != nil {
 		return err
 	}
-	if err := e.update(m); err != nil { // containers that run already may look this one up
+	return e.update(m)
+}
+
+// enforceContainer enforces the policy of a container that is about to start. It may have been started before.
+func (e *enforcement) enforceContainer(rec *Recording, c newContainer) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.addLocked(c); err != nil { // containers that run already may look this one up
 		return err
 	}
-	if table.Unrestricted {
-		e.containers.byID[c.ID] = nil
-		return nil
+	p, err := e.containerPolicy(rec, c)
+	if err != nil || p == nil {
+		return err
 	}
 	parent := e.containers.parents[c.CgroupParent]
 	if parent == nil {
 		return fmt.Errorf("it starts in cgroup %q: leave CgroupParent out of the request", c.CgroupParent)
-	}
-	p := e.containers.byID[c.ID]
-	if p == nil {
-		compile := func(m machine) (probe.Rules, error) { return e.containerRules(rec, c, table, m) }
-		if p, err = e.newPolicy(rec, compile); err != nil {
-			return err
-		}
-		e.containers.byID[c.ID] = p
 	}
 	id, err := parent.Make()
 	if err != nil {
 		return err
 	}
 	return e.kernel.EnforceBelow(id, e.containers.level, p.id)
+}
+
+// enforceRunning enforces the policy of a container that runs already.
+func (e *enforcement) enforceRunning(rec *Recording, c newContainer) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, err := e.containerPolicy(rec, c)
+	if err != nil || p == nil {
+		return err
+	}
+	found := false
+	for dir, cgroup := range e.containers.tree.Walk() {
+		path := strings.TrimPrefix(dir, filepath.Clean(e.containers.tree.Root))
+		if !slices.Contains(docker.IDsFromCgroup(path), c.ID) {
+			continue
+		}
+		if err := e.kernel.Enforce(cgroup, 0, p.id); err != nil {
+			return err
+		}
+		found = true
+	}
+	if !found {
+		return errors.New("it does not run on this machine, which alone can refuse its flows")
+	}
+	return nil
+}
+
+// containerPolicy returns the policy of a container, or nil if it is unrestricted.
+func (e *enforcement) containerPolicy(rec *Recording, c newContainer) (*policy, error) {
+	if p, known := e.containers.byID[c.ID]; known {
+		return p.policy, nil
+	}
+	table, err := rec.options.Enforcement.Container(c.workload.Name, c.workload.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	var p *policy
+	if !table.Unrestricted {
+		compile := func(m machine) (probe.Rules, error) { return e.containerRules(rec, c, table, m) }
+		if p, err = e.newPolicy(rec, compile); err != nil {
+			return nil, err
+		}
+	}
+	e.containers.byID[c.ID] = containerPolicy{rec, p}
+	return p, nil
 }
 
 // containerRules returns the rules of a container.
@@ -256,9 +313,9 @@ func (e *enforcement) isEnforced(c docker.Container) bool {
 	p, started := e.containers.byID[c.ID]
 	parent := e.containers.parents[c.CgroupParent]
 	switch {
-	case !started || p != nil && parent == nil:
+	case !started || p.policy != nil && parent == nil:
 		return false
-	case p == nil:
+	case p.policy == nil:
 		return true
 	}
 	return slices.ContainsFunc(parent.Children(), func(name string) bool {

@@ -339,7 +339,9 @@ func (e *enforcement) allowNames(r *ruleSet, rec *Recording, m machine, clusterD
 	r.allowOptions(rec.options, rec.identifier, clusterDomains)
 	for _, c := range m.containers {
 		if to, ok := e.endpoint(rec, c); ok {
-			r.allowHosts(r.workload(to.Name, to.Namespace), docker.DNSNames(c)...)
+			ports := r.workload(to.Name, to.Namespace)
+			r.allowHosts(ports, docker.DNSNames(c)...)
+			r.allowAddrs(ports, m.addrsOf(c.ID)...)
 		}
 	}
 }

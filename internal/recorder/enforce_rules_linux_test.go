@@ -139,9 +139,10 @@ func TestEnforceRules_Container(t *testing.T) {
 		"10.1.2.3:5432", "127.0.0.1:9", "172.18.0.4:9", "orders:9", // the policy and itself
 		"192.0.2.53:53", "udp 192.0.2.54:53", // its resolvers
 		"192.0.2.1:49153", "172.18.0.1:49153", "172.18.0.9:8080", // published ports, and the test process
-		"db:5432", "db.corp.test:5432", "198.51.100.9:5432", "10.96.0.2:443",
+		"db:5432", "db.corp.test:5432", "172.18.0.2:5432", // another container
+		"198.51.100.9:5432", "10.96.0.2:443",
 	}, []string{
-		"172.18.0.2:5432", "lookup cache", "198.51.100.7:5432", "[2001:db8::1]:5432", "192.0.2.99:2376",
+		"172.18.0.2:80", "lookup cache", "198.51.100.7:5432", "[2001:db8::1]:5432", "192.0.2.99:2376",
 		"udp 192.0.2.54:54",
 	})
 
@@ -213,6 +214,7 @@ func TestEnforceRules_TooManyPorts(t *testing.T) {
 		table.Workloads = append(table.Workloads, onePort(2*i+1000, flow.TCP)...)
 	}
 	m := shopMachine()
+	m.containers = nil
 	if _, err := e.testRules(rec, m); err != nil {
 		t.Errorf("%d ranges: %v", len(table.Workloads), err)
 	}

@@ -73,12 +73,13 @@ var layers = map[string]layer{
 	"examples/blackbox/shop": {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},
 
 	"examples/externalapi": {tests: []string{"examples/externalapi", "netzerotest"}},
+	"examples/hermetic":    {tests: []string{"examples/hermetic", "netzerotest"}},
 	"examples/httpservice": {tests: []string{"examples/httpservice", "netzerotest"}},
 
 	"netzerotest": {
 		own: []string{
-			"golden", "internal/check", "internal/ci", "internal/gotest", "internal/placement", "internal/report",
-			"internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
+			"golden", "internal/check", "internal/ci", "internal/enforce", "internal/gotest", "internal/placement",
+			"internal/report", "internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
 			"internal/manifest", "internal/goroutine", "internal/recorder", "internal/recording", "internal/scrub",
 			"internal/ways",
 			"netzerotest/flow",
@@ -112,7 +113,7 @@ var layers = map[string]layer{
 	},
 	"internal/check": {
 		own: []string{
-			"golden", "internal/endpoint", "internal/enforce", "internal/placement", "internal/policy",
+			"golden", "internal/cilium", "internal/endpoint", "internal/enforce", "internal/placement", "internal/policy",
 			"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording", "internal/report",
 			"netzerotest/flow",
 		},
@@ -254,16 +255,18 @@ var layers = map[string]layer{
 	"internal/hostname": {others: []string{"golang.org/x/crypto/cryptobyte"}},
 	"internal/rdns":     {own: []string{"netzerotest/flow"}},
 	"internal/probe": {
-		own:    []string{"bpf", "internal/goroutine", "netzerotest/flow"},
+		own:    []string{"bpf", "internal/dns", "internal/enforce", "internal/goroutine", "netzerotest/flow"},
 		others: slices.Concat(ebpf, unix),
 		tests: []string{
-			"internal/cgroup", "internal/dns", "internal/hostname", "golang.org/x/crypto/cryptobyte",
+			"internal/cgroup", "internal/hostname", "golang.org/x/crypto/cryptobyte",
 			"golang.org/x/net/dns/dnsmessage", "golang.org/x/net/ipv4",
 			"github.com/vishvananda/netlink",
 		},
 	},
-	"internal/cgroup":              {others: unix},
-	"internal/enforce":             {own: []string{"netzerotest/flow"}, tests: []string{"internal/enforce", "internal/enforce/enforcetest"}},
+	"internal/cgroup": {others: unix},
+	"internal/enforce": {
+		own: []string{"netzerotest/flow"}, tests: []string{"internal/enforce", "internal/enforce/enforcetest"},
+	},
 	"internal/enforce/enforcetest": {own: []string{"internal/enforce", "netzerotest/flow"}}, // for tests only
 	"internal/goroutine":           {own: []string{"netzerotest/flow"}, others: unix},
 	"netzerotest/flow":             {tests: []string{"netzerotest/flow"}},

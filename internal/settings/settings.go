@@ -16,6 +16,7 @@ import (
 // Settings are the settings of a run.
 type Settings struct {
 	Off     bool // NETZERO=off: record nothing
+	InCI    bool // the variable CI is set
 	Require bool // fail if recording is impossible: NETZERO=require, in CI, or with Update or Enforce
 	Update  bool // write the golden files: -update or NETZERO_UPDATE
 	Enforce bool // refuse in the kernel what golden files do not allow: NETZERO_ENFORCE
@@ -81,13 +82,13 @@ func Read(resolve func(path string) string) (Settings, error) {
 		return s, fmt.Errorf("NETZERO=off and NETZERO_ENFORCE=%s contradict each other: unset one",
 			os.Getenv("NETZERO_ENFORCE"))
 	}
-	ci := isCI(os.Getenv("CI"))
-	if ci && s.Update {
+	s.InCI = isCI(os.Getenv("CI"))
+	if s.InCI && s.Update {
 		return s, fmt.Errorf("CI=%q: golden files are never written in CI: run the update on a developer's machine, "+
 			"or unset CI", os.Getenv("CI"))
 	}
-	s.Require = s.Require || ci || s.Update || s.Enforce
-	s.CI, err = shown(ci)
+	s.Require = s.Require || s.InCI || s.Update || s.Enforce
+	s.CI, err = shown(s.InCI)
 	return s, err
 }
 
@@ -113,18 +114,6 @@ func isCI(v string) bool {
 		return false
 	}
 	return true
-}
-
-// isSet reports whether a variable is true. An unknown value is an error.
-func isSet(variable string) (bool, error) {
-	switch value := os.Getenv(variable); strings.ToLower(value) {
-	case "1", "true", "yes":
-		return true, nil
-	case "", "0", "false", "no":
-		return false, nil
-	default:
-		return false, fmt.Errorf("read %s: %q is neither 1, true or yes nor 0, false or no", variable, value)
-	}
 }
 
 // size returns a number from the environment, or 0 if the variable is not set.

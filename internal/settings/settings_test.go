@@ -22,13 +22,14 @@ func TestRead(t *testing.T) {
 		{"nothing is set", "", Settings{}},
 		{"nothing is recorded", "NETZERO=off CI=false", Settings{Off: true}},
 		{"recording is required", "NETZERO=require CI=0", Settings{Require: true}},
-		{"in CI", "CI=true", Settings{Require: true, CI: CI{Attributes: true}}},
+		{"in CI", "CI=true", Settings{InCI: true, Require: true, CI: CI{Attributes: true}}},
 		{
 			"in GitHub Actions", "CI=true GITHUB_ACTIONS=true GITHUB_WORKSPACE=/src",
-			Settings{Require: true, CI: CI{Attributes: true, GitHub: true, Workspace: "/src"}},
+			Settings{InCI: true, Require: true, CI: CI{Attributes: true, GitHub: true, Workspace: "/src"}},
 		},
 		{
-			"in GitHub Actions, and not shown", "CI=true GITHUB_ACTIONS=true NETZERO_CI=off", Settings{Require: true},
+			"in GitHub Actions, and not shown", "CI=true GITHUB_ACTIONS=true NETZERO_CI=off",
+			Settings{InCI: true, Require: true},
 		},
 		{"variables of GitHub on a developer's machine", "GITHUB_ACTIONS=true GITHUB_WORKSPACE=/src", Settings{}},
 		{"an update needs a recording", "NETZERO_UPDATE=1", Settings{Update: true, Require: true}},

@@ -71,9 +71,9 @@ func (v applicable) matchEverywhere(port *networkingv1.NetworkPolicyPort, f flow
 	return policy.PeerMatches
 }
 
-// keepsLookup reports whether a rule without peers is, at one of its ports, reserved for other peers than the
-// looked-up name.
-func (v applicable) keepsLookup(port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
+// reserves reports whether a rule without peers is, at one of its ports, reserved for other peers than that of a flow.
+// The flow's own port does not count.
+func (v applicable) reserves(port *networkingv1.NetworkPolicyPort, f flow.Flow) bool {
 	listed := false
 	for _, r := range v.reserved {
 		if !isPortOf(r, port) {

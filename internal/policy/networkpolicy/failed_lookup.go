@@ -23,7 +23,7 @@ func (v applicable) matchLookup(
 		f.Lookup, f.Port, f.Protocol = false, policy.APIServicePort, flow.TCP // the port of the API server's Service
 		return v.match(peer, port, f)
 	}
-	if peer == nil && v.keepsLookup(port, f) {
+	if peer == nil && v.reserves(port, f) {
 		return policy.Match{Peer: policy.Reserved, Port: policy.PortMatches}
 	}
 	if !isInternet(peer) || f.Destination.Kind != flow.External || !v.annotated {
