@@ -351,7 +351,7 @@ func (rec *Recording) clusterDomains(m machine) []string {
 	return slices.Concat(rec.options.ClusterDomains, m.search.ClusterDomains())
 }
 
-// unitedRules returns the rules that allow what the policies of any of some recordings allow. Parallel tests often share
+// unitedRules returns the rules that allow what the policy of any of some recordings allows. Parallel tests often share
 // a golden file.
 func (e *enforcement) unitedRules(recordings []*Recording) probe.Rules {
 	var different []probe.Rules

@@ -228,7 +228,8 @@ func TestEnforcement_UnionOfManyPorts(t *testing.T) {
 		}
 		e.join(t, rec)
 	}
-	if !e.kernel.allows(0, "10.1.2.3", 2000) || !e.kernel.allows(0, "10.1.2.3", 3062) || e.kernel.allows(0, "10.1.2.3", 80) {
+	if !e.kernel.allows(0, "10.1.2.3", 2000) || !e.kernel.allows(0, "10.1.2.3", 3062) ||
+		e.kernel.allows(0, "10.1.2.3", 80) {
 		t.Error("tasks of no known recording may not do what any recording allows")
 	}
 	if e.kernel.allows(a.goroutine, "10.1.2.3", 3062) {
