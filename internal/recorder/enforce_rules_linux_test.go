@@ -222,10 +222,6 @@ func TestEnforceRules_TooManyPorts(t *testing.T) {
 	if _, err := e.testRules(rec, m); err == nil || !strings.HasPrefix(err.Error(), "10.1.0.0/16 has 33 ranges") {
 		t.Errorf("one more: %v", err)
 	}
-	// No test fails because of another one.
-	if _, err := e.unitedRules([]*Recording{e.recording("TestB", 80)}, m); err != nil {
-		t.Errorf("united: %v", err)
-	}
 }
 
 func TestEnforceRules_DialledPorts(t *testing.T) {
