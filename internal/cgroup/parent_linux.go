@@ -56,7 +56,7 @@ func (p *Parent) Make() (uint64, error) {
 // exists reports whether the cgroup is the one that Make made.
 func (p *Parent) exists() bool { return p.lock != nil && isStill(p.lock, p.path) }
 
-// Children returns the names of the cgroups in it. It returns none if the cgroup that Make made does not exist any more.
+// Children returns the names of the cgroups in it. It returns none if the cgroup from Make does not exist any more.
 func (p *Parent) Children() []string {
 	entries, err := os.ReadDir(p.path)
 	if err != nil || !p.exists() {
