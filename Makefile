@@ -80,7 +80,7 @@ test-cluster: images ## replay recordings and broken policies in a real cluster 
 .PHONY: test-escapes
 test-escapes: images ## run every way out of a process or container, also under other tools; write docs/escapes.md
 	@.ci/need test
-	NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 10m $(AS_ROOT) ./internal/escapes -run '^TestWaysOut' -tools
+	NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 15m $(AS_ROOT) ./internal/escapes -run '^TestWaysOut' -tools
 	NETZERO_TEST_REQUIRE=1 $(GO) test -count=1 $(AS_ROOT) ./internal/escapes -run '^TestDocument_Current$$' -write
 
 .PHONY: build

@@ -26,8 +26,13 @@ Every known way in which traffic leaves a process or a container, and what a rec
 runs each on the kernel of the machine and writes this file. A row that shows anything else fails the test, also on the
 other kernels of [kernels.md](kernels.md) that have the feature.
 
-Each row has a host of its own; the flow is what the policy would allow. The other columns say whether three common
-tools saw that host in the same run. Each tool starts together with the recording:
+Each row has a host of its own; the flow is what the policy would allow.
+
+"Refused" is the result with [Enforce](enforce.md) and a policy that allows nothing. Yes: the call fails with "operation
+not permitted", no packet arrives at the host, and the recording has the attempt.
+
+The other columns say whether three common tools saw the host, without Enforce. Each tool starts together with the
+recording:
 
 - strace: ` + "`strace -f -e trace=%network`" + ` on the process. Yes: the address is in the trace of its process tree.
 - tcpdump. Yes: a packet to the address is on the wire. It cannot say who sent the packet.
@@ -85,10 +90,15 @@ func document(seen tools) string {
 	var b strings.Builder
 	b.WriteString(documentHead)
 	for _, g := range groups {
-		fmt.Fprintf(&b, "\n## %s\n\n| way | NetZero | strace | tcpdump | bpftrace |\n|---|---|---|---|---|\n", g.name)
+		fmt.Fprintf(&b, "\n## %s\n\n| way | NetZero | refused | strace | tcpdump | bpftrace |\n|---|---|---|---|---|---|\n",
+			g.name)
 		for _, w := range g.ways {
 			columns := seen[w.name]
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", w.name, w.shown(), strings.Join(columns[:], " | "))
+			refused := w.refusal()
+			if columns[0] == "-" {
+				refused = "-"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", w.name, w.shown(), refused, strings.Join(columns[:], " | "))
 		}
 	}
 	return b.String()
@@ -119,6 +129,24 @@ func (w way) shown() string {
 		text += ": " + w.why
 	}
 	return text
+}
+
+// refusal returns in the words of docs/escapes.md whether Enforce refuses a row.
+func (w way) refusal() string {
+	reason, known := notYetRefused[w.name]
+	switch {
+	case known:
+		return "**not yet**: " + reason
+	case w.want == "":
+		return "no"
+	case w.passes != "":
+		return "no: " + w.passes
+	case w.unseenBefore != "" || w.endedFailure != "":
+		return "yes, if the flow is this test's"
+	case w.silent:
+		return "yes, but the call returns no error"
+	}
+	return "yes"
 }
 
 func TestDocument_Current(t *testing.T) {
@@ -162,10 +190,15 @@ func TestRows_Complete(t *testing.T) {
 		if w.want == "" && w.why == "" {
 			t.Errorf("%s has neither a flow nor a reason", w.name)
 		}
+		if w.passes != "" && (w.want == "" || w.silent) {
+			t.Errorf("%s: passes is for a flow that is not refused", w.name)
+		}
 	}
-	for name := range notYet {
-		if !names[name] {
-			t.Errorf("notYet has %q, which is no row", name)
+	for _, defects := range []map[string]string{notYet, notYetRefused} {
+		for name := range defects {
+			if !names[name] {
+				t.Errorf("notYet or notYetRefused has %q, which is no row", name)
+			}
 		}
 	}
 }

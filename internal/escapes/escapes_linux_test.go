@@ -58,6 +58,9 @@ func (r *rig) compare(t *testing.T, g group, all []outcome) {
 				t.Errorf("%s: the way failed: %s", w.name, o.Error)
 			default:
 				wrong = append(wrong, w.differences(o)...)
+				if !w.inside && !r.sent(o) {
+					t.Errorf("%s: no packet arrived outside, so the row proves nothing", w.name)
+				}
 			}
 		}
 		if len(none) == 0 && w.sendsDatagram() && !r.arrived(w) {
@@ -90,12 +93,17 @@ func (w way) sendsDatagram() bool {
 	return w.want == "" && !w.inside || strings.Contains(w.want, "host:8125/UDP") && !w.partial
 }
 
+// wantOf returns the flows that an outcome must have.
+func (w way) wantOf(o outcome) string {
+	if w.unseenBefore != "" && o.Early || w.endedFailure != "" && !o.Early {
+		return ""
+	}
+	return w.want
+}
+
 // differences returns the differences between an outcome and the row's expectation.
 func (w way) differences(o outcome) (wrong []string) {
-	want := w.want
-	if w.unseenBefore != "" && o.Early || w.endedFailure != "" && !o.Early {
-		want = ""
-	}
+	want := w.wantOf(o)
 	says := w.failure
 	if w.early != nil && !o.Early {
 		says = w.endedFailure

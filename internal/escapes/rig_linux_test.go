@@ -53,6 +53,8 @@ type rig struct {
 	static string // the path of a static executable; empty if this one is static
 
 	datagrams map[string][]*testnet.Server // servers at port 8125/UDP of each row's host
+	packets   *capture
+	enforced  bool // record with Enforce
 }
 
 func newRig(t *testing.T) *rig {
@@ -63,7 +65,7 @@ func newRig(t *testing.T) *rig {
 		to := hostOf(w.name)
 		r.lab.Host(to.v4.String(), to.v6.String())
 	}
-	r.lab.Host(offered.String())
+	r.lab.Host(offered.String(), last.Addr().String())
 	if err := r.lab.RunOutside(func() error { return multipathOffer(offered) }); err != nil &&
 		!errors.Is(err, unix.ENOENT) {
 		t.Fatal(err)
@@ -73,6 +75,7 @@ func newRig(t *testing.T) *rig {
 	r.buildStatic()
 	r.beacon(hostOf("UDP, connected to a peer that sent first"))
 	r.check(r.lab.Lab.Run(prepareInside))
+	r.captureOutside()
 	return r
 }
 
@@ -165,7 +168,13 @@ func (r *rig) record(t *testing.T, command commander, ways []string, env ...stri
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute) // a guest on a busy machine takes more than three
 	defer cancel()
-	cmd := command(ctx, "/proc/self/exe", "-test.paniconexit0", "-test.v", "-test.timeout=470s", "-update")
+	args := []string{"-test.paniconexit0", "-test.v", "-test.timeout=470s"}
+	if r.enforced {
+		env = append(env, enforcedVariable+"=1")
+	} else {
+		args = append(args, "-update")
+	}
+	cmd := command(ctx, "/proc/self/exe", args...)
 	cmd.Dir = filepath.Join(t.TempDir(), "shop")
 	if err := os.Mkdir(cmd.Dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -180,6 +189,7 @@ func (r *rig) record(t *testing.T, command commander, ways []string, env ...stri
 	if len(all) != len(ways) {
 		t.Fatalf("%d of %d ways ran: %v\n%s", len(all), len(ways), err, out)
 	}
+	r.packets.complete(t, r)
 	return all
 }
 

@@ -150,7 +150,6 @@ func TestWaysOut_Tools(t *testing.T) {
 	testenv.RequireCommand(t, "bpftrace", "bpftrace")
 	r := newRig(t)
 	r.joinDocker(t)
-	r.lab.Host(last.Addr().String())
 	mountTracing(t)
 	b := &observers{r: r, begun: make(map[string]moment)}
 	b.bpftrace = watch(t, exec.Command("bpftrace", "-B", "line", "-e", bpftraceProgram), "ready")
@@ -229,14 +228,13 @@ func yes(b bool) string {
 	return "no"
 }
 
-// address matches the address of the row's host in the output of the tools.
+// address matches the destinations of the row's packets in the output of the tools.
 func (w way) address() *regexp.Regexp {
-	first, _, _ := strings.Cut(w.want, "/")
-	if literal, err := netip.ParseAddrPort(first); err == nil {
-		return regexp.MustCompile(regexp.QuoteMeta(literal.Addr().String()) + `\b`)
+	var all []string
+	for _, a := range w.destinations() {
+		all = append(all, regexp.QuoteMeta(a.String()))
 	}
-	to := hostOf(w.name)
-	return regexp.MustCompile("(" + regexp.QuoteMeta(to.v4.String()) + "|" + regexp.QuoteMeta(to.v6.String()) + `)\b`)
+	return regexp.MustCompile("(" + strings.Join(all, "|") + `)\b`)
 }
 
 // run runs a way in a separate process, with strace from the moment at which a recording would start.

@@ -7,15 +7,22 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
 // outcome is the result of one recording of a way.
 type outcome struct {
-	Way    string
-	Early  bool     // the early part ran before the first recording
-	Flows  []string // the targets of all flows, in order
+	Way   string
+	Early bool     // the early part ran before the first recording
+	Flows []string // the targets of all flows, in order
+	// Refused are the targets of the flows of which the kernel refused each attempt, and PartlyRefused those of which it
+	// refused some.
+	Refused, PartlyRefused []string
+
+	Begin, End time.Time // of the recording, without its cleanup
+
 	Failed bool
 	None   string // why this kernel lacks the feature
 	Error  string // why the way failed
@@ -35,6 +42,47 @@ type started struct {
 
 // earlierVariable moves the early part to an earlier test that records.
 const earlierVariable = "ESCAPES_EARLIER"
+
+// enforcedVariable makes the recordings of ways enforce a golden file.
+const enforcedVariable = "ESCAPES_ENFORCED"
+
+// denyAll is a policy that allows no workload anything.
+const denyAll = `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: deny-all
+spec:
+  podSelector: {}
+  policyTypes:
+  - Egress
+`
+
+// policy returns the golden file that Enforce gets.
+func (w *started) policy() string {
+	if !w.allowed {
+		return denyAll
+	}
+	return denyAll + fmt.Sprintf(`  egress:
+  - to:
+    - ipBlock:
+        cidr: %s/32
+    ports:
+    - port: 443
+      protocol: TCP
+`, w.to.v4)
+}
+
+// enforced returns the options that enforce a golden file, if enforcedVariable is set.
+func enforced(t *testing.T, golden string) []netzerotest.Option {
+	if os.Getenv(enforcedVariable) == "" {
+		return nil
+	}
+	file := strings.NewReplacer("/", "-", "#", "-").Replace(t.Name()) + ".yaml"
+	if err := os.WriteFile(file, []byte(golden), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return []netzerotest.Option{netzerotest.Enforce(), netzerotest.Golden(file)}
+}
 
 // userTests returns the ways in waysVariable, as tests of a user.
 func userTests() []testing.InternalTest {
@@ -59,7 +107,7 @@ func userTests() []testing.InternalTest {
 	return append(tests, testing.InternalTest{Name: "TestWays", F: func(t *testing.T) {
 		// One recording contains all of them, because loading the programs takes more than a second of CPU time in a
 		// guest.
-		netzerotest.Record(t)
+		netzerotest.Record(t, enforced(t, denyAll)...)
 		for _, w := range ways {
 			t.Run("way", w.run)
 		}
@@ -76,13 +124,22 @@ func (w *started) run(t *testing.T) {
 			fmt.Printf("\n%s%s\n", outcomeMark, text)
 		}
 	})
-	recording := netzerotest.Record(t)
+	recording := netzerotest.Record(t, enforced(t, w.policy())...)
+	o.Begin = time.Now()
 	err := w.err
 	if err == nil {
 		err = w.open()
 	}
+	o.End = time.Now()
 	for _, f := range recording.Flows() {
-		o.Flows = append(o.Flows, w.to.asHost(f.Target()))
+		target := w.to.asHost(f.Target())
+		o.Flows = append(o.Flows, target)
+		switch {
+		case f.Refused == f.Count:
+			o.Refused = append(o.Refused, target)
+		case f.Refused > 0:
+			o.PartlyRefused = append(o.PartlyRefused, target)
+		}
 	}
 	var lacking errNone
 	if errors.As(err, &lacking) {

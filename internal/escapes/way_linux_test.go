@@ -25,6 +25,13 @@ type way struct {
 	// endedFailure is the expected failure message if early ran in an earlier test: the flow belongs to that test's
 	// recording.
 	endedFailure string
+	// passes is the reason why Enforce does not refuse the flows. Empty: it refuses them. What is not recorded is never
+	// refused.
+	passes string
+	// allowed: the policy that Enforce gets allows the row's host at 443/TCP. Otherwise it allows nothing.
+	allowed bool
+	// silent: a refused call returns no error.
+	silent bool
 	// capability is the way's row in docs/kernels.md, if some kernels lack the feature.
 	capability string
 	// inside: no packet leaves the machine. partial: packets leave, but arrive nowhere.
@@ -113,6 +120,17 @@ func (w way) start(to host) (open func() error, err error) {
 		return w.early(to)
 	}
 	return func() error { return w.open(to) }, nil
+}
+
+// destinations returns the addresses to which the row's packets go: the first flow's if the row names one, else its
+// host's.
+func (w way) destinations() []netip.Addr {
+	first, _, _ := strings.Cut(w.want, "/")
+	if literal, err := netip.ParseAddrPort(first); err == nil {
+		return []netip.Addr{literal.Addr()}
+	}
+	to := hostOf(w.name)
+	return []netip.Addr{to.v4, to.v6}
 }
 
 func (h host) tcp4() netip.AddrPort { return netip.AddrPortFrom(h.v4, 443) }

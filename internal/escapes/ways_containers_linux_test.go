@@ -20,7 +20,7 @@ const (
 )
 
 // containerWays start containers with Docker's client. None of these is passed to the recording.
-var containerWays = []way{
+var containerWays = passing("the recording was not passed to the container", []way{
 	{name: "docker run", want: viaTCP, open: func(to host) error { return dockerRun("dial", to.tcp4().String()) }},
 	{name: "docker run, by a child", want: viaTCP, open: func(to host) error { return run(self("docker run", to)) }},
 	{name: "docker run, UDP", want: "host:8125/UDP",
@@ -71,6 +71,14 @@ var containerWays = []way{
 		}
 		return errors.Join(awaitLog(id, 1), remove())
 	}},
+})
+
+// passing returns ways that Enforce does not refuse for the same reason.
+func passing(reason string, ways []way) []way {
+	for i := range ways {
+		ways[i].passes = reason
+	}
+	return ways
 }
 
 func init() {

@@ -37,7 +37,7 @@ var namespaceWays = []way{
 				})
 			})
 		}},
-	{name: "address of the test's network namespace, in another one", want: viaTCP, open: func(to host) error {
+	{name: "address of the test's network namespace, in another one", want: viaTCP, inside: true, open: func(to host) error {
 		return inThread(func() error { return addressOfTwo(to) })
 	}},
 }

@@ -116,8 +116,11 @@ func forked(to host) error {
 		return errno
 	}
 	var status unix.WaitStatus
-	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || status.ExitStatus() != 0 {
+	if _, err := unix.Wait4(pid, &status, 0, nil); err != nil || !status.Exited() {
 		return fmt.Errorf("the copy ended with %v: %w", status, err)
+	}
+	if errno := status.ExitStatus(); errno != 0 {
+		return fmt.Errorf("the copy: %w", unix.Errno(errno))
 	}
 	return nil
 }
@@ -186,6 +189,9 @@ const (
 	staticVariable = "ESCAPES_STATIC"
 )
 
+// daemonDone is the line with which a daemon that has connected ends.
+const daemonDone = "done\n"
+
 // waitForWord writes a line, waits for a line, connects, and writes another line.
 func waitForWord(to host) error {
 	fmt.Println("there")
@@ -195,14 +201,13 @@ func waitForWord(to host) error {
 	if err := talkTCP(to.tcp4()); err != nil {
 		return err
 	}
-	fmt.Println("done")
+	fmt.Print(daemonDone)
 	return nil
 }
 
 // waiting starts a child that connects on a signal. A grandchild may inherit its pipes.
 func waiting(what string, to host) (func() error, error) {
 	cmd := self(what, to)
-	cmd.Stderr = os.Stderr
 	stdin, in, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -212,7 +217,7 @@ func waiting(what string, to host) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd.Stdout = stdout
+	cmd.Stdout, cmd.Stderr = stdout, stdout
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -227,11 +232,15 @@ func waiting(what string, to host) (func() error, error) {
 		defer out.Close()
 		defer in.Close()
 		_, err := io.WriteString(in, "go\n")
+		line := ""
 		if err == nil {
-			_, err = lines.ReadString('\n')
+			line, err = lines.ReadString('\n')
 		}
 		if err != nil {
 			return fmt.Errorf("await what the daemon does: %w", err)
+		}
+		if line != daemonDone {
+			return fmt.Errorf("the daemon: %s", line)
 		}
 		_, err = io.Copy(io.Discard, out) // until the output ends
 		return err

@@ -17,23 +17,26 @@ import (
 const nameUnknown = "was opened outside this recording and used in it, and the name that was looked up for it is not " +
 	"known"
 
+// connectedBefore is why Enforce does not refuse payload on a TCP connection.
+const connectedBefore = "it was connected before"
+
 // earlierWays send on sockets that are older than the recording.
 var earlierWays = []way{
-	{name: "earlier TCP connection", want: viaTCP, failure: nameUnknown, early: func(to host) (func() error, error) {
+	{name: "earlier TCP connection", want: viaTCP, failure: nameUnknown, passes: connectedBefore, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), exchange)
 	}},
-	{name: "earlier TCP connection, IPv6", want: viaTCP, failure: nameUnknown, early: func(to host) (func() error, error) {
+	{name: "earlier TCP connection, IPv6", want: viaTCP, failure: nameUnknown, passes: connectedBefore, early: func(to host) (func() error, error) {
 		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp6()), exchange)
 	}},
-	{name: "earlier TCP connection, sendfile", want: viaTCP, failure: nameUnknown,
+	{name: "earlier TCP connection, sendfile", want: viaTCP, failure: nameUnknown, passes: connectedBefore,
 		early: func(to host) (func() error, error) {
 			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), sendFile)
 		}},
-	{name: "earlier TCP connection, io_uring", want: viaTCP, failure: nameUnknown,
+	{name: "earlier TCP connection, io_uring", want: viaTCP, failure: nameUnknown, passes: connectedBefore,
 		early: func(to host) (func() error, error) {
 			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return uringSend(fd, 0, 0) })
 		}},
-	{name: "earlier TCP connection, used by a child", want: viaTCP, failure: nameUnknown,
+	{name: "earlier TCP connection, used by a child", want: viaTCP, failure: nameUnknown, passes: connectedBefore,
 		early: func(to host) (func() error, error) {
 			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), func(fd int) error { return giveToChild(fd, to) })
 		}},
@@ -128,7 +131,7 @@ var passedWays = []way{
 			return passedSocket("udp unconnected", to, func(fd int) error { return sendTo(fd, payload, sockaddr(to.udp4())) })
 		}},
 	{name: "TCP connection of an unrelated process (SCM_RIGHTS)", want: viaTCP, failure: nameUnknown,
-		open: func(to host) error { return passedSocket("tcp", to, exchange) }},
+		passes: connectedBefore, open: func(to host) error { return passedSocket("tcp", to, exchange) }},
 	{name: "TCP socket of an unrelated process, unconnected (SCM_RIGHTS)", want: viaTCP, open: func(to host) error {
 		return passedSocket("tcp unconnected", to, func(fd int) error {
 			if err := connect(fd, sockaddr(to.tcp4())); err != nil {

@@ -58,9 +58,10 @@ var Suites = []Suite{
 	}},
 	{Package: "./internal/e2e/recorded"},
 	{Package: "./internal/escapes", Skip: map[string]string{
-		"TestWaysOut_Tools":      "needs strace, tcpdump and bpftrace",
-		"TestWaysOut_Containers": "needs Docker",
-		"TestDocument_Current":   "needs the repository",
+		"TestWaysOut_Tools":              "needs strace, tcpdump and bpftrace",
+		"TestWaysOut_Containers":         "needs Docker",
+		"TestWaysOut_ContainersEnforced": "needs Docker",
+		"TestDocument_Current":           "needs the repository",
 	}},
 	// The last one: it locks the kernel down.
 	{Package: "./internal/environments", Skip: map[string]string{

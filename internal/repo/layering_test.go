@@ -73,6 +73,7 @@ var layers = map[string]layer{
 	"examples/blackbox/shop": {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},
 
 	"examples/externalapi": {tests: []string{"examples/externalapi", "netzerotest"}},
+	"examples/hermetic":    {tests: []string{"examples/hermetic", "netzerotest"}},
 	"examples/httpservice": {tests: []string{"examples/httpservice", "netzerotest"}},
 
 	"netzerotest": {

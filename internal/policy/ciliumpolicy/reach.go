@@ -74,6 +74,7 @@ func (x *reaching) table() (enforce.Table, error) {
 			return enforce.Table{}, err
 		}
 	}
+	x.AllowLookups()
 	for _, v := range x.selecting {
 		for _, rule := range v.denials {
 			x.denyOutside(rule)
