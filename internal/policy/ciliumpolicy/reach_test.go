@@ -61,7 +61,7 @@ func TestReach_SameAsEvaluate(t *testing.T) {
 // addReach returns the policies with names, ranges and entities that only people write.
 func addReach(r policytest.Draw, policies Policies) Policies {
 	for _, p := range policies {
-		for range r.IntN(3) {
+		for range r.IntN(2) * r.IntN(3) { // often none: denied addresses are an error besides names
 			p.Spec.Egress = append(p.Spec.Egress, cilium.EgressRule{
 				ToFQDNs: []cilium.FQDN{drawFQDN(r)}, ToPorts: drawPorts(r),
 			})
@@ -173,6 +173,63 @@ func TestReach_DeniedNames(t *testing.T) {
 			if is[0] != is[1] {
 				t.Errorf("%s: %s is allowed: %v", c.reason, what, is[0])
 			}
+		}
+	}
+}
+
+// TestReach_DeniedAddresses checks that a range that is denied takes precedence over one that is allowed.
+func TestReach_DeniedAddresses(t *testing.T) {
+	p := &cilium.NetworkPolicy{Spec: cilium.Spec{
+		Egress: []cilium.EgressRule{{ToCIDR: []string{"10.0.0.0/8"}}},
+		EgressDeny: []cilium.EgressRule{
+			{ToCIDRSet: []cilium.CIDRRule{{CIDR: "10.1.0.0/16", Except: []string{"10.1.2.0/24"}}}},
+			{ToCIDR: []string{"10.2.0.0/16"}, ToPorts: ports(cilium.Port{Port: "80", Protocol: "TCP"})},
+		},
+	}}
+	reach, err := Dialect{policytest.Alone(policytest.Checkout)}.Reach(Policies{p}, policytest.Checkout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[string]bool{
+		"10.0.0.1:80": true, "10.1.0.1:80": false, "10.1.2.1:80": true, "10.2.0.1:80": false, "10.2.0.1:81": true,
+		"11.0.0.1:80": false,
+	} {
+		at := netip.MustParseAddrPort(addr)
+		if got := enforcetest.Address(reach.Table, at.Addr(), flow.TCP, at.Port()); got != want {
+			t.Errorf("%s is allowed: %v", addr, got)
+		}
+	}
+}
+
+// TestReach_NotEnforceable checks the errors for rules that the kernel could only widen.
+func TestReach_NotEnforceable(t *testing.T) {
+	rules := func(rules ...cilium.EgressRule) cilium.Spec { return cilium.Spec{Egress: rules} }
+	name := func(pattern string) cilium.EgressRule {
+		return cilium.EgressRule{ToFQDNs: []cilium.FQDN{{MatchName: "a.example"}, {MatchPattern: pattern}}}
+	}
+	dns := cilium.EgressRule{ToEntities: []string{cilium.Cluster}, ToPorts: ports(cilium.Port{Port: "53"})}
+	dns.ToPorts[0].Rules = &cilium.L7Rules{DNS: []cilium.FQDN{{MatchPattern: "a*.example"}}}
+	denied := rules(dns, cilium.EgressRule{ToFQDNs: []cilium.FQDN{{MatchName: "a.example"}}})
+	denied.EgressDeny = []cilium.EgressRule{{ToCIDR: []string{"203.0.113.0/24"}}}
+	for _, c := range []struct {
+		reason, want string // the field; none if there is no error
+		spec         cilium.Spec
+	}{
+		{"an asterisk at the end of a label", "spec.egress[0].toFQDNs[1].matchPattern", rules(name("a*.example"))},
+		{"one at the beginning of a name", "spec.egress[0].toFQDNs[1].matchPattern", rules(name("*example"))},
+		{"one behind a leading one", "spec.egress[0].toFQDNs[1].matchPattern", rules(name("*.a*.example"))},
+		{"lookups that are compared with a pattern", "spec.egress[1].toFQDNs[1]", rules(dns, name("*.example"))},
+		{"denied addresses of names", "spec.egressDeny[0]", denied},
+		{"lookups that are compared with a name", "", rules(dns, cilium.EgressRule{
+			ToFQDNs: []cilium.FQDN{{MatchName: "a.example"}},
+		})},
+		{"a leading asterisk", "", rules(name("*.example"))},
+	} {
+		p := &cilium.NetworkPolicy{Spec: c.spec}
+		_, err := Dialect{policytest.Alone(policytest.Checkout)}.Reach(Policies{p}, policytest.Checkout)
+		var refused *policy.NotEnforceableError
+		if errors.As(err, &refused) != (c.want != "") || refused != nil && refused.Field != c.want {
+			t.Errorf("%s: error %v, want one at %q", c.reason, err, c.want)
 		}
 	}
 }

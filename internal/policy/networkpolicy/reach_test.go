@@ -96,6 +96,37 @@ func drawPort(r policytest.Draw) networkingv1.NetworkPolicyPort {
 	)
 }
 
+// TestReach_NotEnforceable checks the errors for rules that the kernel could only widen.
+func TestReach_NotEnforceable(t *testing.T) {
+	const names = "metadata.annotations[" + policy.NamesAnnotation + "]"
+	const other = "metadata.annotations[" + policy.OtherAnnotation + "]"
+	for _, c := range []struct {
+		reason, names, other, except string
+		want                         string // the field; none if there is no error
+	}{
+		{"an asterisk inside of a label", "shard-*.db.example:443/TCP", "", "10.0.0.0/8", names},
+		{"one behind a leading one", "*.a*.example:443/TCP", "", "10.0.0.0/8", names},
+		{"one in a name that is only looked up", "shard-*.db.example:*", "", "10.0.0.0/8", names},
+		{"one in another list", "", "ip-47 a*.example", "10.0.0.0/8", other},
+		{
+			"an exception of the internet", "a.example:443/TCP", "", "203.0.113.0/24",
+			"spec.egress[0].to[0].ipBlock.except[0]",
+		},
+		{"the same without names at the port", "a.example:80/TCP", "", "203.0.113.0/24", ""},
+		{"a leading asterisk", "*.example:443/TCP", "ip-47 *.example", "10.0.0.0/8", ""},
+	} {
+		p := manyBlocks(0)[0]
+		p.Spec.Egress[0].To[0].IPBlock.Except = []string{c.except}
+		policy.SetEntries(p, policy.NamesAnnotation, []string{c.names})
+		policy.SetEntries(p, policy.OtherAnnotation, []string{c.other})
+		_, err := Dialect{policytest.Alone(policytest.Checkout)}.Reach([]*networkingv1.NetworkPolicy{p}, policytest.Checkout)
+		var refused *policy.NotEnforceableError
+		if errors.As(err, &refused) != (c.want != "") || refused != nil && refused.Field != c.want {
+			t.Errorf("%s: error %v, want one at %q", c.reason, err, c.want)
+		}
+	}
+}
+
 // manyBlocks returns a policy with n addresses of hosts and n names.
 func manyBlocks(n int) []*networkingv1.NetworkPolicy {
 	p := &networkingv1.NetworkPolicy{}

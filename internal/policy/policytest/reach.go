@@ -68,6 +68,9 @@ func (r Reach) Check(t *testing.T, draw Draw, covered ReachCoverage) {
 		if r.Denies && !p.protocol.HasPorts() && !p.protocol.IsICMP() {
 			continue
 		}
+		if draw.IntN(3) == 0 {
+			addr = netip.MustParseAddr(Pick(draw, "203.0.113.9", "198.51.100.1", "10.9.0.1", "2001:db8::7"))
+		}
 		if len(hosts) > 0 && draw.IntN(3) == 0 {
 			host, p = nearName(draw, Pick(draw, hosts...), p)
 		}
