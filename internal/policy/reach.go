@@ -68,7 +68,8 @@ type Reaching struct {
 	hosts bool // some range of addresses is open to hosts of any name
 }
 
-// AllowHosts adds addresses at which hosts of any name are allowed. No host has the addresses of the cluster's resolver.
+// AllowHosts adds addresses at which hosts of any name are allowed. No host has the addresses of the cluster's
+// resolver.
 func (r *Reaching) AllowHosts(block enforce.Block, ports []enforce.PortRange) {
 	isResolver := func(place Resolver) bool { return place.Addresses == block.Prefix }
 	if len(ports) > 0 && !block.Prefix.IsSingleIP() && !slices.ContainsFunc(r.Scope.Resolvers, isResolver) {
