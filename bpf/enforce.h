@@ -8,8 +8,9 @@
  * scope, because a resolver in a process may ask once for several recordings; whether a name counts is a matter of each
  * policy.
  *
- * Not refused: traffic over connections from before; connections that no system call in scope opened, as further paths
- * of MPTCP. Names in answers over TCP, and addresses in hints of SVCB and SRV records, do not count.
+ * A connection that no system call in scope opened, as a further path of MPTCP, is refused by its SYN. Traffic over
+ * connections from before is not refused. Names in answers over TCP, and addresses in hints of SVCB and SRV records, do
+ * not count.
  */
 #pragma once
 

@@ -33,7 +33,7 @@ func (t Tree) NewParent(name string) *Parent {
 // Make makes the cgroup if it does not exist, and returns its ID. systemd may remove a cgroup that has become empty, so
 // call it before each start of a container. Errors: [ErrReadOnly], [ErrNotPermitted].
 func (p *Parent) Make() (uint64, error) {
-	if p.lock != nil && isStill(p.lock, p.path) {
+	if p.exists() {
 		return ID(p.path)
 	}
 	p.unlock()
@@ -53,10 +53,13 @@ func (p *Parent) Make() (uint64, error) {
 	}
 }
 
-// Children returns the names of the cgroups in it, and none if it does not exist.
+// exists reports whether the cgroup is the one that Make made.
+func (p *Parent) exists() bool { return p.lock != nil && isStill(p.lock, p.path) }
+
+// Children returns the names of the cgroups in it. It returns none if the cgroup from Make does not exist any more.
 func (p *Parent) Children() []string {
 	entries, err := os.ReadDir(p.path)
-	if err != nil {
+	if err != nil || !p.exists() {
 		return nil
 	}
 	var names []string
