@@ -39,7 +39,7 @@ spec:
     ports: [{port: 8080}]
   - to: [{podSelector: {matchLabels: {app: db}}, namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}}]
     ports: [{port: pg}]
-  - to: [{podSelector: {matchLabels: {app: web}}}]
+  - to: [{podSelector: {matchLabels: {tier: front}}}]
     ports: [{port: 8080}]
   - ports: [{port: 9100}]
 ---
@@ -67,7 +67,7 @@ spec:
     toPorts: [{ports: [{port: "8080", protocol: TCP}]}]
   - toEndpoints: [{matchLabels: {'k8s:app': db, 'k8s:io.kubernetes.pod.namespace': shop}}]
     toPorts: [{ports: [{port: pg, protocol: TCP}]}]
-  - toEndpoints: [{matchLabels: {'k8s:app': web}}]
+  - toEndpoints: [{matchLabels: {'k8s:tier': front}}]
     toPorts: [{ports: [{port: "8080", protocol: TCP}]}]
   - toEntities: [host, remote-node]
     toPorts: [{ports: [{port: "9100", protocol: TCP}]}]
@@ -77,14 +77,21 @@ kind: CiliumNetworkPolicy
 metadata: {name: worker}
 spec: {endpointSelector: {matchLabels: {app: worker}}, egress: [{}]}
 `
-	// translated is a Service whose port is not that of its pods, and a DaemonSet on the network of its nodes.
+	// translated are Services whose ports are not those of their pods, and a DaemonSet on the network of its nodes.
 	translated = `---
 {apiVersion: v1, kind: Service, metadata: {name: web, namespace: web},
   spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}}
 ---
 {apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: web}, spec: {
-  selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}},
+  selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web, tier: front}},
   spec: {containers: [{name: web, image: web, ports: [{containerPort: 8080}]}]}}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: admin, namespace: web},
+  spec: {selector: {app: admin}, ports: [{port: 8080, targetPort: 3128}]}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: admin, namespace: web}, spec: {
+  selector: {matchLabels: {app: admin}}, template: {metadata: {labels: {app: admin, tier: front}},
+  spec: {containers: [{name: admin, image: x, ports: [{containerPort: 3128}]}]}}}}
 ---
 {apiVersion: apps/v1, kind: DaemonSet, metadata: {name: node-exporter, namespace: web}, spec: {
   selector: {matchLabels: {app: node-exporter}}, template: {metadata: {labels: {app: node-exporter}},
@@ -168,6 +175,7 @@ func checkShopTable(t *testing.T, table enforce.Table) {
 		{"a Service's port", workload("web", "web", 80), true},
 		{"its pods' port", workload("web", "", 8080), true},
 		{"another port of it", workload("web", "web", 443), false},
+		{"a Service's port that its pods do not have", workload("admin", "web", 8080), false},
 		{"a host behind a Service", workload("payments", "web", 443), true},
 		{"another port of that", workload("payments", "web", 80), false},
 		{"an address behind a Service", workload("legacy", "web", 80), true},

@@ -6,10 +6,12 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/netzero-dev/netzero/internal/enforce"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/policytest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -124,6 +126,26 @@ func TestReach_NotEnforceable(t *testing.T) {
 		if errors.As(err, &refused) != (c.want != "") || refused != nil && refused.Field != c.want {
 			t.Errorf("%s: error %v, want one at %q", c.reason, err, c.want)
 		}
+	}
+}
+
+// TestReach_ListedProtocols checks entries of the list of flows that no rule can express.
+func TestReach_ListedProtocols(t *testing.T) {
+	p := manyBlocks(0)[0]
+	p.Spec.Egress = nil
+	policy.SetEntries(p, policy.OtherAnnotation, []string{
+		"ip-0 203.0.113.9", "ip-47 203.0.113.9", "udplite:9 203.0.113.9", "icmp-type-13 203.0.113.9", "tcp:0 203.0.113.9",
+	})
+	reach, err := Dialect{policytest.Alone(policytest.Checkout)}.Reach([]*networkingv1.NetworkPolicy{p}, policytest.Checkout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []enforce.PortRange{
+		{Protocol: flow.ICMP, First: 13, Last: 13}, {Protocol: flow.TCP}, {Protocol: 47, First: 0, Last: 65535},
+		{Protocol: flow.UDPLite, First: 9, Last: 9},
+	}
+	if diff := cmp.Diff(want, reach.PortsOfAddress(netip.MustParseAddr("203.0.113.9"))); diff != "" {
+		t.Errorf("ports (-want +got):\n%s", diff)
 	}
 }
 
