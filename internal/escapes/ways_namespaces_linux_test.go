@@ -37,9 +37,10 @@ var namespaceWays = []way{
 				})
 			})
 		}},
-	{name: "address of the test's network namespace, in another one", want: viaTCP, inside: true, open: func(to host) error {
-		return inThread(func() error { return addressOfTwo(to) })
-	}},
+	{name: "address of the test's network namespace, in another one", want: viaTCP, inside: true,
+		open: func(to host) error {
+			return inThread(func() error { return addressOfTwo(to) })
+		}},
 }
 
 // otherWays leave without an IP socket, or do not leave at all.

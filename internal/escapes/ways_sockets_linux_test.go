@@ -22,12 +22,14 @@ const connectedBefore = "it was connected before"
 
 // earlierWays send on sockets that are older than the recording.
 var earlierWays = []way{
-	{name: "earlier TCP connection", want: viaTCP, failure: nameUnknown, passes: connectedBefore, early: func(to host) (func() error, error) {
-		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), exchange)
-	}},
-	{name: "earlier TCP connection, IPv6", want: viaTCP, failure: nameUnknown, passes: connectedBefore, early: func(to host) (func() error, error) {
-		return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp6()), exchange)
-	}},
+	{name: "earlier TCP connection", want: viaTCP, failure: nameUnknown, passes: connectedBefore,
+		early: func(to host) (func() error, error) {
+			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), exchange)
+		}},
+	{name: "earlier TCP connection, IPv6", want: viaTCP, failure: nameUnknown, passes: connectedBefore,
+		early: func(to host) (func() error, error) {
+			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp6()), exchange)
+		}},
 	{name: "earlier TCP connection, sendfile", want: viaTCP, failure: nameUnknown, passes: connectedBefore,
 		early: func(to host) (func() error, error) {
 			return earlySocket(unix.SOCK_STREAM, 0, sockaddr(to.tcp4()), sendFile)
