@@ -345,8 +345,8 @@ static __always_inline int on_egress(struct __sk_buff *skb)
 	if (first < 0 || !sk)
 		return 0;
 	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP) {
-		if (sk->state == TCP_STATE_SYN_SENT)
-			read_syn(skb);
+		if (sk->state == TCP_STATE_SYN_SENT && read_syn(skb))
+			return 1;
 		if (sk->dst_port == bpf_htons(DNS_PORT))
 			question_segment(skb);
 		if (bpf_sk_storage_get(&client_hints, sk, 0, 0))

@@ -38,7 +38,10 @@ static __always_inline int is_mptcp_connect(const struct bpf_sock *sk, const str
 	return 1;
 }
 
-/* Not static, so that its stack is not added to that of others. */
+/*
+ * Returns non-zero if the SYN is refused; it is read again when it is retransmitted. Not static, so that its stack is
+ * not added to that of others.
+ */
 __noinline int read_syn(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = full_socket(skb);
@@ -62,7 +65,8 @@ __noinline int read_syn(struct __sk_buff *skb)
 		*reported = s->generation;
 	else
 		count(LOST_SOCKET);
-	if (!is_mptcp_connect(sk, &p))
-		record_unnamed(skb, &p, cgroup);
-	return 0;
+	if (is_mptcp_connect(sk, &p) || !record_unnamed(skb, &p, cgroup))
+		return 0;
+	bpf_sk_storage_delete(&syns, sk);
+	return 1;
 }

@@ -142,3 +142,19 @@ func sorted(policies []Policy) ([]Policy, error) {
 	}
 	return all, nil
 }
+
+// Line returns the line of a field of a policy in the file, such as "spec.egress[0]"; 0 if it is not known. It is the
+// line of the innermost part of the field that the file has.
+func (f *File) Line(p Policy, field string) int {
+	for _, d := range f.documents {
+		i := slices.Index(d.policies, p)
+		if i < 0 {
+			continue
+		}
+		if d.list != nil {
+			field = itemPath(i) + "." + field
+		}
+		return d.Lines().Of(field)
+	}
+	return 0
+}

@@ -407,3 +407,36 @@ func containsSame(policies []Policy, p Policy) bool {
 	}
 	return false
 }
+
+func TestFile_Line(t *testing.T) {
+	list := `apiVersion: v1
+kind: List
+items:
+- apiVersion: networking.k8s.io/v1
+  kind: NetworkPolicy
+  metadata: {name: refund, namespace: shop}
+  spec:
+    podSelector: {}
+    egress:
+    - ports:
+      - port: 443
+`
+	file := mustParse(t, checkoutYAML+"---\n"+list)
+	for _, c := range []struct {
+		policy int
+		field  string
+		want   int
+	}{
+		{0, "spec.egress[0].ports", 7},
+		{0, "spec.egress[0].to[0]", 11},
+		{1, "spec.egress[0].ports[0].port", 30},
+		{1, "spec.ingress[0]", 0},
+	} {
+		if got := file.Line(file.Policies[c.policy], c.field); got != c.want {
+			t.Errorf("%s of policy %d is at line %d, want %d", c.field, c.policy, got, c.want)
+		}
+	}
+	if got := file.Line(policy("other", 443), "spec"); got != 0 {
+		t.Errorf("a policy of no file is at line %d", got)
+	}
+}

@@ -37,6 +37,11 @@
 // If TestMain starts containers, pools or other resources that the tests share, [RecordPackage] makes one recording of
 // the whole package, without a call in any test. Its policy does not depend on the order of the tests.
 //
+// # Enforce
+//
+// With the option [Enforce], the kernel refuses what the golden file does not allow, before a packet leaves. The call
+// fails with EPERM. [Recording.Refused] returns what was refused so far. NETZERO_ENFORCE=1 enforces all golden files.
+//
 // # Limitations
 //
 // Recording needs Linux 5.10 or newer, cgroup v2, and root or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON. Without these, a

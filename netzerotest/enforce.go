@@ -15,7 +15,7 @@ func (r *Recording) enforcement() (*recorder.Enforcement, error) {
 	if !r.config.enforce && !r.settings.Enforce || r.settings.Update || r.settings.Off {
 		return nil, nil
 	}
-	golden, err := check.ReadEnforcement(r.checkOptions())
+	reach, err := check.ReadReach(r.checkOptions(), r.config.labels)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !r.settings.InCI:
 		return nil, nil // the test records its first policy
@@ -24,11 +24,11 @@ func (r *Recording) enforcement() (*recorder.Enforcement, error) {
 	case err != nil:
 		return nil, fmt.Errorf("Enforce: %w", err)
 	}
-	e := &recorder.Enforcement{Container: golden.Container}
-	if e.Own, err = golden.Test(r.config.labels); err != nil {
-		return nil, err
+	e := &recorder.Enforcement{Container: reach.Container}
+	if e.Own, err = reach.Test(); err != nil {
+		return nil, fmt.Errorf("Enforce: %w", err)
 	}
-	for _, o := range golden.Objects() {
+	for _, o := range reach.Objects() {
 		e.Names = append(e.Names, recorder.WorkloadName{DNS: o.Name, Workload: o.Name, Namespace: o.Namespace})
 	}
 	return e, nil

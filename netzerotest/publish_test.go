@@ -38,7 +38,7 @@ func clearEnvironment(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{
 		"CI", "GITHUB_ACTIONS", "GITHUB_WORKSPACE", "NETZERO", "NETZERO_CI", "NETZERO_UPDATE", "NETZERO_RECORDINGS",
-		"NETZERO_RING_BYTES", "NETZERO_MAX_FLOWS",
+		"NETZERO_RING_BYTES", "NETZERO_MAX_FLOWS", "NETZERO_ENFORCE",
 	} {
 		t.Setenv(name, "")
 	}

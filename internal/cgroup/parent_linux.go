@@ -18,8 +18,8 @@ const parentPrefix = "netzero_"
 // NewParentName returns a name for a parent that no other has.
 func NewParentName() string { return parentPrefix + strings.ToLower(rand.Text()) }
 
-// Parent is a cgroup below the root of a tree in which a container engine makes the cgroups of containers. No process is
-// in it itself. It is not safe for concurrent use.
+// Parent is a cgroup below the root of a tree in which a container engine makes the cgroups of containers. No process
+// is in it itself. It is not safe for concurrent use.
 type Parent struct {
 	name, path string
 	lock       *os.File // as in Leaf; nil if the cgroup was not made
@@ -33,7 +33,7 @@ func (t Tree) NewParent(name string) *Parent {
 // Make makes the cgroup if it does not exist, and returns its ID. systemd may remove a cgroup that has become empty, so
 // call it before each start of a container. Errors: [ErrReadOnly], [ErrNotPermitted].
 func (p *Parent) Make() (uint64, error) {
-	if p.lock != nil && isStill(p.lock, p.path) {
+	if p.exists() {
 		return ID(p.path)
 	}
 	p.unlock()
@@ -53,10 +53,13 @@ func (p *Parent) Make() (uint64, error) {
 	}
 }
 
-// Children returns the names of the cgroups in it, and none if it does not exist.
+// exists reports whether the cgroup is the one that Make made.
+func (p *Parent) exists() bool { return p.lock != nil && isStill(p.lock, p.path) }
+
+// Children returns the names of the cgroups in it. It returns none if the cgroup from Make does not exist any more.
 func (p *Parent) Children() []string {
 	entries, err := os.ReadDir(p.path)
-	if err != nil {
+	if err != nil || !p.exists() {
 		return nil
 	}
 	var names []string

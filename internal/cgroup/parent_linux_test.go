@@ -11,8 +11,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// exists reports whether a parent has a cgroup.
-func (p *Parent) exists() bool {
+// remains reports whether a cgroup of a parent's name exists.
+func (p *Parent) remains() bool {
 	_, err := os.Stat(p.path)
 	return err == nil
 }
@@ -40,12 +40,18 @@ func TestParent_MadeAgain(t *testing.T) {
 		t.Errorf("ID %d is of %s, %v, not of %s", first, at, err, p.path)
 	}
 	check(t, os.Remove(p.path)) // as systemd may
-	if other, err := p.Make(); err != nil || other == first || !p.exists() {
+	check(t, os.Mkdir(p.path, 0o755))
+	check(t, os.Mkdir(filepath.Join(p.path, "container"), 0o755))
+	if got := p.Children(); len(got) > 0 {
+		t.Errorf("a cgroup that was not made by Make has the children %q", got)
+	}
+	check(t, os.Remove(filepath.Join(p.path, "container")))
+	if other, err := p.Make(); err != nil || other == first || !p.remains() {
 		t.Errorf("after its removal it has ID %d, %v", other, err)
 	}
 	check(t, p.Remove())
 	check(t, p.Remove())
-	if p.exists() {
+	if p.remains() {
 		t.Error("it exists after Remove")
 	}
 }
@@ -72,9 +78,9 @@ func TestParent_Stale(t *testing.T) {
 		t.Error("a cgroup with a container was removed")
 	}
 	tree.RemoveStaleParents()
-	if !used.exists() || !occupied.exists() || stale.exists() {
-		t.Errorf("exists: of a running test %t, with a container %t, stale %t", used.exists(), occupied.exists(),
-			stale.exists())
+	if !used.remains() || !occupied.remains() || stale.remains() {
+		t.Errorf("exists: of a running test %t, with a container %t, stale %t", used.remains(), occupied.remains(),
+			stale.remains())
 	}
 }
 

@@ -85,8 +85,8 @@ func addRefused(result *report.Report, f flow.Flow, v policy.Verdict) {
 func addIgnored(result *report.Report, recorded []flow.Flow, o Options) {
 	for _, f := range flow.Fold(recorded) {
 		if isRefused(f) && o.Placement.Ignored.Has(f) {
-			result.Refused = append(result.Refused, report.Refused{Flow: f, Reason: "the option Ignore keeps it out of " +
-				"the policy, so nothing allows it"})
+			result.Refused = append(result.Refused, report.Refused{Flow: f, Reason: "the option Ignore leaves it out of " +
+				"the policy, but the kernel saw no DNS answer with this address: give Ignore the address too"})
 		}
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 )
 
-// SetCgroupParent makes each container of a request of testcontainers-go start in a cgroup that choose returns, unless the
-// request has a cgroup already. The name has the form of [Engine.CgroupParent]. choose is called for each container, and
-// may be called at once for several.
+// SetCgroupParent makes each container of a request of testcontainers-go start in a cgroup that choose returns, unless
+// the request has a cgroup already. The name has the form of [Engine.CgroupParent]. choose is called for each
+// container, and may be called at once for several.
 func SetCgroupParent(req *testcontainers.ContainerRequest, choose func() string) {
 	modify := req.HostConfigModifier
 	if modify == nil {
@@ -20,8 +20,8 @@ func SetCgroupParent(req *testcontainers.ContainerRequest, choose func() string)
 	}
 }
 
-// applyDeprecated does what testcontainers-go does for a request without a modifier. One with access to ports of the test
-// process has a modifier of testcontainers-go, which replaces these fields.
+// applyDeprecated does what testcontainers-go does for a request without a modifier. One with access to ports of the
+// test process has a modifier of testcontainers-go, which replaces these fields.
 func applyDeprecated(req *testcontainers.ContainerRequest, h *container.HostConfig) {
 	if len(req.HostAccessPorts) > 0 {
 		return
@@ -32,8 +32,8 @@ func applyDeprecated(req *testcontainers.ContainerRequest, h *container.HostConf
 	h.NetworkMode, h.Resources = req.NetworkMode, req.Resources
 }
 
-// CgroupParent returns a cgroup below the root of the cgroup tree, as a container's CgroupParent. Its directory there has
-// the same name. The name must not contain dashes, with which systemd's slices are nested.
+// CgroupParent returns a cgroup below the root of the cgroup tree, as a container's CgroupParent. Its directory there
+// has the same name. The name must not contain dashes, with which systemd's slices are nested.
 func (e Engine) CgroupParent(name string) string {
 	if e.CgroupDriver == "systemd" {
 		return name + ".slice"

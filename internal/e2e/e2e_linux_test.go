@@ -19,14 +19,17 @@ var updateScripts = os.Getenv("E2E_UPDATE_SCRIPTS") == "1"
 
 func TestMain(m *testing.M) { testscript.Main(m, programs) }
 
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { run(t, "testdata") }
+
+// run runs the scripts in a directory.
+func run(t *testing.T, dir string) {
 	testenv.RequireRoot(t)
 	module, err := newModule()
 	if err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:                "testdata",
+		Dir:                dir,
 		Setup:              module.setup,
 		Cmds:               commands,
 		RequireUniqueNames: true,

@@ -3,8 +3,6 @@ package e2e
 import (
 	"testing"
 
-	"github.com/rogpeppe/go-internal/testscript"
-
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
@@ -17,15 +15,5 @@ func TestResolvers_SamePolicy(t *testing.T) {
 	testenv.RequireCommand(t, "aria2c", "aria2") // the smallest program that uses c-ares
 	testenv.RequireCommand(t, "python3", "python3")
 	testenv.RequireCommand(t, "perl", "perl")
-	module, err := newModule()
-	if err != nil {
-		t.Fatal(err)
-	}
-	testscript.Run(t, testscript.Params{
-		Dir:                "testdata/resolvers",
-		Setup:              module.setup,
-		Cmds:               commands,
-		RequireUniqueNames: true,
-		UpdateScripts:      updateScripts,
-	})
+	run(t, "testdata/resolvers")
 }

@@ -57,6 +57,9 @@ func (b *Builder) Deny(block Block, ports []PortRange) {
 // AllowName adds an allowed name.
 func (b *Builder) AllowName(n Name) { b.names.add(n) }
 
+// HasNames reports whether there are names so far.
+func (b *Builder) HasNames() bool { return len(b.names) > 0 }
+
 // DenyNames removes ports from all names. A name without any port may still be looked up, unless everything is denied.
 func (b *Builder) DenyNames(ports []PortRange) {
 	if Contains(ports, AnyProtocol, 0) {

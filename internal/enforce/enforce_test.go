@@ -190,10 +190,16 @@ func TestUnion_RandomTables(t *testing.T) {
 		for _, port := range borderPorts {
 			for _, addr := range borders(all) {
 				allows := func(t enforce.Table) bool { return enforcetest.Address(t, addr, flow.TCP, port) }
+				if got := enforcetest.Holds(union.PortsOfAddress(addr), flow.TCP, port); got != allows(union) {
+					t.Fatalf("seed %d, case %d: %s has port %d: %v", seed, i, addr, port, got)
+				}
 				check(fmt.Sprintf("%s:%d", addr, port), allows(union), allows)
 			}
 			for _, host := range slices.Concat(hosts, []string{"x.b.example", "x.y.b.example", "other.test"}) {
 				allows := func(t enforce.Table) bool { return enforcetest.Named(t, host, flow.TCP, port) }
+				if got := enforcetest.Holds(union.PortsOfName(host), flow.TCP, port); got != allows(union) {
+					t.Fatalf("seed %d, case %d: %s has port %d: %v", seed, i, host, port, got)
+				}
 				check(fmt.Sprintf("%s:%d", host, port), allows(union), allows)
 				looksUp := func(t enforce.Table) bool { return enforcetest.Lookup(t, host) }
 				check(host, looksUp(union), looksUp)

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -83,34 +82,22 @@ func (s *Set) named(name, namespace string) (services []*service, workloads []*w
 	return services, workloads
 }
 
-// Object is the name of a Service or a workload.
-type Object struct{ Name, Namespace string }
-
-// Objects returns the names and namespaces of all Services and workloads that Find may find, sorted.
-func (s *Set) Objects() []Object {
-	var all []Object
-	for _, svc := range s.services {
-		all = append(all, Object{svc.name, svc.namespace})
-	}
-	for _, w := range s.workloads {
-		if !hasGeneratedName(w.name) {
-			all = append(all, Object{w.name, w.namespace})
-		}
-	}
-	slices.SortFunc(all, func(a, b Object) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
-	return slices.Compact(all)
-}
-
 // names returns the names that Find accepts, sorted.
 func (s *Set) names() []string {
 	var names []string
-	for _, o := range s.Objects() {
-		if o.Namespace != "" {
-			o.Name += "." + o.Namespace
+	add := func(i identity) {
+		if i.namespace != "" {
+			i.name += "." + i.namespace
 		}
-		names = append(names, o.Name)
+		names = append(names, i.name)
+	}
+	for _, svc := range s.services {
+		add(svc.identity)
+	}
+	for _, w := range s.workloads {
+		if !hasGeneratedName(w.name) {
+			add(w.identity)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,5 +91,31 @@ func TestPorts_Containers(t *testing.T) {
 	m.Ports()[0].Number = 1
 	if m.Ports()[0].Number != 8080 {
 		t.Error("who changes the list that Ports returns changes the match")
+	}
+}
+
+func TestTranslated_HoldsChangedPorts(t *testing.T) {
+	set := mustRead(t, "shop/*", "cluster/all.yaml")
+	changed := 0
+	for _, o := range set.Objects() {
+		m, err := set.Find(o.Name, o.Namespace)
+		if err != nil {
+			continue
+		}
+		translated := m.Translated()
+		for port := 1; port <= 65535; port++ {
+			key := Port{Number: uint16(port), Protocol: flow.TCP}
+			targets, err := m.TargetPorts(key.Number, key.Protocol)
+			if err != nil || len(targets) == 1 && targets[0] == key.Number || m.Addresses != nil {
+				continue
+			}
+			changed++
+			if !slices.Contains(translated, key) {
+				t.Errorf("%s has %d for port %d, which is not translated", m, targets, port)
+			}
+		}
+	}
+	if changed == 0 {
+		t.Error("no manifest changes a port")
 	}
 }

@@ -14,9 +14,9 @@ type Dialect[P any] interface {
 	Evaluate(policies []P, f flow.Flow) Verdict
 	// Evaluator returns a function that does what Evaluate does, for many flows.
 	Evaluator(policies []P) func(flow.Flow) Verdict
-	// Reach returns what policies let a subject reach, in the form that the kernel enforces. It allows what Evaluate allows
-	// by the egress of the subject. Where only the end of the test shows what a flow is, it may allow more. The error is a
-	// [*NotEnforceableError], or wraps an [*enforce.LimitError].
+	// Reach returns what policies let a subject reach, in the form that the kernel enforces. It allows what Evaluate
+	// allows by the egress of the subject. Where only the end of the test shows what a flow is, it may allow more. The
+	// error is a [*NotEnforceableError], or wraps an [*enforce.LimitError].
 	Reach(policies []P, subject Workload) (Reach, error)
 	// Unused returns one line for each rule, or part of a rule, that no flow needed.
 	Unused(policies []P, flows []flow.Flow) []string

@@ -64,16 +64,27 @@ func PatternNotEnforceable(p metav1.Object, field, pattern string) *NotEnforceab
 type Reaching struct {
 	enforce.Builder
 	Scope Scope
+
+	hosts bool // some range of addresses is open to hosts of any name
 }
 
-// AllowHosts adds addresses at which hosts of any name are allowed, so any name may be looked up. No host has the
-// addresses of the cluster's resolver.
+// AllowHosts adds addresses at which hosts of any name are allowed. No host has the addresses of the cluster's
+// resolver.
 func (r *Reaching) AllowHosts(block enforce.Block, ports []enforce.PortRange) {
 	isResolver := func(place Resolver) bool { return place.Addresses == block.Prefix }
-	if len(ports) > 0 && !slices.ContainsFunc(r.Scope.Resolvers, isResolver) {
-		r.AllowName(enforce.EveryName)
+	if len(ports) > 0 && !block.Prefix.IsSingleIP() && !slices.ContainsFunc(r.Scope.Resolvers, isResolver) {
+		r.hosts = true
 	}
 	r.Allow(block, ports)
+}
+
+// AllowLookups allows the lookup of every name if a range of addresses is open to hosts of any name and the policies
+// list no names. A single address is dialled as such, and policies with names list them all. Call it after all others
+// that allow something.
+func (r *Reaching) AllowLookups() {
+	if r.hosts && !r.HasNames() {
+		r.AllowName(enforce.EveryName)
+	}
 }
 
 // AllowLists adds the lists in the annotations of a policy.

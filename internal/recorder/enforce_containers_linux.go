@@ -168,8 +168,8 @@ func (rec *Recording) enforceContainer(ctx context.Context, c testcontainers.Con
 	return nil
 }
 
-// enforceStarted adds a container that has started to the policies of others, and enforces its own policy from now on if
-// it did not start with it: a reused container, or one that is adopted. It returns an error if that is not possible.
+// enforceStarted adds a container that has started to the policies of others, and enforces its own policy from now on
+// if it did not start with it: a reused container, or one that is adopted. It returns an error if that is not possible.
 func (rec *Recording) enforceStarted(ctx context.Context, c testcontainers.Container) error {
 	if !rec.isActive() {
 		return nil

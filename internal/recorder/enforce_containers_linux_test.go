@@ -114,7 +114,8 @@ func TestEnforceContainers_NotEnforced(t *testing.T) {
 		{"without a table", "unknown", "/theirs", "no such workload"},
 	} {
 		c := newContainer{
-			Container: docker.Container{ID: row.reason, CgroupParent: row.parent}, workload: flow.Endpoint{Name: row.workload},
+			Container: docker.Container{ID: row.reason, CgroupParent: row.parent},
+			workload:  flow.Endpoint{Name: row.workload},
 		}
 		text := ""
 		if err := e.enforceContainer(rec, c); err != nil {
@@ -149,7 +150,9 @@ func TestEnforceContainers_Engines(t *testing.T) {
 }
 
 func TestEnforceContainers_AddedHosts(t *testing.T) {
-	got := addedHosts([]string{"API.test:192.0.2.1", "v6.test:2001:db8::1", "gateway:host-gateway", "api.test:192.0.2.2"})
+	got := addedHosts([]string{
+		"API.test:192.0.2.1", "v6.test:2001:db8::1", "gateway:host-gateway", "api.test:192.0.2.2",
+	})
 	addr := netip.MustParseAddr
 	want := map[string][]netip.Addr{
 		"api.test": {addr("192.0.2.1"), addr("192.0.2.2")}, "v6.test": {addr("2001:db8::1")},

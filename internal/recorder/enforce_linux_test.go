@@ -3,12 +3,14 @@ package recorder
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/docker"
 	"github.com/netzero-dev/netzero/internal/enforce"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestEnforcement_DecidingRecording(t *testing.T) {
@@ -209,5 +211,28 @@ func TestEnforcement_LaterContainers(t *testing.T) {
 	e.kernel.fails = "AddRules"
 	if err := e.refresh(); err != nil || fmt.Sprint(e.kernel.policies) != before {
 		t.Errorf("rules are added although nothing changed: %v", err)
+	}
+}
+
+// No test fails because of the ports of another one.
+func TestEnforcement_UnionOfManyPorts(t *testing.T) {
+	e := newEnforcementTest(t)
+	a, b := e.recording("TestA", 443), e.recording("TestB", 443)
+	for i, rec := range []*Recording{a, b} {
+		var ports []enforce.PortRange
+		for n := range uint16(enforce.MaxPorts) {
+			ports = append(ports, onePort(2000+uint16(i)*1000+2*n, flow.TCP)...)
+		}
+		rec.options.Enforcement.Own.Addresses = map[netip.Prefix][]enforce.PortRange{
+			netip.MustParsePrefix("10.0.0.0/8"): ports,
+		}
+		e.join(t, rec)
+	}
+	if !e.kernel.allows(0, "10.1.2.3", 2000) || !e.kernel.allows(0, "10.1.2.3", 3062) ||
+		e.kernel.allows(0, "10.1.2.3", 80) {
+		t.Error("tasks of no known recording may not do what any recording allows")
+	}
+	if e.kernel.allows(a.goroutine, "10.1.2.3", 3062) {
+		t.Error("a recording may do what another one allows")
 	}
 }

@@ -67,7 +67,8 @@ func TestRefused_Lookups(t *testing.T) {
 	rec := newRecording(r, Options{}, endpoint.Peers{})
 	r.attribution.recordings = []*Recording{rec}
 	for i, name := range strings.Fields("api.test api.test.corp.test api.test other.test") {
-		r.recordLookup(&probe.FlowEvent{Time: time.Duration(i), Key: probe.Key{Cgroup: 1, Recording: goroutine.ID(i % 2)}}, name)
+		key := probe.Key{Cgroup: 1, Recording: goroutine.ID(i % 2)}
+		r.recordLookup(&probe.FlowEvent{Time: time.Duration(i), Key: key}, name)
 	}
 	for _, l := range rec.lookups {
 		l.search = endpoint.Search{Domains: []string{"corp.test"}, Dots: 1}

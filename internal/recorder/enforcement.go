@@ -9,8 +9,8 @@ type Enforcement struct {
 	// Container returns the table of a container's workload. The namespace is empty if it is not known.
 	Container func(workload, namespace string) (enforce.Table, error)
 
-	// Names are further DNS names of workloads, besides those of containers and Peers: of Services, and of workloads that
-	// policies name. A program may look them up before anything has that name.
+	// Names are further DNS names of workloads, besides those of containers and Peers: of Services, and of workloads
+	// that policies name. A program may look them up before anything has that name.
 	Names []WorkloadName
 }
 

@@ -10,6 +10,11 @@
 //   - resolve (resolve_linux.go, destination_linux.go, package containers): after the test, the containers at both
 //     ends, their tests, and what is infrastructure.
 //
+// With [Options].Enforcement, the stage enforce (enforce_linux.go) first writes into the kernel what the recording may
+// reach: what its table says, and what its machine and engine add (enforce_rules_linux.go, enforce_machine_linux.go).
+// Containers start in cgroups that were made for them (enforce_containers_linux.go), so that their rules apply to their
+// first packet.
+//
 // The result is a [recording.Recording]. The package does not know policies or golden files, and never fails a test
 // itself. It does not guess: what it cannot attribute is an error or a notice.
 package recorder

@@ -73,12 +73,13 @@ var layers = map[string]layer{
 	"examples/blackbox/shop": {others: []string{"github.com/lib/pq", "github.com/redis/go-redis"}},
 
 	"examples/externalapi": {tests: []string{"examples/externalapi", "netzerotest"}},
+	"examples/hermetic":    {tests: []string{"examples/hermetic", "netzerotest"}},
 	"examples/httpservice": {tests: []string{"examples/httpservice", "netzerotest"}},
 
 	"netzerotest": {
 		own: []string{
-			"golden", "internal/check", "internal/ci", "internal/enforce", "internal/gotest", "internal/placement", "internal/report",
-			"internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
+			"golden", "internal/check", "internal/ci", "internal/enforce", "internal/gotest", "internal/placement",
+			"internal/report", "internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
 			"internal/manifest", "internal/goroutine", "internal/recorder", "internal/recording", "internal/scrub",
 			"internal/ways",
 			"netzerotest/flow",
@@ -108,12 +109,13 @@ var layers = map[string]layer{
 			"internal/probe", "internal/cgroup", "internal/goroutine", "netzerotest/flow",
 		},
 		others: slices.Concat(unix, []string{"github.com/testcontainers/testcontainers-go"}),
+		tests:  []string{"internal/enforce/enforcetest"},
 	},
 	"internal/check": {
 		own: []string{
-			"golden", "internal/endpoint", "internal/enforce", "internal/placement", "internal/policy",
-			"internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording", "internal/report",
-			"netzerotest/flow",
+			"golden", "internal/cilium", "internal/endpoint", "internal/enforce", "internal/manifest", "internal/placement",
+			"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy", "internal/recording",
+			"internal/report", "netzerotest/flow",
 		},
 		others: kubernetes,
 		tests:  []string{"internal/enforce/enforcetest", "internal/manifest/manifesttest"},
@@ -195,7 +197,7 @@ var layers = map[string]layer{
 		own: []string{
 			"internal/enforce", "internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow",
 		},
-		others: kubernetes, tests: []string{"internal/policy/policytest"},
+		others: kubernetes, tests: []string{"internal/enforce/enforcetest", "internal/policy/policytest"},
 	},
 	"internal/policy": { // never a dialect
 		own: []string{"internal/enforce", "netzerotest/flow"}, others: kubernetes,
@@ -261,8 +263,10 @@ var layers = map[string]layer{
 			"github.com/vishvananda/netlink",
 		},
 	},
-	"internal/cgroup":              {others: unix},
-	"internal/enforce":             {own: []string{"netzerotest/flow"}, tests: []string{"internal/enforce/enforcetest"}},
+	"internal/cgroup": {others: unix},
+	"internal/enforce": {
+		own: []string{"netzerotest/flow"}, tests: []string{"internal/enforce", "internal/enforce/enforcetest"},
+	},
 	"internal/enforce/enforcetest": {own: []string{"internal/enforce", "netzerotest/flow"}}, // for tests only
 	"internal/goroutine":           {own: []string{"netzerotest/flow"}, others: unix},
 	"netzerotest/flow":             {tests: []string{"netzerotest/flow"}},

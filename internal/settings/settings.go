@@ -116,18 +116,6 @@ func isCI(v string) bool {
 	return true
 }
 
-// isSet reports whether a variable is true. An unknown value is an error.
-func isSet(variable string) (bool, error) {
-	switch value := os.Getenv(variable); strings.ToLower(value) {
-	case "1", "true", "yes":
-		return true, nil
-	case "", "0", "false", "no":
-		return false, nil
-	default:
-		return false, fmt.Errorf("read %s: %q is neither 1, true or yes nor 0, false or no", variable, value)
-	}
-}
-
 // size returns a number from the environment, or 0 if the variable is not set.
 func size(variable string) (uint32, error) {
 	v := os.Getenv(variable)

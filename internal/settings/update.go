@@ -2,6 +2,7 @@ package settings
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -89,6 +90,18 @@ func (d declareUpdate) IsBoolFlag() bool {
 func updating() (bool, error) {
 	byVariable, err := isSet(updateVariable)
 	return byVariable || isTrue(flag.Lookup(updateFlag)), err
+}
+
+// isSet reports whether a variable is true. An unknown value is an error.
+func isSet(variable string) (bool, error) {
+	switch value := os.Getenv(variable); strings.ToLower(value) {
+	case "1", "true", "yes":
+		return true, nil
+	case "", "0", "false", "no":
+		return false, nil
+	default:
+		return false, fmt.Errorf("read %s: %q is neither 1, true or yes nor 0, false or no", variable, value)
+	}
 }
 
 // isTrue reports whether a flag of any type is true. An -update of another package may be a number or a pattern. That

@@ -3,6 +3,7 @@ package stress
 import (
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -13,6 +14,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(goldensVariable) == "" {
 		os.Exit(m.Run())
 	}
+	if destinations := os.Getenv(dialVariable); destinations != "" {
+		dialInChild(strings.Fields(destinations))
+		return
+	}
 	// Like the generated main function of a test binary, with other tests.
-	testing.Main(regexp.MatchString, []testing.InternalTest{{Name: "TestStress", F: userStress}}, nil, nil)
+	testing.Main(regexp.MatchString, []testing.InternalTest{
+		{Name: "TestStress", F: userStress}, {Name: "TestEnforce", F: userEnforce},
+	}, nil, nil)
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -20,33 +21,39 @@ func TestAttribution_EachFlowInOneRecording(t *testing.T) {
 	serve(t, lab)
 	for range *rounds {
 		goldens := t.TempDir()
-		run(t, lab, goldens, "-update")
+		run(t, lab, goldens, "TestStress", "-update")
 		if written, _ := filepath.Glob(filepath.Join(goldens, "*.yaml")); len(written) != tests {
 			t.Fatalf("there are %d policies, want %d", len(written), tests)
 		}
-		run(t, lab, goldens)
+		run(t, lab, goldens, "TestStress")
 	}
 	t.Logf("%d runs, each with %d tests at the same time, each with %d destinations", 2**rounds, tests, ways*each)
 }
 
-// run runs the user's tests in the lab.
-func run(t *testing.T, lab *testnet.Net, goldens string, args ...string) {
+// run runs a test of the user in the lab. It has to pass.
+func run(t *testing.T, lab *testnet.Net, goldens, test string, args ...string) {
 	t.Helper()
+	out, err := userCommand(t, lab, goldens, test, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", test, args, err, out)
+	}
+	if bytes.Contains(out, []byte("notice")) {
+		t.Errorf("%s %q prints a notice:\n%s", test, args, out)
+	}
+}
+
+// userCommand returns a command that runs a test of the user in the lab.
+func userCommand(t *testing.T, lab *testnet.Net, goldens, test string, args ...string) *exec.Cmd {
 	// These are flags that go test passes.
-	flags := []string{"-test.paniconexit0", "-test.timeout=10m", fmt.Sprint("-test.parallel=", tests)}
-	args = append(flags, args...)
-	cmd := lab.Command(t.Context(), "/proc/self/exe", args...)
+	flags := []string{
+		"-test.paniconexit0", "-test.timeout=10m", fmt.Sprint("-test.parallel=", tests), "-test.run=^" + test + "$",
+	}
+	cmd := lab.Command(t.Context(), "/proc/self/exe", append(flags, args...)...)
 	cmd.Env = []string{
 		goldensVariable + "=" + goldens, "NETZERO=require", "HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"),
 		"TMPDIR=" + os.Getenv("TMPDIR"),
 	}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%q: %v\n%s", args, err, out)
-	}
-	if bytes.Contains(out, []byte("notice")) {
-		t.Errorf("%q prints a notice:\n%s", args, out)
-	}
+	return cmd
 }
 
 // serve starts a server for each destination.

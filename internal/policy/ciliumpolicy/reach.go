@@ -74,12 +74,17 @@ func (x *reaching) table() (enforce.Table, error) {
 			return enforce.Table{}, err
 		}
 	}
-	for _, deny := range []func(applicable, int, Rule) error{x.denyOutside, x.denyCIDRs} {
-		for _, v := range x.selecting {
-			for i, rule := range v.denials {
-				if err := deny(v, i, rule); err != nil {
-					return enforce.Table{}, err
-				}
+	x.AllowLookups()
+	for _, v := range x.selecting {
+		for _, rule := range v.denials {
+			x.denyOutside(rule)
+		}
+	}
+	named := x.NamedPorts()
+	for _, v := range x.selecting {
+		for i, rule := range v.denials {
+			if err := x.denyCIDRs(v, i, rule, named); err != nil {
+				return enforce.Table{}, err
 			}
 		}
 	}
@@ -240,27 +245,26 @@ func intersection(a, b enforce.Name) (enforce.Name, bool) {
 }
 
 // denyOutside removes what a rule denies for all hosts.
-func (x *reaching) denyOutside(_ applicable, _ int, rule Rule) error {
+func (x *reaching) denyOutside(rule Rule) {
 	if rule.isEmpty() || !slices.ContainsFunc(peersOf(rule), isOutside) {
-		return nil
+		return
 	}
 	ports := rangesOf(rule, nil)
 	for _, block := range enforce.Internet() {
 		x.Deny(block, ports)
 	}
 	x.DenyNames(ports)
-	return nil
 }
 
-// denyCIDRs removes the ranges of addresses that a rule denies.
-func (x *reaching) denyCIDRs(v applicable, i int, rule Rule) error {
+// denyCIDRs removes the ranges of addresses that a rule denies. named are the ports of all names.
+func (x *reaching) denyCIDRs(v applicable, i int, rule Rule, named []enforce.PortRange) error {
 	ports := rangesOf(rule, nil)
 	for _, r := range rule.ranges() {
 		block, err := blockOf(&r)
 		if err != nil {
 			continue // it contains nothing; see cilium.Validate
 		}
-		if len(enforce.Intersect(x.NamedPorts(), ports)) > 0 {
+		if len(enforce.Intersect(named, ports)) > 0 {
 			return policy.NotEnforceable(v.NetworkPolicy, fmt.Sprintf("%s.egressDeny[%d]", x.fields[v.NetworkPolicy], i),
 				fmt.Sprintf("it denies %s, which the kernel cannot except from the addresses of the names in toFQDNs", r.CIDR),
 				"deny other ports than those of the names, or leave Enforce out")

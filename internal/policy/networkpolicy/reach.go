@@ -32,6 +32,7 @@ func (d Dialect) Reach(policies []*networkingv1.NetworkPolicy, subject policy.Wo
 		workloads = append(workloads, v.workloadPorts())
 		names = append(names, v.Name)
 	}
+	r.AllowLookups()
 	table, err := r.Table()
 	if err != nil {
 		return policy.Reach{}, fmt.Errorf("policy %s: %w", policy.Abbreviate(names, ", "), err)

@@ -2,7 +2,6 @@ package check
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -13,21 +12,6 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
-
-// Objects returns the names of the Services and workloads in the manifests, and those of the pods in the policies.
-func (e *Enforcement) Objects() []flow.Endpoint {
-	var all []flow.Endpoint
-	for _, p := range e.file.Policies {
-		all = append(all, podsNamedIn(p)...)
-	}
-	if set := e.options.Placement.Manifests; set != nil {
-		for _, o := range set.Objects() {
-			all = append(all, flow.Endpoint{Kind: flow.Workload, Name: o.Name, Namespace: o.Namespace})
-		}
-	}
-	slices.SortFunc(all, flow.Endpoint.Compare)
-	return slices.CompactFunc(all, func(a, b flow.Endpoint) bool { return a.Compare(b) == 0 })
-}
 
 // podsNamedIn returns workloads that the egress rules of a policy may select: one for each value of a label. Which of
 // them a rule does select is for the rule to say.
