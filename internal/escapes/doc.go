@@ -2,7 +2,9 @@
 // program that netzerotest.Record records on the running kernel.
 //
 // The table of ways is in the files ways_*_linux_test.go. A row says what the recording must contain: a flow, or
-// nothing and the reason. A row with fewer or more flows fails. The table becomes docs/escapes.md.
+// nothing and the reason. A row with fewer or more flows fails. With Enforce and a policy that allows nothing, each
+// recorded way has to be refused, and a capture at the hosts has to be empty, unless the row says why it passes. The
+// table becomes docs/escapes.md.
 //
 // The test binary starts itself again as the test binary of a user, in a lab of package testnet. There each row is a
 // test that records. Each row has a separate host, so its address identifies the row. With -tools,
