@@ -10,6 +10,9 @@
 // orders. Each policy contains exactly the flows of its test, with the same bytes in each order. The same applies to
 // one recording of the package.
 //
+// Another test runs 64 tests with Enforce at the same time. Their goroutines and children dial 10,000 times. They reach
+// the destinations of their own test, and are refused those of others. It needs no container.
+//
 // It is a separate module, so that users do not download gRPC and the drivers. -rounds sets the number of rounds of the
 // parallel tests, -shuffles the number of orders of the serial tests.
 package stress

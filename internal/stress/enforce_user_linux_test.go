@@ -143,7 +143,12 @@ func checkChild(t *testing.T, test int, destinations []string) {
 	if err != nil {
 		t.Errorf("%s: the child of test %d: %v", wrongVerdict, test, err)
 	}
-	for i, got := range strings.Split(strings.TrimSuffix(string(out), "\n"), "\n") {
+	verdicts := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if len(verdicts) != len(destinations) {
+		t.Errorf("%s: the child of test %d has %d, want %d", wrongVerdict, test, len(verdicts), len(destinations))
+		return
+	}
+	for i, got := range verdicts {
 		check(t, test, destinations[i], got)
 	}
 }
@@ -151,7 +156,7 @@ func checkChild(t *testing.T, test int, destinations []string) {
 // dialInChild prints a verdict for each destination.
 func dialInChild(destinations []string) {
 	for _, to := range destinations {
-		fmt.Println(verdict(net.DefaultResolver, to))
+		fmt.Println(verdict(&net.Resolver{PreferGo: true}, to))
 	}
 }
 
