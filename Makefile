@@ -6,7 +6,7 @@ FUZZTIME ?= 10s
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # Packages that need neither eBPF nor Docker.
-RACE := ./golden ./internal/check ./internal/dns ./internal/hostname ./internal/kubeyaml ./internal/manifest/... \
+RACE := ./golden ./internal/check ./internal/dns ./internal/enforce/... ./internal/hostname ./internal/kubeyaml ./internal/manifest/... \
 	./internal/page ./internal/placement ./internal/policy/... ./internal/rdns ./internal/recording ./internal/report \
 	./internal/serve
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
