@@ -24,6 +24,7 @@
 #include <linux/errno.h>
 #include <bpf/bpf_helpers.h>
 
+#include "addr.h"
 #include "maps.h"
 
 #define MAX_PORTS 32         /* ranges of one address or name */
@@ -69,8 +70,9 @@ struct {
 } enforced_level SEC(".maps");
 
 struct allowed_address_key {
-	__u32 prefix_length; /* of policy and address */
+	__u32 prefix_length; /* of all that follows */
 	__u32 policy;
+	__u32 family; /* 4 or 6: ::/0 does not contain ::ffff:192.0.2.1 */
 	__u8 addr[16];
 };
 
@@ -207,16 +209,17 @@ __noinline int allows_name(__u32 policy, __u64 name, __u32 protocol, __u32 port)
 }
 
 /* The same for an address. The halves of the address are in memory order. */
-__noinline int allows_address(__u32 policy, __u64 high, __u64 low, __u32 protocol, __u32 port)
+__noinline int allows_address(__u32 policy, __u64 high, __u64 low, __u32 protocol_and_port)
 {
-	struct allowed_address_key key = { .prefix_length = 8 * (sizeof(key.policy) + sizeof(key.addr)),
+	struct allowed_address_key key = { .prefix_length = 8 * (sizeof(key) - sizeof(key.prefix_length)),
 					   .policy = policy };
 	struct allowed_ports *ports;
 
 	__builtin_memcpy(key.addr, &high, sizeof(high));
 	__builtin_memcpy(key.addr + sizeof(high), &low, sizeof(low));
+	key.family = is_ipv4(key.addr) ? 4 : 6;
 	ports = bpf_map_lookup_elem(&allowed_addresses, &key);
-	return ports && holds(ports, protocol, port);
+	return ports && holds(ports, protocol_and_port >> 16, protocol_and_port & 0xffff);
 }
 
 /* Whether a policy allows one of the names that an address has in a scope. */
@@ -243,12 +246,12 @@ __noinline int allows_names(__u32 policy, __u64 cgroup, __u64 high, __u64 low, _
 
 static __always_inline int allows(__u32 policy, const struct flow_key *key)
 {
+	__u32 port = (__u32)key->protocol << 16 | key->port;
 	__u64 high, low;
 
 	__builtin_memcpy(&high, key->addr, sizeof(high));
 	__builtin_memcpy(&low, key->addr + sizeof(high), sizeof(low));
-	return allows_address(policy, high, low, key->protocol, key->port) ||
-	       allows_names(policy, key->cgroup, high, low, (__u32)key->protocol << 16 | key->port);
+	return allows_address(policy, high, low, port) || allows_names(policy, key->cgroup, high, low, port);
 }
 
 static __always_inline int count_refused(void *map, const void *key)

@@ -27,6 +27,7 @@ type EnforceAllowedAddressKey struct {
 	_            structs.HostLayout
 	PrefixLength uint32
 	Policy       uint32
+	Family       uint32
 	Addr         [16]uint8
 }
 

@@ -110,8 +110,8 @@ func TestRun_FlowThatOnlyTheKernelRefused(t *testing.T) {
 	want := []string{
 		"db:5432/TCP: policy checkout allows it (rule 0 (pods app=db)), but the kernel saw no DNS answer with this " +
 			"address: dial a name that DNS resolves over UDP",
-		"api.quotes.test:443/TCP: the option Ignore leaves it out of the policy, but the kernel saw no DNS answer with this " +
-			"address: give Ignore the address too",
+		"api.quotes.test:443/TCP: the option Ignore leaves it out of the policy, but the kernel saw no DNS answer with " +
+			"this address: give Ignore the address too",
 	}
 	if diff := cmp.Diff(want, refused); diff != "" || !result.Report.Failed() {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 
@@ -201,13 +202,13 @@ func nameEntry(name enforce.Name) uint64 {
 }
 
 func prefixTo(id PolicyID, prefix netip.Prefix) bpf.EnforceAllowedAddressKey {
+	key := bpf.EnforceAllowedAddressKey{Policy: uint32(id), Family: 6, Addr: prefix.Masked().Addr().As16()}
 	bits := prefix.Bits()
 	if prefix.Addr().Is4() {
-		bits += 96
+		key.Family, bits = 4, bits+96
 	}
-	return bpf.EnforceAllowedAddressKey{
-		PrefixLength: uint32(32 + bits), Policy: uint32(id), Addr: prefix.Masked().Addr().As16(),
-	}
+	key.PrefixLength = uint32(8*(unsafe.Sizeof(key.Policy)+unsafe.Sizeof(key.Family))) + uint32(bits)
+	return key
 }
 
 func portsTo(ranges []enforce.PortRange) (bpf.EnforceAllowedPorts, error) {

@@ -96,7 +96,8 @@ func connect(to string) error {
 func TestEnforce_Addresses(t *testing.T) {
 	testenv.Recorded(t, "Enforce: undeclared TCP connections are refused")
 	r := newEnforcingRig(t, addresses(t,
-		"127.0.0.0/8 TCP 100-200", "127.1.0.0/16", "127.1.2.0/24 TCP 100-200 TCP 300-300", "127.1.2.3/32", "::1/128 TCP 7-7",
+		"127.0.0.0/8 TCP 100-200", "127.1.0.0/16", "127.1.2.0/24 TCP 100-200 TCP 300-300", "127.1.2.3/32",
+		"::1/128 TCP 7-7", "::/0 TCP 99-99",
 	))
 	for to, want := range map[string]error{
 		"127.0.0.1:100": unix.ECONNREFUSED, // allowed; nobody listens
