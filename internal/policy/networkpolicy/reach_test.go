@@ -136,7 +136,8 @@ func TestReach_ListedProtocols(t *testing.T) {
 	policy.SetEntries(p, policy.OtherAnnotation, []string{
 		"ip-0 203.0.113.9", "ip-47 203.0.113.9", "udplite:9 203.0.113.9", "icmp-type-13 203.0.113.9", "tcp:0 203.0.113.9",
 	})
-	reach, err := Dialect{policytest.Alone(policytest.Checkout)}.Reach([]*networkingv1.NetworkPolicy{p}, policytest.Checkout)
+	d := Dialect{policytest.Alone(policytest.Checkout)}
+	reach, err := d.Reach([]*networkingv1.NetworkPolicy{p}, policytest.Checkout)
 	if err != nil {
 		t.Fatal(err)
 	}
