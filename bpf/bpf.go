@@ -1,8 +1,8 @@
 // Package bpf contains the compiled eBPF programs that record flows, and the Go types of the data that they share with
 // user space.
 //
-// The object Record never refuses or changes anything. The object Enforce has the same programs, which also refuse; it is
-// loaded only for a recording that enforces its policy.
+// The object Record never refuses or changes anything. The object Enforce has the same programs, which also refuse; it
+// is loaded only for a recording that enforces its policy.
 //
 // The C sources are in the same directory: abi.h declares the shared types, and record.bpf.c lists the hooks and what
 // they cannot see. The generated files are committed; make generate reproduces them byte for byte. The package loads
