@@ -100,7 +100,7 @@ struct flow_event {
 
 /*
  * Where in the test process a flow was opened, or a destination named. Sent before its flow event, with the same key,
- * except cgroup_generation and generation.
+ * except cgroup_generation and generation. For a lookup, bound is the cookie of the socket with BOUND_IS_CONNECTION.
  */
 struct stack_event {
 	__u32 kind;
@@ -216,6 +216,7 @@ struct question_event {
 	__u64 cgroup;
 	__u64 recording;
 	__u64 netns;
+	__u64 cookie; /* of the socket */
 	__u32 generation;
 	__u32 padding;
 	struct initiator initiator;

@@ -109,6 +109,19 @@ static __always_inline void store_mptcp(struct bpf_sock_addr *ctx, const struct 
 	d->remote.port = key->port;
 }
 
+/*
+ * Reports the call stack of a lookup, by its socket: it may be refused, and a known flow to the resolver has no stack
+ * of its own.
+ */
+static __always_inline void report_lookup_stack(struct bpf_sock_addr *ctx, struct flow_key *key, __u64 thread_g)
+{
+	__u64 bound = key->bound;
+
+	key->bound = bpf_get_socket_cookie(ctx) | BOUND_IS_CONNECTION;
+	report_stack(key, thread_g);
+	key->bound = bound;
+}
+
 /* Returns non-zero if the connect is refused. */
 static __always_inline int on_connect(struct bpf_sock_addr *ctx, const __u8 *addr)
 {
@@ -127,6 +140,8 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, const __u8 *add
 	known = key.protocol == IPPROTO_TCP ? count_known(&key) : is_known(&key);
 	if (!known)
 		report_stack(&key, thread_g);
+	if (REFUSES && key.protocol == IPPROTO_UDP && key.port == DNS_PORT)
+		report_lookup_stack(ctx, &key, thread_g);
 	if (key.protocol == IPPROTO_TCP) {
 		if (!known) {
 			set_initiator(&initiator, !!thread_g);

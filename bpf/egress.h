@@ -293,11 +293,11 @@ __noinline int record_unnamed_datagram(struct __sk_buff *skb)
 /* Returns non-zero if the datagram is refused. */
 static __always_inline int on_datagram(struct __sk_buff *skb)
 {
-	int by = record_datagram(skb);
+	int by = record_datagram(skb), refused = record_question(skb) && refuses_question(skb);
 
 	if (by == NAMED_BY_NOTHING)
-		return record_unnamed_datagram(skb);
-	return by && refuses_datagram(skb, by);
+		return record_unnamed_datagram(skb) | refused;
+	return (by && refuses_datagram(skb, by, refused)) | refused;
 }
 
 /*
@@ -339,7 +339,7 @@ __noinline int read_outgoing(struct __sk_buff *skb)
 /* Returns non-zero if the packet is refused. */
 static __always_inline int on_egress(struct __sk_buff *skb)
 {
-	int first = first_protocol(skb), result = 0;
+	int first = first_protocol(skb), result;
 	struct bpf_sock *sk = full_socket(skb);
 
 	if (first < 0 || !sk)
@@ -354,11 +354,8 @@ static __always_inline int on_egress(struct __sk_buff *skb)
 		report_reuse(skb, sk);
 		return 0;
 	}
-	if (first != IPPROTO_TCP || sk->type == SOCK_RAW)
-		result = read_outgoing(skb);
-	if (result == PACKET_IS_DATAGRAM && on_datagram(skb))
-		result = PACKET_REFUSED;
-	if (sk->type == SOCK_DGRAM && record_question(skb) && refuses_question(skb))
-		return 1;
-	return result == PACKET_REFUSED;
+	if (first == IPPROTO_TCP && sk->type != SOCK_RAW)
+		return 0;
+	result = read_outgoing(skb);
+	return result == PACKET_IS_DATAGRAM ? on_datagram(skb) : result == PACKET_REFUSED;
 }

@@ -20,6 +20,12 @@
 #include "abi.h"
 
 #ifdef ENFORCE
+#define REFUSES 1
+#else
+#define REFUSES 0
+#endif
+
+#ifdef ENFORCE
 
 #include <linux/errno.h>
 #include <bpf/bpf_helpers.h>

@@ -53,10 +53,10 @@ static __always_inline const struct flow_key *flow_by_peer(struct __sk_buff *skb
 }
 
 /*
- * Whether a datagram is refused that record_datagram has recorded. A function of its own, so that its stack is not
- * added to that of record_datagram.
+ * Whether a datagram is refused that record_datagram has recorded: by its destination, or as a question. A function of
+ * its own, so that its stack is not added to that of record_datagram.
  */
-__noinline int refuses_datagram(struct __sk_buff *skb, __u32 by)
+__noinline int refuses_datagram(struct __sk_buff *skb, __u32 by, __u32 question_refused)
 {
 	struct bpf_sock *sk = full_socket(skb);
 	const struct flow_key *recorded;
@@ -79,7 +79,7 @@ __noinline int refuses_datagram(struct __sk_buff *skb, __u32 by)
 	if (!recorded)
 		return 0;
 	policy = policy_of_packet(skb, recorded->cgroup, recorded->recording);
-	if (!policy || allows(policy, recorded))
+	if (!policy || (!question_refused && allows(policy, recorded)))
 		return 0;
 	key = *recorded;
 	is_known(&key); /* completes it */
@@ -89,7 +89,8 @@ __noinline int refuses_datagram(struct __sk_buff *skb, __u32 by)
 #else
 
 static __always_inline int refuses_datagram(struct __sk_buff *skb __attribute__((unused)),
-					    __u32 by __attribute__((unused)))
+					    __u32 by __attribute__((unused)),
+					    __u32 question_refused __attribute__((unused)))
 {
 	return 0;
 }

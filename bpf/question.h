@@ -184,10 +184,11 @@ static __always_inline int leads_to_addresses(__u16 type)
 }
 
 /* Stores that a scope looks up the name at offset, and reports it if the recording has not looked it up yet. */
-static __always_inline void look_up(struct __sk_buff *skb, const struct question *by, __u64 hash, __u32 offset,
-				    __u32 length, __u16 type, __u64 netns, const struct initiator *initiator)
+static __always_inline void look_up(struct __sk_buff *skb, const struct question *by, const struct question_key *query,
+				    __u32 offset, __u32 length, __u16 type, __u64 netns,
+				    const struct initiator *initiator)
 {
-	struct lookup_key key = { .by = *by, .hash = hash };
+	struct lookup_key key = { .by = *by, .hash = query->hash };
 	struct question_event *e;
 	__u32 unanswered = 0;
 	int err; /* not long: before 6.4 the upper half of a map helper's result is zero */
@@ -210,6 +211,7 @@ static __always_inline void look_up(struct __sk_buff *skb, const struct question
 	e->time = bpf_ktime_get_ns();
 	e->cgroup = by->cgroup;
 	e->recording = by->recording;
+	e->cookie = query->cookie;
 	e->generation = by->generation;
 	e->padding = 0;
 	e->netns = netns;
@@ -285,7 +287,7 @@ __noinline int record_question(struct __sk_buff *skb)
 		count(LOST_DNS_EVENT);
 	type = bpf_ntohs(type);
 	if (leads_to_addresses(type))
-		look_up(skb, &by, query.hash, p.transport, length, type, netns, &initiator);
+		look_up(skb, &by, &query, p.transport, length, type, netns, &initiator);
 	return 1;
 }
 

@@ -368,6 +368,7 @@ type RecordQuestionEvent struct {
 	Cgroup     uint64
 	Recording  uint64
 	Netns      uint64
+	Cookie     uint64
 	Generation uint32
 	Padding    uint32
 	Initiator  RecordInitiator

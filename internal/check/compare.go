@@ -77,7 +77,7 @@ func compareFlows(result *report.Report, d dialect, file *golden.File, flows []f
 		if d := denied[policyKeyOf(f)]; d != nil {
 			slices.SortFunc(d.Addrs, netip.Addr.Compare)
 			result.Denied = append(result.Denied, *d)
-		} else if isRefused(f) {
+		} else if isRefused(f) && f.Destination.Kind != flow.Resolver { // refused questions are lookups of their own
 			addRefused(result, f, others[policyKeyOf(f)])
 		}
 	}

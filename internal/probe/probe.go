@@ -150,8 +150,11 @@ type QuestionEvent struct {
 	Recording  goroutine.ID // 0 if not certain
 	Generation uint32       // of NextGeneration
 	Initiator
-	Type uint16 // of the records
-	Name []byte // as on the wire, with the final zero
+	Type  uint16           // of the records
+	Name  []byte           // as on the wire, with the final zero
+	Stack *goroutine.Stack // as in [FlowEvent]; only if enforcement is enabled, and for connected sockets
+
+	socket uint64 // its cookie
 }
 
 // CgroupEvent reports a cgroup that was created after [Probe.TrackNewCgroups] and is tracked now: it is in scope until

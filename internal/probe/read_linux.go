@@ -55,7 +55,7 @@ func (p *Probe) read(handler Handler) {
 		}
 		switch e := e.(type) {
 		case *stackEvent:
-			p.stacks.add(e.Key, e.stack)
+			p.stacks.add(stackKey(e.Key), e.stack)
 			continue
 		case *FlowEvent:
 			p.nameTestProcess(&e.Initiator)
@@ -72,8 +72,9 @@ func (p *Probe) read(handler Handler) {
 			e.Process = readProcess(e.Initiator, nil)
 		case *QuestionEvent:
 			p.nameTestProcess(&e.Initiator)
+			e.Stack = p.stacks.pop(lookupKey(e.Cgroup, e.Recording, e.socket))
 			if !unrelated[e.Cgroup] {
-				e.Process = readProcess(e.Initiator, nil)
+				e.Process = readProcess(e.Initiator, e.Stack)
 			}
 		case *CgroupEvent:
 			if handler.Unrelated != nil && handler.Unrelated(e) {
@@ -225,7 +226,7 @@ func decode(sample []byte) (Event, error) {
 		return &QuestionEvent{
 			Time: time.Duration(e.Time), Cgroup: e.Cgroup, Netns: e.Netns,
 			Recording: goroutine.ID(e.Recording), Generation: e.Generation,
-			Initiator: initiatorOf(e.Initiator), Type: e.Type, Name: bytes.Clone(e.Name[:e.Length]),
+			Initiator: initiatorOf(e.Initiator), Type: e.Type, Name: bytes.Clone(e.Name[:e.Length]), socket: e.Cookie,
 		}, nil
 	case bpf.RecordEventKindEVENT_STACK:
 		var e bpf.RecordStackEvent

@@ -6,6 +6,7 @@ import (
 
 	"github.com/netzero-dev/netzero/bpf"
 	"github.com/netzero-dev/netzero/internal/goroutine"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // stacks holds the call stacks that arrived before their flow. A datagram socket that was connected but sent nothing
@@ -49,6 +50,19 @@ func (s *stacks) pop(k Key) *goroutine.Stack {
 		}
 	}
 	return stack
+}
+
+// stackKey returns the key by which a stack waits: that of its flow, or that of a lookup.
+func stackKey(k Key) Key {
+	if k.Protocol == flow.UDP && k.Connection() != 0 {
+		return lookupKey(k.Cgroup, k.Recording, k.Connection())
+	}
+	return k
+}
+
+// lookupKey returns the key of the stack of a lookup. socket is the cookie of its socket.
+func lookupKey(cgroup uint64, recording goroutine.ID, socket uint64) Key {
+	return Key{Cgroup: cgroup, Recording: recording, Bound: socket | boundIsConnection}
 }
 
 func stackOf(e *bpf.RecordStackEvent) *goroutine.Stack {
