@@ -16,8 +16,8 @@ func (b *Builder) AllowTable(t Table) {
 func (b *Builder) PortsOf(host string) []PortRange { return b.names.portsAt(nameKey{host, Exact}) }
 
 // CompleteNames adds each name with each domain of a search list, because a resolver queries those forms too. A name
-// below one of the domains may be queried in its short form, which the resolver completes with the domains in turn. Some
-// give up at the first query that fails, so the other forms may be looked up.
+// below one of the domains may be queried in its short form, which the resolver completes with the domains in turn.
+// Some give up at the first query that fails, so the other forms may be looked up.
 func (b *Builder) CompleteNames(domains []string) {
 	var completed []Name
 	for key, ports := range b.names {

@@ -83,3 +83,27 @@ func TestBuilder_CompleteNames(t *testing.T) {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
 }
+
+// glibc asks for www.lab, www.corp and www in turn, and stops where a query fails.
+func TestBuilder_CompleteNamesOfShortForm(t *testing.T) {
+	var b enforce.Builder
+	b.AllowName(enforce.Name{Host: "www.corp", Ports: tcp(443)})
+	b.CompleteNames([]string{"lab", "corp"})
+	table, err := b.Table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"www", "www.lab", "www.corp"} {
+		if !enforcetest.Lookup(table, host) {
+			t.Errorf("the lookup of %s is refused", host)
+		}
+	}
+	for host, want := range map[string]bool{"www": false, "www.lab": false, "www.corp": true} {
+		if got := enforcetest.Named(table, host, flow.TCP, 443); got != want {
+			t.Errorf("%s is allowed: %v, want %v", host, got, want)
+		}
+	}
+	if enforcetest.Lookup(table, "mail.lab") {
+		t.Error("the lookup of another name is allowed")
+	}
+}
