@@ -102,11 +102,8 @@ __noinline int declares(struct __sk_buff *skb, __u32 offset, __u32 policy)
 
 /*
  * Whether the policy of whoever asked refuses a question that leaves. The question was recorded before. Only questions
- * for addresses are refused.
- *
- * A resolver in a process may ask once for several recordings. So a question of one of them is held against what all
- * recordings of the scope may look up, which is the policy of recordings that are not known. Without it, a recording
- * that refuses nothing may wait for the answer.
+ * for addresses are refused. A resolver in a process may ask once for several recordings at the same moment: if the one
+ * that asks may not, the others get the error too.
  */
 __noinline int refuses_question(struct __sk_buff *skb)
 {
@@ -131,9 +128,7 @@ __noinline int refuses_question(struct __sk_buff *skb)
 	key.cgroup = by->cgroup;
 	key.recording = by->recording == RECORDING_UNREAD ? RECORDING_NONE : by->recording;
 	key.hash = query.hash;
-	if (!policy_of_packet(skb, key.cgroup, key.recording))
-		return 0;
-	policy = known_policy(key.cgroup, RECORDING_NONE);
+	policy = policy_of_packet(skb, key.cgroup, key.recording);
 	if (!policy || declares(skb, p.transport, policy))
 		return 0;
 	length = name_length(skb, p.transport);
