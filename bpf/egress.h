@@ -280,7 +280,7 @@ __noinline int record_datagram(struct __sk_buff *skb)
 }
 
 /*
- * Records a datagram to a destination that nobody in scope named. Returns non-zero if it is refused. Not static, so
+ * Records a datagram to a destination that no task in scope named. Returns non-zero if it is refused. Not static, so
  * that its stack is not added to that of others.
  */
 __noinline int record_unnamed_datagram(struct __sk_buff *skb)

@@ -111,7 +111,7 @@ struct {
 	__type(value, struct allowed_ports);
 } allowed_names SEC(".maps");
 
-/* The entries that match questions of a scope whose answers had the address. Names do not lose an address again. */
+/* The names of an address in a scope: entries that match a question whose answer had the address. None is removed. */
 struct address_names {
 	struct bpf_spin_lock lock;
 	__u32 length; /* of names */
@@ -286,7 +286,7 @@ static __always_inline int refuses_connect(const struct flow_key *key)
 	return policy && !allows(policy, key) && count_refused(&refused, key);
 }
 
-/* The same for a packet whose destination was not named. */
+/* Whether the policy of a packet's sender refuses its flow. The flow was recorded before. */
 static __always_inline int refuses_packet(struct __sk_buff *skb, const struct flow_key *key)
 {
 	__u32 policy = policy_of_packet(skb, key->cgroup, key->recording);

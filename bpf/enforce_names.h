@@ -101,9 +101,9 @@ __noinline int declares(struct __sk_buff *skb, __u32 offset, __u32 policy)
 }
 
 /*
- * Whether the policy of whoever asked refuses a question that leaves. The question was recorded before. Only questions
- * for addresses are refused. A resolver in a process may ask once for several recordings at the same moment: if the one
- * that asks may not, the others get the error too.
+ * Whether the policy of the recording that sent a question refuses it. The question was recorded before. Only questions
+ * for addresses are refused. A resolver in a process may send one question for several recordings at the same moment.
+ * If it is refused to the recording that sends it, the others get the error too.
  */
 __noinline int refuses_question(struct __sk_buff *skb)
 {
@@ -168,7 +168,7 @@ __noinline int add_suffixes(struct __sk_buff *skb, __u32 offset, __u32 label)
 	return 0;
 }
 
-/* Finds the entries of all policies for the question at offset, whose answer is read next. */
+/* Finds the entries of all policies that match the question at offset, before its answer is read. */
 __noinline int find_answer_names(struct __sk_buff *skb, __u32 offset)
 {
 	struct answer_names *names = get_answer_names();

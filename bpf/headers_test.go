@@ -47,7 +47,7 @@ func TestHeaders_IncludeWhatTheyUse(t *testing.T) {
 		}
 		texts[file] = comment.ReplaceAllString(string(text), "")
 		if strings.HasSuffix(file, ".c") {
-			continue // nobody includes it
+			continue // no file includes it
 		}
 		for _, definition := range definitions {
 			for _, match := range definition.FindAllStringSubmatch(texts[file], -1) {

@@ -49,7 +49,7 @@ var recordedPackage atomic.Pointer[PackageRecording]
 //   - An option or an environment variable is wrong. [Shared] is not allowed, because the policy
 //     already covers all tests.
 //   - It is called twice.
-//   - Recording is impossible and required: in CI, with NETZERO=require and with -update.
+//   - Recording is impossible and required: in CI, with NETZERO=require, with -update and with [Enforce].
 //
 // If a recorded test starts the test binary itself, that process is part of the test's recording, and RecordPackage
 // does nothing in it. It does nothing with -list either.

@@ -53,7 +53,7 @@ type Recording struct {
 // Call it first. Cleanups run in reverse order, so the recording then includes the flows of the test's cleanups.
 //
 // It ends the test at once (tb.Fatal) if an option or an environment variable is wrong. It does the same if recording
-// is impossible and required: in CI, with NETZERO=require and with -update.
+// is impossible and required: in CI, with NETZERO=require, with -update and with [Enforce].
 func Record(tb testing.TB, opts ...Option) *Recording {
 	tb.Helper()
 	r := &Recording{tb: testRun{tb}}

@@ -48,9 +48,12 @@ func (k *policyKernel) EnableEnforcement() error {
 }
 
 func (k *policyKernel) NewPolicy(r probe.Rules) (probe.PolicyID, error) {
+	if err := k.check("NewPolicy"); err != nil {
+		return 0, err
+	}
 	k.last++
 	k.policies[k.last] = enforce.Table{Addresses: maps.Clone(r.Addresses), Names: r.Names}
-	return k.last, k.check("NewPolicy")
+	return k.last, nil
 }
 
 func (k *policyKernel) AddRules(id probe.PolicyID, r probe.Rules) error {

@@ -243,18 +243,19 @@ func (e *enforcement) updateUnknown(active []*Recording) error {
 	if slices.Equal(deciding, e.deciding) {
 		return nil
 	}
-	old := e.unknown
-	e.unknown, e.deciding = nil, nil
+	var united *policy
 	if len(deciding) > 0 {
 		p, err := e.newPolicy(nil, func(machine) (probe.Rules, error) { return e.unitedRules(deciding), nil })
 		if err != nil {
 			return err
 		}
 		if err := e.kernel.Enforce(e.own, 0, p.id); err != nil {
-			return err
+			return errors.Join(err, e.remove(p))
 		}
-		e.unknown, e.deciding = p, deciding
+		united = p
 	}
+	old := e.unknown
+	e.unknown, e.deciding = united, deciding
 	if old == nil {
 		return nil
 	}

@@ -183,6 +183,28 @@ func TestEnforcement_KernelFails(t *testing.T) {
 	}
 }
 
+// The policy of unknown tasks is removed in the end, also if it could not be replaced meanwhile.
+func TestEnforcement_KernelFailsAtEnd(t *testing.T) {
+	e := newEnforcementTest(t)
+	a, b := e.recording("TestA", 443), e.recording("TestB", 80)
+	for _, err := range []error{e.begin(a, []*Recording{a}), e.begin(b, []*Recording{a, b})} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.kernel.fails = "NewPolicy"
+	if err := e.end(b, []*Recording{a}); !errors.Is(err, errKernel) {
+		t.Errorf("the first ends: %v, want the kernel's error", err)
+	}
+	e.kernel.fails = ""
+	if err := e.end(a, nil); err != nil {
+		t.Errorf("the last ends: %v", err)
+	}
+	if len(e.kernel.policies) != 0 {
+		t.Errorf("%d policies are left in the kernel", len(e.kernel.policies))
+	}
+}
+
 func TestEnforcement_LaterContainers(t *testing.T) {
 	e := newEnforcementTest(t)
 	a, b := e.recording("TestA", 5432), e.recording("TestB", 80)
