@@ -74,7 +74,7 @@ func (c config) recorder(tb run) recorder.Options {
 	return recorder.Options{
 		Test: tb.Name(), Package: tb.isPackage(),
 		Workload: p.Workload, Namespace: p.Namespace, Labels: c.labels,
-		Driver: p.Ignored.Driver, Binaries: p.Rules.Binaries,
+		Driver: p.Ignored.Driver, Binaries: p.Rules.Binaries, Requests: p.Rules.Requests,
 		Peers: c.peers, ClusterDomains: p.ClusterDomains, Ignored: p.Ignored,
 		ClusterName: p.ClusterName, FixedPort: p.IsFixedPort, Announce: gotest.Announce,
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/gotest"
 	"github.com/netzero-dev/netzero/internal/placement"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/internal/urlpath"
 )
 
 // An Option changes what [Record] and [RecordPackage] record or compare. Options add up. Two that contradict each other
@@ -186,6 +187,26 @@ func FoldNames(patterns ...string) Option {
 	})
 }
 
+// FoldPaths writes the path of an HTTP request that matches a pattern as the pattern. Use it for segments that are
+// names of things, such as those of customers. It needs [Requests].
+//
+// A pattern is an absolute path in which a word in braces stands for one whole segment: "/customers/{name}". The words
+// digits, uuid, ulid, hex and date stand for segments of that form only. Other words may be any, and policies show
+// them. If several patterns match, the first one in alphabetical order counts. A pattern without a word in braces is
+// an error.
+func FoldPaths(patterns ...string) Option {
+	if len(patterns) == 0 {
+		return invalid(`FoldPaths: no pattern: give one, such as "/customers/{name}"`)
+	}
+	return forEach(patterns, func(c *config, pattern string) error {
+		if err := urlpath.CheckFold(pattern); err != nil {
+			return fmt.Errorf("FoldPaths(%q): %w", pattern, err)
+		}
+		c.placement.Rules.FoldPaths = append(c.placement.Rules.FoldPaths, pattern)
+		return nil
+	})
+}
+
 // Ports sets ports of a workload that its container does not expose. These are a range from which each run uses
 // different ports, such as those of passive FTP, RMI or media, or a fixed port in the ephemeral range:
 //
@@ -326,6 +347,23 @@ func Cilium() Option {
 // test fails and says so.
 func Binaries() Option {
 	return setting(func(c *config) { c.placement.Rules.Binaries = true })
+}
+
+// Requests reads the HTTP, gRPC and Kafka requests of the test and its containers, and lists them in the policies. A
+// request that is not listed fails the test, even if its port is open.
+//
+// With [Cilium], HTTP and gRPC requests are rules.http, which Cilium enforces. Otherwise they are in the annotation
+// netzero.dev/requests, which only recordings check. Kafka requests are in the annotation netzero.dev/kafka:
+// "produce orders,fetch payments".
+//
+// Paths are written with placeholders for segments that are numbers, UUIDs, ULIDs, long hexadecimal numbers or dates;
+// see [FoldPaths] for others. Queries, header values and bodies are never written.
+//
+// Only plaintext TCP is read, and only whole connections. A flow over TLS, or with one connection that was opened
+// before the recording or that could not be understood, is opaque: its policy allows every request, and a notice says
+// why.
+func Requests() Option {
+	return setting(func(c *config) { c.placement.Rules.Requests = true })
 }
 
 // CloseIngress denies ingress to containers without a caller in the test, such as a job or a worker: their policy has

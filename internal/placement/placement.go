@@ -30,8 +30,8 @@ type Options struct {
 	Ignored        endpoint.Ignored // flows that are left out; it also says whether the test process has no policy
 	Cilium         bool             // policies are CiliumNetworkPolicies
 
-	// Rules holds the options for policies: the fields Fold, Ranges, Binaries, CloseIngress, DenyAll and Resolvers of
-	// the scope. [Place] sets the other fields.
+	// Rules holds the options for policies: the fields Fold, FoldPaths, Ranges, Binaries, Requests, CloseIngress, DenyAll
+	// and Resolvers of the scope. [Place] sets the other fields.
 	Rules policy.Scope
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/endpoint"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/recording"
+	"github.com/netzero-dev/netzero/internal/urlpath"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -19,6 +20,7 @@ func (o Options) Recorded() recording.Options {
 	v := recording.Options{
 		Cilium: o.Cilium, FoldNames: o.Rules.Fold, Binaries: o.Rules.Binaries, CloseIngress: o.Rules.CloseIngress,
 		DefaultDeny: o.Rules.DenyAll, ClusterDomains: o.ClusterDomains, Driver: o.Ignored.Driver,
+		Requests: o.Rules.Requests, FoldPaths: o.Rules.FoldPaths,
 	}
 	for _, r := range o.Rules.Ranges {
 		v.Ports = append(v.Ports, r.String())
@@ -42,11 +44,17 @@ func FromRecorded(v recording.Options) (Options, error) {
 		Cilium: v.Cilium, ClusterDomains: slices.Clone(v.ClusterDomains), Ignored: endpoint.Ignored{Driver: v.Driver},
 		Rules: policy.Scope{
 			Fold: slices.Clone(v.FoldNames), Binaries: v.Binaries, CloseIngress: v.CloseIngress, DenyAll: v.DefaultDeny,
+			Requests: v.Requests, FoldPaths: slices.Clone(v.FoldPaths),
 		},
 	}
 	for _, pattern := range v.FoldNames {
 		if err := policy.CheckFold(pattern); err != nil {
 			return Options{}, fmt.Errorf("pattern %q: %w", pattern, err)
+		}
+	}
+	for _, pattern := range v.FoldPaths {
+		if err := urlpath.CheckFold(pattern); err != nil {
+			return Options{}, fmt.Errorf("path %q: %w", pattern, err)
 		}
 	}
 	for _, text := range v.Ports {

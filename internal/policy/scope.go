@@ -97,6 +97,13 @@ type Scope struct {
 	// Binaries says that policies list the programs that open the allowed flows, in [BinariesAnnotation].
 	Binaries bool
 
+	// Requests says that the requests of flows were recorded, and that policies list them. Without it, a flow has no
+	// requests because nobody read them.
+	Requests bool
+	// FoldPaths holds patterns that [urlpath.CheckFold] accepts. Policies write the paths that match a pattern as that
+	// pattern. FoldPaths changes no verdict.
+	FoldPaths []string
+
 	// CloseIngress says that subjects with AllTraffic are isolated for ingress even if they have no recorded callers.
 	CloseIngress bool
 	// DenyAll says that a policy in each namespace of the subjects denies all traffic that no other policy allows.

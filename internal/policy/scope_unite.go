@@ -16,11 +16,16 @@ func UniteScopes(scopes ...Scope) (Scope, error) {
 	var united Scope
 	var errs []error
 	for _, s := range scopes {
-		united.Binaries = united.Binaries || s.Binaries
+		united.Binaries, united.Requests = united.Binaries || s.Binaries, united.Requests || s.Requests
 		united.CloseIngress, united.DenyAll = united.CloseIngress || s.CloseIngress, united.DenyAll || s.DenyAll
 		for _, p := range s.Fold {
 			if !slices.Contains(united.Fold, p) {
 				united.Fold = append(united.Fold, p)
+			}
+		}
+		for _, p := range s.FoldPaths {
+			if !slices.Contains(united.FoldPaths, p) {
+				united.FoldPaths = append(united.FoldPaths, p)
 			}
 		}
 		for _, r := range s.Ranges {

@@ -39,6 +39,7 @@ type Options struct {
 
 	Driver   bool // the test process is not a workload
 	Binaries bool // the programs that open flows must be known
+	Requests bool // the requests that clients send are read
 
 	Peers          []endpoint.Peer
 	ClusterDomains []string // besides cluster.local

@@ -12,6 +12,7 @@ func CloneFlows(flows []flow.Flow) []flow.Flow {
 	for i := range flows {
 		f := &flows[i]
 		f.Binaries, f.Process.Parents = slices.Clone(f.Binaries), slices.Clone(f.Process.Parents)
+		f.Requests = slices.Clone(f.Requests)
 		f.Process.Stack = slices.Clone(f.Process.Stack)
 	}
 	return flows

@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// kinds and evidences are the words of a file.
+// kinds, evidences and requestProtocols are the words of a file.
 var (
 	kinds = map[flow.Kind]Kind{
 		flow.Workload: KindWorkload, flow.Resolver: KindResolver, flow.APIServer: KindAPIServer,
@@ -22,6 +22,9 @@ var (
 		flow.NoEvidence: NoEvidence, flow.ByOption: ByOption, flow.ByListener: ByListener, flow.ByDNS: ByDNS,
 		flow.ByResolvConf: ByResolvConf, flow.ByContainer: ByContainer, flow.ByTLS: ByTLS, flow.ByTLSOuter: ByTLSOuter,
 		flow.ByHTTP: ByHTTP, flow.ByEnvironment: ByEnvironment,
+	}
+	requestProtocols = map[flow.RequestProtocol]string{
+		flow.HTTP: flow.HTTP.String(), flow.GRPC: flow.GRPC.String(), flow.Kafka: flow.Kafka.String(),
 	}
 )
 
@@ -40,6 +43,10 @@ func fromFlow(f flow.Flow) Flow {
 		Protocol: f.Protocol.String(), Port: f.Port, ICMPType: f.ICMPType, Dialled: f.Dialled,
 		Count: f.Count, Refused: f.Refused, Lookup: f.Lookup, Before: f.Before, Binaries: slices.Clone(f.Binaries),
 		Named: f.Named, First: fromDuration(f.First), Process: fromProcess(f.Process),
+		Opaque: f.Opaque,
+	}
+	for _, r := range f.Requests {
+		v.Requests = append(v.Requests, Request{r.Protocol.String(), r.Method, r.Host, r.Path, r.Query, r.Topic})
 	}
 	return v
 }
@@ -116,14 +123,32 @@ func toFlow(v Flow) (flow.Flow, error) {
 	}
 	protocol, protocolErr := ToProtocol(v.Protocol)
 	first, firstErr := toDuration(v.First)
-	if err := errors.Join(sourceErr, destinationErr, protocolErr, firstErr); err != nil {
+	requests, requestErr := toRequests(v.Requests)
+	if err := errors.Join(sourceErr, destinationErr, protocolErr, firstErr, requestErr); err != nil {
 		return flow.Flow{}, err
 	}
 	return flow.Flow{
 		Source: source, Destination: destination, Protocol: protocol, Port: v.Port, ICMPType: v.ICMPType,
 		Dialled: v.Dialled, Count: v.Count, Refused: v.Refused, Lookup: v.Lookup, Before: v.Before,
 		Binaries: toBinaries(v.Binaries), Named: v.Named, First: first, Process: toProcess(v.Process),
+		Requests: requests, Opaque: v.Opaque,
 	}, nil
+}
+
+// toRequests returns requests in the order that [flow.Flow] has.
+func toRequests(v []Request) ([]flow.Request, error) {
+	var all []flow.Request
+	for i, one := range v {
+		protocol, known := keyOf(requestProtocols, one.Protocol)
+		if !known {
+			return nil, fmt.Errorf("request %d: unknown protocol %q", i, one.Protocol)
+		}
+		all = append(all, flow.Request{
+			Protocol: protocol, Method: one.Method, Host: one.Host, Path: one.Path, Query: one.Query, Topic: one.Topic,
+		})
+	}
+	slices.SortFunc(all, flow.Request.Compare)
+	return slices.Compact(all), nil
 }
 
 // toBinaries reads names that a policy's annotation separates by commas: an entry with a comma counts as several.

@@ -170,6 +170,19 @@ type Flow struct {
 	Named       string   `json:"named,omitempty"`    // what gave the destination its name, beyond the evidence
 	First       string   `json:"first,omitempty"`    // from the start of the recording to the first attempt: "1.5ms"
 	Process     Process  `json:"process,omitzero"`   // that opened it first
+
+	Requests []Request `json:"requests,omitempty"` // of its clients; only with the option Requests
+	Opaque   string    `json:"opaque,omitempty"`   // why requests may be missing: "TLS"
+}
+
+// Request is one kind of request that clients sent over a flow's connections.
+type Request struct {
+	Protocol string `json:"protocol"`        // "HTTP", "gRPC", "Kafka"
+	Method   string `json:"method"`          // "POST"; of Kafka "produce", "fetch", "create", "alter", "delete"
+	Host     string `json:"host,omitempty"`  // of HTTP
+	Path     string `json:"path,omitempty"`  // of HTTP, without the query
+	Query    string `json:"query,omitempty"` // of HTTP, from the question mark on
+	Topic    string `json:"topic,omitempty"` // of Kafka
 }
 
 // Process is the process that opened a flow.

@@ -6,6 +6,8 @@ type Options struct {
 	FoldNames      []string   `json:"foldNames,omitempty"`      // patterns: "shard-*.db.example.net"
 	Ports          []string   `json:"ports,omitempty"`          // "ftp:30000-30009/TCP"
 	Binaries       bool       `json:"binaries,omitempty"`       // policies list programs
+	Requests       bool       `json:"requests,omitempty"`       // policies list requests
+	FoldPaths      []string   `json:"foldPaths,omitempty"`      // patterns: "/customers/{name}"
 	CloseIngress   bool       `json:"closeIngress,omitempty"`   // containers without callers are isolated for ingress
 	DefaultDeny    bool       `json:"defaultDeny,omitempty"`    // default-deny-all in each namespace
 	Resolvers      []Resolver `json:"resolvers,omitempty"`      // the cluster's DNS; none means kube-dns

@@ -83,6 +83,13 @@ type Flow struct {
 	// and unknown programs are left out. A name is cut to 63 bytes; each byte other than ASCII letters, digits and
 	// "._+@-" is percent-encoded: "my%20tool".
 	Binaries []string
+
+	// Requests are the requests that clients sent over the flow's connections, sorted by [Request.Compare], without
+	// duplicates. Only the option Requests records them. A connection over which nothing was sent adds none.
+	Requests []Request
+	// Opaque says why Requests may lack some of them: "TLS", "opened before the recording". Policies then allow every
+	// request. It is empty if the requests of every connection were understood, and without the option Requests.
+	Opaque string
 }
 
 // Equal reports whether all fields of f and g are equal, counts, times and processes included. A nil slice equals an
@@ -93,7 +100,8 @@ func (f Flow) Equal(g Flow) bool {
 	return f.Source == g.Source && f.Destination == g.Destination && f.Protocol == g.Protocol && f.Port == g.Port &&
 		f.ICMPType == g.ICMPType && f.Count == g.Count && f.Refused == g.Refused && f.First == g.First &&
 		f.Process.Equal(g.Process) && f.Lookup == g.Lookup && f.Before == g.Before && f.Dialled == g.Dialled &&
-		f.Named == g.Named && slices.Equal(f.Binaries, g.Binaries)
+		f.Named == g.Named && slices.Equal(f.Binaries, g.Binaries) && slices.Equal(f.Requests, g.Requests) &&
+		f.Opaque == g.Opaque
 }
 
 // Compare orders flows by source, destination, port, protocol, ICMP type and Lookup. It returns -1, 0 or +1. Flows that

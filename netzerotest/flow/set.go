@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
@@ -32,6 +33,7 @@ func (s *Set) Add(f Flow) {
 		f.Refused += old.Refused
 		f.Binaries = uniteBinaries(old.Binaries, f.Binaries)
 		f.Before = f.Before && old.Before
+		f.uniteRequests(old)
 		if old.First <= f.First {
 			f.First, f.Process, f.Dialled, f.Named = old.First, old.Process, old.Dialled, old.Named
 		}
@@ -73,6 +75,8 @@ func Fold(flows []Flow) []Flow {
 		first.Count, first.Refused = old.Count+f.Count, old.Refused+f.Refused
 		first.Binaries = uniteBinaries(old.Binaries, f.Binaries)
 		first.Before = old.Before && f.Before
+		old.uniteRequests(f)
+		first.Requests, first.Opaque = old.Requests, old.Opaque
 		folded[k] = first
 	}
 	return slices.SortedFunc(maps.Values(folded), func(a, b Flow) int {
@@ -83,14 +87,4 @@ func Fold(flows []Flow) []Flow {
 }
 
 // uniteBinaries returns the union of two lists of [Flow].Binaries. It changes neither of them.
-func uniteBinaries(a, b []string) []string {
-	if len(b) == 0 || slices.Equal(a, b) {
-		return a
-	}
-	if len(a) == 0 {
-		return b
-	}
-	all := slices.Concat(a, b)
-	slices.Sort(all)
-	return slices.Compact(all)
-}
+func uniteBinaries(a, b []string) []string { return union(a, b, cmp.Compare) }
