@@ -41,6 +41,9 @@ func init() { // not in the declaration, which would refer to itself
 	commands = map[string]syntax{
 		"listen":  {1, -1, addresses((*peer).listen)},
 		"http":    {1, 1, addresses((*peer).serveHTTP)},
+		"serve":   {1, -1, addresses((*peer).serve)},
+		"request": {2, -1, parseRequest},
+		"grpc":    {1, -1, parseGRPC},
 		"dial":    {1, -1, addresses(dialAll(false, false))},
 		"echo":    {1, -1, addresses(dialAll(true, false))},
 		"try":     {1, -1, addresses(dialAll(false, true))},

@@ -7,6 +7,9 @@
 //
 //	listen ADDRESS...        echoes, in the background
 //	http ADDRESS             serves GET / , /dial?to=ADDRESS and /resolve?name=NAME, in the background
+//	serve ADDRESS...         answers every request over HTTP/1 and HTTP/2, and every call of gRPC, in the background
+//	request METHOD URL...    sends requests over HTTP/1
+//	grpc URL...              calls methods of gRPC: http://HOST:PORT/PACKAGE.SERVICE/METHOD
 //	dial ADDRESS...          connects to each in sequence, and closes; sends a datagram over UDP; goes on after failures
 //	echo ADDRESS...          like dial, but sends a line and waits for the echo
 //	try ADDRESS...           like dial, but ignores failures

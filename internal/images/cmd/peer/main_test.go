@@ -20,6 +20,8 @@ func TestPeer_RejectsArgumentsFirst(t *testing.T) {
 		{"nothing at the end", "dial a:1 then", false},
 		{"nothing between", "dial a:1 then then wait", false},
 		{"unknown", "call a:1", false},
+		{"requests", "serve :8080 then request GET http://a:1/ http://b:2/ then grpc http://a:1/shop.Cart/Add", true},
+		{"a request without a URL", "request GET", false},
 		{"no port", "dial a", false},
 		{"no datagram over TCP", "send hi a:1", false},
 		{"no time", "sleep 5", false},
