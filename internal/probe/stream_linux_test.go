@@ -203,4 +203,3 @@ func differs(a, b []byte) int {
 	}
 	return -1
 }
-
