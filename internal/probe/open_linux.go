@@ -55,6 +55,9 @@ type Probe struct {
 	scanning        bool   // some descendants may be unknown
 	failure         error  // of the reader
 	enforcement     enforcement
+	requests        requestReader
+	root            string             // where the programs are attached
+	stream          func(*StreamEvent) // of the handler
 }
 
 // Open loads the programs, attaches them to root, a directory of the cgroup v2 tree, and delivers every event to the
@@ -65,7 +68,7 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	}
 	p := &Probe{
 		queue: newQueue(), flushed: make(chan barrier, 1), stopped: make(chan struct{}),
-		hooks: make(map[ebpf.AttachType]link.Link),
+		hooks: make(map[ebpf.AttachType]link.Link), root: root, stream: handler.Stream,
 	}
 	if err := p.loadWithNames(sizes); err != nil {
 		return nil, fmt.Errorf("load: %w", classify(err))
@@ -299,7 +302,7 @@ func (p *Probe) attachCgroupEntry() {
 
 // Close detaches and unloads the programs. It drops undelivered events: call Sync first.
 func (p *Probe) Close() error {
-	var errs []error
+	errs := []error{p.requests.close()}
 	for _, l := range p.links {
 		errs = append(errs, l.Close())
 	}

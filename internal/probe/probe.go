@@ -31,10 +31,12 @@ type Sizes struct {
 	RingBytes  uint32 // of the ring buffer: a power of two, and a multiple of the page size
 	MaxFlows   uint32 // distinct flows, and distinct server names
 	MaxCgroups uint32 // watched, tracked or ignored cgroups
+
+	RequestRingBytes uint32 // as RingBytes, for what clients send
 }
 
 // DefaultSizes is enough for tens of thousands of flows, and for thousands of containers, in one test.
-var DefaultSizes = Sizes{RingBytes: 8 << 20, MaxFlows: 65536, MaxCgroups: 16384}
+var DefaultSizes = Sizes{RingBytes: 8 << 20, MaxFlows: 65536, MaxCgroups: 16384, RequestRingBytes: 8 << 20}
 
 // Key identifies a flow in the kernel: connections with the same key are one flow.
 type Key struct {
@@ -243,6 +245,9 @@ type Handler struct {
 	// Handle gets the events in the kernel's order, in batches. All calls come from one goroutine, which is not the one
 	// that calls ReadProcess.
 	Handle func([]Event)
+	// Stream gets what clients send after [Probe.EnableRequests], in the order of the kernel. All calls come from one
+	// goroutine of their own. It must be quick. It may be nil.
+	Stream func(*StreamEvent)
 }
 
 func (*FlowEvent) event()   {}
@@ -275,6 +280,9 @@ type Loss struct {
 	Stacks   uint64 // no room in the ring buffer for a call stack
 
 	Enforcement uint64 // no room for what was refused, or for a name of an address
+
+	StreamEvents uint64 // no room in the ring buffer for what a client sends
+	Streams      uint64 // no memory for a connection whose client is read
 }
 
 // Minus returns the losses since an earlier count.
@@ -296,6 +304,9 @@ func (l Loss) Minus(earlier Loss) Loss {
 		Stacks:   l.Stacks - earlier.Stacks,
 
 		Enforcement: l.Enforcement - earlier.Enforcement,
+
+		StreamEvents: l.StreamEvents - earlier.StreamEvents,
+		Streams:      l.Streams - earlier.Streams,
 	}
 }
 
@@ -303,6 +314,7 @@ func (l Loss) Minus(earlier Loss) Loss {
 const (
 	maxFlowsVariable  = "NETZERO_MAX_FLOWS"
 	ringBytesVariable = "NETZERO_RING_BYTES"
+	requestVariable   = "NETZERO_REQUEST_RING_BYTES"
 	fewerCgroups      = "record fewer tests in one process, or stop other work on the machine"
 )
 
@@ -330,6 +342,8 @@ func (l Loss) Parts() []LossPart {
 		{"child processes (process table full)", l.Children, ""},
 		{"call stacks (ring buffer full)", l.Stacks, ringBytes},
 		{"refused attempts or declared names (table full)", l.Enforcement, ""},
+		{"pieces of requests (ring buffer full)", l.StreamEvents, "raise " + requestVariable},
+		{"connections with requests (no memory)", l.Streams, ""},
 	}, func(p LossPart) bool { return p.Count == 0 })
 }
 
@@ -351,6 +365,9 @@ func (e *LossError) Error() string {
 	}
 	if e.Loss.FlowEvents+e.Loss.BindEvents+e.Loss.DNSEvents+e.Loss.NameEvents+e.Loss.CgroupEvents+e.Loss.Stacks > 0 {
 		variables = append(variables, ringBytesVariable)
+	}
+	if e.Loss.StreamEvents > 0 {
+		variables = append(variables, requestVariable)
 	}
 	if len(variables) > 0 {
 		text += "; raise " + strings.Join(variables, " and ")

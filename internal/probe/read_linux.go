@@ -143,6 +143,9 @@ func (p *Probe) Sync() error {
 	case <-p.stopped:
 		return fmt.Errorf("flush ring buffer: %w", os.ErrClosed)
 	}
+	if err := p.requests.sync(); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.failure

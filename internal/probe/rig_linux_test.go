@@ -38,12 +38,19 @@ type entry struct{ Cgroup, By uint64 }
 
 func newRig(t *testing.T, sizes Sizes) *rig {
 	t.Helper()
+	return newRigWith(t, sizes, nil)
+}
+
+// newRigWith is newRig with a function that gets what clients send.
+func newRigWith(t *testing.T, sizes Sizes, stream func(*StreamEvent)) *rig {
+	t.Helper()
 	testenv.RequireRoot(t)
 	r := &rig{t: t}
 	var err error
 	r.tree, err = cgroup.FindTree()
 	check(t, err)
 	r.Probe, err = Open(r.tree.Root, sizes, Handler{
+		Stream: stream,
 		Mkdir: func(e *MkdirEvent) {
 			r.mu.Lock()
 			defer r.mu.Unlock()

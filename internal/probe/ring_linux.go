@@ -25,8 +25,9 @@ type ring struct {
 	consumer  []byte // page with our position
 	producer  []byte // page with the kernel's position; then the data, mapped twice
 	data      []byte
-	at        uintptr // position of the next record
-	idlePolls int     // number of polls without a record
+	at        uintptr       // position of the next record
+	idlePolls int           // number of polls without a record
+	interval  time.Duration // between polls of a buffer for which the kernel wakes nobody; else 0
 	flushing  atomic.Bool
 	stopping  atomic.Bool
 
@@ -137,6 +138,9 @@ func (r *ring) next() ([]byte, error) {
 		case flushing:
 			r.flushing.Store(false)
 			return nil, errFlushed
+		case r.interval != 0:
+			r.commit()
+			err = r.wait(r.interval)
 		case r.idlePolls < ringIdlePolls:
 			r.idlePolls++
 			err = r.wait(ringPollInterval)

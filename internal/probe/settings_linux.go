@@ -121,7 +121,7 @@ func (p *Probe) Lost() (Loss, error) {
 			n[i] += c
 		}
 	}
-	return Loss{
+	l := Loss{
 		FlowEvents: n[bpf.RecordCounterLOST_FLOW_EVENT],
 		FlowSlots:  n[bpf.RecordCounterLOST_FLOW_ENTRY],
 		BindEvents: n[bpf.RecordCounterLOST_BIND_EVENT],
@@ -138,5 +138,9 @@ func (p *Probe) Lost() (Loss, error) {
 		Stacks:   n[bpf.RecordCounterLOST_STACK_EVENT],
 
 		Enforcement: n[bpf.RecordCounterLOST_ENFORCEMENT],
-	}, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.requests.addLoss(&l)
+	return l, err
 }

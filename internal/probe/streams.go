@@ -7,6 +7,7 @@ import "time"
 // for bodies.
 type StreamEvent struct {
 	Time   time.Duration // CLOCK_MONOTONIC
+	Stream uint64        // identifies the connection
 	Cookie uint64        // of the socket
 	Opened *Key          // of the flow; only in the first event, which is sent with the SYN and has no bytes
 	Hint   uint64        // as in [FlowEvent]; 0 until it is known
@@ -22,7 +23,7 @@ type StreamEvent struct {
 // StreamOpaque says why the kernel stopped reading a connection.
 type StreamOpaque uint8
 
-// The reasons; the values are those of enum stream_opaque in abi.h.
+// The reasons; the values are those of enum stream_opaque in stream.h.
 const (
 	StreamReadable StreamOpaque = iota
 	StreamTLS                   // it begins with a TLS record

@@ -23,6 +23,9 @@ const mostVerified = 20_000
 // mostEnforcing is the same limit for the programs that refuse, which only recordings with a policy to enforce load.
 const mostEnforcing = 40_000
 
+// mostReading is the same limit for the programs that read requests, which only recordings with requests load.
+const mostReading = 60_000
+
 // A kernel in lockdown rejects the helpers that read memory. So the loader must drop their calls if there is nothing to
 // read.
 func TestVerifier_NoMemoryReadsWithoutLayout(t *testing.T) {
@@ -64,14 +67,16 @@ func TestVerifier_NoMemoryReadsWithoutLayout(t *testing.T) {
 	}
 }
 
-// specs returns the collections of the programs that record, and of those that refuse.
+// specs returns the collections of the programs that record, of those that refuse, and of those that read requests.
 func specs(t *testing.T, layout layout) map[string]*ebpf.CollectionSpec {
 	t.Helper()
 	record, err := specOf(DefaultSizes, layout)
 	check(t, err)
 	enforce, err := enforcingSpec(DefaultSizes, layout)
 	check(t, err)
-	return map[string]*ebpf.CollectionSpec{"record": record, "enforce": enforce}
+	requests, err := requestsSpec(DefaultSizes)
+	check(t, err)
+	return map[string]*ebpf.CollectionSpec{"record": record, "enforce": enforce, "requests": requests}
 }
 
 func TestVerifier_InstructionsProcessed(t *testing.T) {
@@ -79,7 +84,7 @@ func TestVerifier_InstructionsProcessed(t *testing.T) {
 	check(t, rlimit.RemoveMemlock())
 	layout, err := taskLayout()
 	check(t, err)
-	limits := map[string]int{"record": mostVerified, "enforce": mostEnforcing}
+	limits := map[string]int{"record": mostVerified, "enforce": mostEnforcing, "requests": mostReading}
 	for object, spec := range specs(t, layout) {
 		t.Run(object, func(t *testing.T) { testInstructionsProcessed(t, spec, limits[object]) })
 	}
