@@ -48,9 +48,23 @@ var services = []service{
 
 // The containers call each other; the test process only starts them.
 func TestBoutique(t *testing.T) {
+	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Manifests("deploy/*.yaml"), netzerotest.Strict())
+	start(t, rec, service.command, service.ready)
+}
+
+// The same containers call the methods of gRPC that their originals call.
+func TestBoutique_Calls(t *testing.T) {
+	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Manifests("deploy/*.yaml"), netzerotest.Strict(),
+		netzerotest.Cilium(), netzerotest.Requests())
+	start(t, rec, service.callingCommand, service.readyToCall)
+}
+
+// start starts all services. command returns the arguments of a container's program, ready what its log must show.
+func start(t *testing.T, rec *netzerotest.Recording, command func(service) []string,
+	ready func(service) []wait.Strategy) {
+	t.Helper()
 	testenv.RequireRoot(t)
 	image := testenv.Image(t, "peer")
-	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Manifests("deploy/*.yaml"), netzerotest.Strict())
 	net, err := network.New(t.Context())
 	testcontainers.CleanupNetwork(t, net)
 	if err != nil {
@@ -58,8 +72,8 @@ func TestBoutique(t *testing.T) {
 	}
 	for _, s := range services {
 		c, err := testcontainers.Run(t.Context(), image, rec.As(s.name), network.WithNetwork([]string{s.name}, net),
-			testcontainers.WithCmd(s.command()...),
-			testcontainers.WithWaitStrategyAndDeadline(startLimit, s.ready()...))
+			testcontainers.WithCmd(command(s)...),
+			testcontainers.WithWaitStrategyAndDeadline(startLimit, ready(s)...))
 		testcontainers.CleanupContainer(t, c, testcontainers.StopTimeout(0))
 		if err != nil {
 			t.Fatalf("start %s: %v", s.name, err)
@@ -88,6 +102,57 @@ func (s service) ready() []wait.Strategy {
 	}
 	for _, address := range s.calls {
 		all = append(all, wait.ForLog("dial tcp "+address+": connected"))
+	}
+	return all
+}
+
+// callingCommand is command for gRPC: serve, and call all methods once. The protocols of redis-cart and frontend are
+// not gRPC.
+func (s service) callingCommand() []string {
+	var steps []string
+	switch {
+	case s.name == "redis-cart":
+		return s.command()
+	case s.port != 0:
+		steps = append(steps, fmt.Sprintf("serve :%d", s.port))
+	}
+	for _, address := range s.calls {
+		switch host, _, _ := strings.Cut(address, ":"); host {
+		case "redis-cart":
+			steps = append(steps, "echo "+address)
+		case "frontend":
+			steps = append(steps, "request GET http://"+address+"/ http://"+address+"/product/OLJCESPC7Z")
+		default:
+			steps = append(steps, "grpc "+strings.Join(s.urls(address), " "))
+		}
+	}
+	return strings.Fields(strings.Join(append(steps, "wait"), " then "))
+}
+
+// urls returns the methods that a service calls at an address.
+func (s service) urls(address string) []string {
+	var all []string
+	for _, m := range methods {
+		if host, _, _ := strings.Cut(address, ":"); m.from == s.name && m.to == host {
+			all = append(all, "http://"+address+m.path)
+		}
+	}
+	return all
+}
+
+// readyToCall is ready for callingCommand.
+func (s service) readyToCall() []wait.Strategy {
+	if s.name == "redis-cart" {
+		return s.ready()
+	}
+	var all []wait.Strategy
+	if s.port != 0 {
+		all = append(all, wait.ForLog(fmt.Sprintf("serve tcp :%d: [::]:%[1]d", s.port)))
+	}
+	for _, address := range s.calls {
+		for _, url := range s.urls(address) {
+			all = append(all, wait.ForLog("grpc "+url+": 200 OK"))
+		}
 	}
 	return all
 }

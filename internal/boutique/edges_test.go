@@ -23,6 +23,34 @@ type dependency struct {
 	port     int32 // of the pods, over TCP
 }
 
+// method says that one service calls a method of another.
+type method struct{ from, to, path string }
+
+// methods are those that the services of Online Boutique call, by their sources: src/frontend/rpc.go and handlers.go,
+// src/checkoutservice/main.go, src/recommendationservice/recommendation_server.py.
+var methods = []method{
+	{"frontend", "adservice", "/hipstershop.AdService/GetAds"},
+	{"frontend", "cartservice", "/hipstershop.CartService/AddItem"},
+	{"frontend", "cartservice", "/hipstershop.CartService/EmptyCart"},
+	{"frontend", "cartservice", "/hipstershop.CartService/GetCart"},
+	{"frontend", "checkoutservice", "/hipstershop.CheckoutService/PlaceOrder"},
+	{"frontend", "currencyservice", "/hipstershop.CurrencyService/Convert"},
+	{"frontend", "currencyservice", "/hipstershop.CurrencyService/GetSupportedCurrencies"},
+	{"frontend", "productcatalogservice", "/hipstershop.ProductCatalogService/GetProduct"},
+	{"frontend", "productcatalogservice", "/hipstershop.ProductCatalogService/ListProducts"},
+	{"frontend", "recommendationservice", "/hipstershop.RecommendationService/ListRecommendations"},
+	{"frontend", "shippingservice", "/hipstershop.ShippingService/GetQuote"},
+	{"checkoutservice", "cartservice", "/hipstershop.CartService/EmptyCart"},
+	{"checkoutservice", "cartservice", "/hipstershop.CartService/GetCart"},
+	{"checkoutservice", "currencyservice", "/hipstershop.CurrencyService/Convert"},
+	{"checkoutservice", "emailservice", "/hipstershop.EmailService/SendOrderConfirmation"},
+	{"checkoutservice", "paymentservice", "/hipstershop.PaymentService/Charge"},
+	{"checkoutservice", "productcatalogservice", "/hipstershop.ProductCatalogService/GetProduct"},
+	{"checkoutservice", "shippingservice", "/hipstershop.ShippingService/GetQuote"},
+	{"checkoutservice", "shippingservice", "/hipstershop.ShippingService/ShipOrder"},
+	{"recommendationservice", "productcatalogservice", "/hipstershop.ProductCatalogService/ListProducts"},
+}
+
 func (d dependency) String() string { return fmt.Sprintf("%s -> %s:%d", d.from, d.to, d.port) }
 
 // dependencies are those of Online Boutique, with the ports at which its containers listen.

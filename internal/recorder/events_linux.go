@@ -92,9 +92,11 @@ func (r *Recorder) handleFlow(e *probe.FlowEvent, machine machineReadings) {
 	if by := r.infrastructureOf(e); by != "" {
 		ambiguous := false
 		if ambiguous, forgotten = r.handleInfrastructure(e, by, names, machine); !ambiguous {
+			r.requests.noteOpener(e, true)
 			return
 		}
 	}
+	r.requests.noteOpener(e, false)
 	unserved := false
 	recordings, why := r.recipients(e)
 	for _, rec := range recordings {

@@ -33,6 +33,7 @@ type Recorder struct {
 	containers  *containerState
 	listeners   listeners
 	enforcement *enforcement
+	requests    requestReader
 
 	endedRecordings    map[goroutine.ID]*Recording // what tests opened after they had ended
 	earlierConnections connections                 // that earlier recorders left open
@@ -124,6 +125,9 @@ func (r *Recorder) start(rec *Recording) error {
 	if err := r.enforcement.admit(rec, r.active()); err != nil {
 		return err
 	}
+	if err := r.enableRequests(rec); err != nil {
+		return err
+	}
 	if err := r.add(rec); err != nil {
 		return err
 	}
@@ -169,7 +173,7 @@ func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
 	r.containers = newContainerState(r.newGeneration, r.refreshEnforcement)
 	s, err := session.Open(sizes, probe.Handler{
 		Forget: r.isOpenedByWaitStrategy, Unrelated: r.checkNewCgroup, Mkdir: r.findStartClients, Enter: r.findCommandClients,
-		Handle: r.handle,
+		Handle: r.handle, Stream: r.requests.handle,
 	}, nil)
 	if err != nil {
 		return nil, errors.Join(err, r.containers.close())
@@ -277,7 +281,9 @@ func Unrecorded(do func()) {
 func (r *Recorder) close() error {
 	r.containers.startEvents.end()
 	r.enforcement.close()
-	return errors.Join(r.session.Close(), r.containers.close())
+	err := errors.Join(r.session.Close(), r.containers.close())
+	r.requests.close() // after the session, which feeds it
+	return err
 }
 
 // Check returns an error if no golden file may be written from the recording: a [*recording.LossError] if events were

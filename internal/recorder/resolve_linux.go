@@ -46,6 +46,7 @@ func (rec *Recording) takeSnapshot() (snapshot, error) {
 	if err := r.session.Probe.Sync(); err != nil {
 		return snapshot{}, err
 	}
+	r.requests.wait()
 	// Before the flows: a connection that opens meanwhile has sent nothing.
 	names, err := r.session.Probe.NameCounts()
 	if err != nil {
@@ -65,7 +66,7 @@ func (rec *Recording) takeSnapshot() (snapshot, error) {
 	if mayRefuse {
 		err = s.countRefused(r.session.Probe)
 	}
-	return s, err
+	return s, errors.Join(err, r.addRequests(r.session.Probe, rec, s.observed))
 }
 
 // resolve resolves a snapshot. The engine is nil if there is none; notices say why.

@@ -56,11 +56,11 @@ func Read(resolve func(path string) string) (Settings, error) {
 	if s.Enforce, err = isSet("NETZERO_ENFORCE"); err != nil {
 		return s, err
 	}
-	if s.Sizes.RingBytes, err = size("NETZERO_RING_BYTES"); err != nil {
+	if s.Sizes.RingBytes, err = ringSize("NETZERO_RING_BYTES"); err != nil {
 		return s, err
 	}
-	if n := s.Sizes.RingBytes; n&(n-1) != 0 || n != 0 && n < uint32(os.Getpagesize()) {
-		return s, fmt.Errorf("NETZERO_RING_BYTES=%d: is not a power of two of at least a page (%d)", n, os.Getpagesize())
+	if s.Sizes.RequestRingBytes, err = ringSize("NETZERO_REQUEST_RING_BYTES"); err != nil {
+		return s, err
 	}
 	if s.Sizes.MaxFlows, err = size("NETZERO_MAX_FLOWS"); err != nil {
 		return s, err
@@ -127,6 +127,15 @@ func size(variable string) (uint32, error) {
 		return 0, fmt.Errorf("%s=%q: is not a number from 1 to %d", variable, v, 1<<30)
 	}
 	return uint32(n), nil
+}
+
+// ringSize is size for a ring buffer of the kernel.
+func ringSize(variable string) (uint32, error) {
+	n, err := size(variable)
+	if err == nil && (n&(n-1) != 0 || n != 0 && n < uint32(os.Getpagesize())) {
+		err = fmt.Errorf("%s=%d: is not a power of two of at least a page (%d)", variable, n, os.Getpagesize())
+	}
+	return n, err
 }
 
 // recordingsDirectory returns the directory in NETZERO_RECORDINGS, or "" if the variable is not set.

@@ -37,3 +37,11 @@ func RequireCommand(tb testing.TB, program, debian string) {
 		skip(tb, Required(), "this test needs "+program+": apt-get install "+debian)
 	}
 }
+
+// RequireFile skips the test unless a file exists; debian is the Debian package with the file.
+func RequireFile(tb testing.TB, path, debian string) {
+	tb.Helper()
+	if _, err := os.Stat(path); err != nil {
+		skip(tb, Required(), "this test needs "+path+": apt-get install "+debian)
+	}
+}

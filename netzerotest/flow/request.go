@@ -79,6 +79,11 @@ func (f Flow) PerRequest() []Flow {
 	return all
 }
 
+// AddRequests adds the requests of another connection, which are sorted, and why there may be more of them, or "".
+func (f *Flow) AddRequests(requests []Request, opaque string) {
+	f.uniteRequests(Flow{Requests: requests, Opaque: opaque})
+}
+
 // uniteRequests sets the requests of f to the union of both flows'. It is opaque if one of them is.
 func (f *Flow) uniteRequests(g Flow) {
 	f.Requests = union(f.Requests, g.Requests, Request.Compare)
