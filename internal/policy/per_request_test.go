@@ -27,7 +27,7 @@ func TestPerRequest_ReturnsTheWorstVerdict(t *testing.T) {
 		flow flow.Flow
 		want policy.Verdict
 	}{
-		"no request":  {flow.Flow{}, policy.Verdict{Outcome: policy.Allowed, Reason: "nothing was sent"}},
+		"no request": {flow.Flow{}, policy.Verdict{Outcome: policy.Allowed, Reason: "nothing was sent"}},
 		"one request": {
 			flow.Flow{Requests: []flow.Request{health}},
 			policy.Verdict{Reason: "GET /healthz", Notices: []string{"wide"}},
