@@ -300,8 +300,11 @@ func (s Scope) requestGroups(subjects []Subject, flows SubjectFlows) []*requestG
 			}
 			of := subjectFlow{subject: subject.Workload, Flow: f}
 			for _, r := range f.Requests {
-				entry := allowedRequest{target, r.Method, urlpath.Of(r.Path, s.FoldPaths)}
-				of.entries = append(of.entries, entry.String())
+				entry := allowedRequest{target, r.Method, urlpath.Of(r.Path, s.FoldPaths)}.String()
+				if _, err := parseRequest(entry); err != nil {
+					g.needsEvery = true // no list can hold it
+				}
+				of.entries = append(of.entries, entry)
 			}
 			g.flows = append(g.flows, of)
 		}
@@ -441,14 +444,17 @@ func (s Scope) FoldRequests(p metav1.Object) {
 	}
 }
 
-// FoldedPath returns the first pattern of FoldPaths that matches every path of another pattern, or that pattern.
+// FoldedPath returns the pattern of FoldPaths that matches every path of another pattern, or that pattern. Of several
+// it picks the first in alphabetical order, as [urlpath.Of] does.
 func (s Scope) FoldedPath(p urlpath.Pattern) urlpath.Pattern {
-	for _, fold := range s.FoldPaths {
-		if coversPath(urlpath.Pattern(fold), p) {
-			return urlpath.Pattern(fold)
+	var found urlpath.Pattern
+	for _, text := range s.FoldPaths {
+		fold, err := urlpath.Parse(text)
+		if err == nil && coversPath(fold, p) && (found == "" || fold < found) {
+			found = fold
 		}
 	}
-	return p
+	return cmp.Or(found, p)
 }
 
 // coversPath reports whether each segment of the narrow pattern equals that of the wide one or matches it.

@@ -19,30 +19,47 @@ func (d Dialect) byRequest(
 	if v.Outcome != policy.Allowed || direction != policy.Egress || f.Protocol != flow.TCP || f.Lookup {
 		return v
 	}
-	first := slices.IndexFunc(isolating, func(a applicable) bool { return a.Name == v.Policy })
-	why, notice := d.UnlistedRequest(isolating[first], subject, f)
-	if why != "" {
-		// Policies are a union: another one may allow the request.
-		rest := slices.DeleteFunc(slices.Clone(isolating), func(a applicable) bool {
-			why, _ := d.UnlistedRequest(a, subject, f)
-			return why != ""
-		})
-		denied := policy.Verdict{Outcome: policy.Denied, Policy: v.Policy, Rule: -1, Reason: why}
-		if len(rest) == 0 {
-			return denied
+	var notice string
+	rest := slices.DeleteFunc(slices.Clone(isolating), func(a applicable) bool {
+		why, _ := d.UnlistedRequest(a, subject, f)
+		return why != ""
+	})
+	if len(rest) < len(isolating) { // policies are a union: another one may allow the request
+		allowed := v
+		if len(rest) > 0 {
+			v = d.evaluateApplicable(rest, subject, direction, f)
 		}
-		if v = d.evaluateApplicable(rest, subject, direction, f); v.Outcome != policy.Allowed {
-			return denied
+		if len(rest) == 0 || v.Outcome != policy.Allowed {
+			return d.unlisted(isolating, subject, f, allowed)
 		}
-		first = slices.IndexFunc(isolating, func(a applicable) bool { return a.Name == v.Policy })
 	}
-	if notice == "" {
-		notice = d.unlimited(isolating[first], v.Rule, subject, f)
+	if i := slices.IndexFunc(rest, func(a applicable) bool {
+		return a.Name == v.Policy && v.Rule < len(a.rules)
+	}); i >= 0 {
+		if _, notice = d.UnlistedRequest(rest[i], subject, f); notice == "" {
+			notice = d.unlimited(rest[i], v.Rule, subject, f)
+		}
 	}
 	if notice != "" {
 		v.Notices = append(slices.Clone(v.Notices), notice)
 	}
 	return policy.EvaluateKafka(d.Scope, policiesOf(isolating), f, v)
+}
+
+// unlisted returns the verdict on a flow that the rules of the policies allow with the verdict v, and none of their
+// lists.
+func (d Dialect) unlisted(
+	isolating []applicable, subject policy.Workload, f flow.Flow, v policy.Verdict,
+) policy.Verdict {
+	denied := policy.Verdict{Outcome: policy.Denied, Policy: v.Policy, Rule: -1}
+	for _, a := range isolating {
+		why, _ := d.UnlistedRequest(a, subject, f)
+		if why != "" && d.evaluateApplicable([]applicable{a}, subject, policy.Egress, f).Outcome == policy.Allowed {
+			denied.Policy, denied.Reason = a.Name, why
+			break
+		}
+	}
+	return denied
 }
 
 // unlimited returns the notice on a flow to whose peer and port a policy allows every request, if an update would list
@@ -109,25 +126,32 @@ func (m *merging) addRequests() {
 
 // addOwnRules adds rules for flows whose ports only the policies of others allow, with lists that lack their requests.
 func (m *merging) addOwnRules(subject policy.Workload) {
-	own := m.own(subject)
-	var denied []flow.Flow
 	c := m.scope.compile(m.policies, subject, policy.Egress)
-	for _, f := range m.flows.Of(subject, policy.Egress) {
-		verdict := policy.PerRequest(f, c.verdict)
-		if verdict.Outcome == policy.Denied && m.scope.inexpressible(policy.Egress, f) == "" &&
-			(own == nil || verdict.Policy != own.Name) {
-			denied = append(denied, f)
+	denied := slices.DeleteFunc(m.flows.Of(subject, policy.Egress), func(f flow.Flow) bool {
+		return m.scope.inexpressible(policy.Egress, f) != "" ||
+			policy.PerRequest(f, c.verdict).Outcome != policy.Denied
+	})
+	missing := func() []flow.Flow {
+		own := m.own(subject)
+		if own == nil || doesNotIsolate(own, subject, policy.Egress) != "" {
+			return denied
 		}
+		alone := m.scope.compile([]*networkingv1.NetworkPolicy{own}, subject, policy.Egress)
+		return slices.DeleteFunc(slices.Clone(denied), func(f flow.Flow) bool { return !alone.isMissing(f) })
 	}
-	if len(denied) == 0 {
+	if len(missing()) == 0 {
 		return
 	}
 	e := edit{m, m.isolating(subject, policy.Egress), subject, policy.Egress}
-	alone := e.applicable().compile()
-	denied = slices.DeleteFunc(denied, func(f flow.Flow) bool { return !alone.isMissing(f) })
-	e.addPorts(denied)
-	alone = e.applicable().compile()
-	e.addRules(slices.DeleteFunc(denied, func(f flow.Flow) bool { return !alone.isMissing(f) }))
+	if !e.checksNoName() {
+		for _, f := range missing() {
+			if f.Destination.Kind == flow.External {
+				policy.AddEntry(e.policy, policy.NamesAnnotation, e.scope.EntryOf(f))
+			}
+		}
+	}
+	e.addPorts(missing())
+	e.addRules(missing())
 }
 
 // kafkaOf returns the entries of [policy.KafkaAnnotation] that the outgoing flows of subjects need.
