@@ -16,10 +16,11 @@ import (
 
 // Denied is a flow that the committed policy does not allow.
 type Denied struct {
-	Flow   flow.Flow    // folded, by flow.Fold
-	Addrs  []netip.Addr // every address behind the destination, sorted
-	Policy string       // the policy that denies it; empty if no particular one does
-	Reason string       // the reason, in the words of package policy
+	Flow    flow.Flow    // folded, by flow.Fold
+	Request flow.Request // the request that is denied; zero if the flow is
+	Addrs   []netip.Addr // every address behind the destination, sorted
+	Policy  string       // the policy that denies it; empty if no particular one does
+	Reason  string       // the reason, in the words of package policy
 	// the test that reported the same flow in full before, if tests share a file; otherwise empty
 	ReportedBy string
 	ReverseDNS string // the reverse-DNS name of an address without a name; empty if there is none
