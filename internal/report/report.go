@@ -14,12 +14,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Denied is a flow that the committed policy does not allow.
+// Denied is a flow, or one of its requests, that the committed policy does not allow.
 type Denied struct {
-	Flow   flow.Flow    // folded, by flow.Fold
-	Addrs  []netip.Addr // every address behind the destination, sorted
-	Policy string       // the policy that denies it; empty if no particular one does
-	Reason string       // the reason, in the words of package policy
+	Flow flow.Flow // folded, by flow.Fold
+	// the request that is denied; zero if the flow is
+	Request flow.Request
+	Addrs   []netip.Addr // every address behind the destination, sorted
+	Policy  string       // the policy that denies it; empty if no particular one does
+	Reason  string       // the reason, in the words of package policy
 	// the test that reported the same flow in full before, if tests share a file; otherwise empty
 	ReportedBy string
 	ReverseDNS string // the reverse-DNS name of an address without a name; empty if there is none
@@ -43,7 +45,7 @@ type Report struct {
 	Module   string // the path of the user's module; a flow's stack shows calls in it
 
 	Enforced bool      // the kernel refused what the golden file does not allow
-	Denied   []Denied  // sorted, as flow.Fold returns them
+	Denied   []Denied  // sorted, as flow.Fold returns them; those of one flow together
 	Refused  []Refused // sorted likewise; they fail the test
 	Binaries []Binary  // sorted like their flows; they fail the test
 	// workloads that the golden file does not isolate, with the reason: for them it could never fail
