@@ -108,6 +108,9 @@ type Verdict struct {
 	// WouldRefuse says that the kernel refuses such a flow if the test has the option Enforce. Other denied flows are
 	// judged when the test ends. If the test had the option, Flow.Refused says what the kernel did.
 	WouldRefuse bool `json:"wouldRefuse,omitempty"`
+
+	// Requests are the verdicts on the flow's requests, in their order. The verdict on the flow is the worst of them.
+	Requests []Verdict `json:"requests,omitempty"`
 }
 
 // Outcome is what policies do with a flow.

@@ -77,7 +77,13 @@ func whole() File {
 		Check: &Check{
 			Dialect: "NetworkPolicy", Implied: FromFlows(flows[1:2]), Unused: []string{"a rule"}, NotIsolated: []string{"db"},
 			Verdicts: []Verdict{
-				{OutcomeDenied, "checkout", "no rule", true, true}, {OutcomeAllowed, "checkout", "rule 1", false, false},
+				{Outcome: OutcomeDenied, Policy: "checkout", Reason: "no rule", Ingress: true, WouldRefuse: true},
+				{
+					Outcome: OutcomeDenied, Policy: "checkout", Reason: "GET / is not listed", Requests: []Verdict{
+						{Outcome: OutcomeDenied, Policy: "checkout", Reason: "GET / is not listed"},
+						{Outcome: OutcomeAllowed, Policy: "checkout", Reason: "rule 1"},
+					},
+				},
 			},
 			Updated: true,
 		},
