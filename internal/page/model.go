@@ -370,13 +370,14 @@ type judged struct {
 
 // flows returns the flows of a recording, folded, and those that the denied ones imply.
 func (r Result) flows() []judged {
-	unexpected, requests, before := r.unexpected(), r.unexpectedRequests(), verdicts(r.File)
+	unexpected, before := r.unexpected(), verdicts(r.File)
+	requests, requestsBefore := r.unexpectedRequests(), requestVerdicts(r.File)
 	var all []judged
 	judge := func(f flow.Flow, implied bool) {
 		j := judged{Flow: report.Named([]flow.Flow{f}, r.Workload)[0], implied: implied, started: r.File.Started}
 		why := j.judge(r, unexpected, before, identityOf(f))
 		j.reason = reason{report.Line(why.Policy), report.Line(why.Text)}
-		j.judgeRequests(requests[identityOf(f)])
+		j.judgeRequests(requests[identityOf(f)], requestsBefore[identityOf(f)])
 		if implied {
 			j.facts = []report.Attribute{{Name: "implied", Value: "by other flows: pods resolve names over UDP and TCP"}}
 		} else {

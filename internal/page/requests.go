@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -48,8 +49,10 @@ func (r Result) unexpectedRequests() map[identity]map[flow.Request]report.Denied
 }
 
 // judgeRequests sets the verdicts of the flow's requests: those in unexpected are denied, the others are like the flow.
-// A flow with a denied request is denied.
-func (j *judged) judgeRequests(unexpected map[flow.Request]report.Denied) {
+// A flow with a denied request is denied. before has the verdicts of the time of the test.
+func (j *judged) judgeRequests(
+	unexpected map[flow.Request]report.Denied, before map[flow.Request]recording.Verdict,
+) {
 	seen := make(map[flow.Request]bool)
 	like := request{Verdict: j.verdict, Reason: j.reason}
 	first := true
@@ -61,6 +64,9 @@ func (j *judged) judgeRequests(unexpected map[flow.Request]report.Denied) {
 		seen[kind] = true
 		one := like
 		one.Request = kind
+		if old := before[kind]; like.Verdict == allowed && old.Outcome == recording.OutcomeAllowed {
+			one.Reason = reason{report.Line(old.Policy), report.Line(old.Reason)}
+		}
 		if d, isDenied := unexpected[kind]; isDenied && like.Verdict == allowed {
 			one.Verdict = denied
 			one.Reason = reason{report.Line(d.Policy), report.Line(cmp.Or(d.Reason, "no rule allows it"))}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netzero-dev/netzero/internal/recording"
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -94,6 +95,33 @@ func TestFlows_Requests(t *testing.T) {
 	}
 	if got[3].Opaque != "TLS" || len(got[3].Requests) != 0 {
 		t.Errorf("an opaque flow: %+v", got[3])
+	}
+}
+
+// Each request has the rule that allowed it, and each rule the flow.
+func TestFlows_RulesOfRequests(t *testing.T) {
+	run := judgedRun(func(r *Result) {
+		r.Flows[1].Requests = []flow.Request{
+			{Protocol: flow.HTTP, Method: "GET", Path: "/a"}, {Protocol: flow.HTTP, Method: "GET", Path: "/b"},
+		}
+		r.File.Placed.Flows = recording.FromFlows(r.Flows)
+		r.File.Check.Verdicts[1].Requests = []recording.Verdict{
+			{Outcome: recording.OutcomeAllowed, Policy: "shop", Reason: "rule 1 (GET /a)"},
+			{Outcome: recording.OutcomeAllowed, Policy: "shop", Reason: "rule 2 (GET /b)"},
+		}
+	})
+	var got []string
+	for _, f := range Flows(run) {
+		for _, r := range f.Requests {
+			got = append(got, r.Path+": "+r.Reason)
+		}
+	}
+	for _, r := range Policies(run)[0].Rules {
+		got = append(got, fmt.Sprintf("%s: %d", r.Rule, r.Flows))
+	}
+	want := []string{"/a: rule 1 (GET /a)", "/b: rule 2 (GET /b)", "rule 1 (GET /a): 1", "rule 2 (GET /b): 1"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 
