@@ -11,7 +11,7 @@ RACE := ./golden ./internal/check ./internal/dns ./internal/enforce/... ./intern
 	./internal/serve
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
 # Nested modules, so that users of this module do not download their dependencies.
-MODULES := examples/postgres examples/blackbox internal/browser internal/conformance internal/conformance/statedb internal/stress
+MODULES := examples/postgres examples/blackbox examples/billing examples/kafka internal/browser internal/conformance internal/conformance/statedb internal/stress
 # Nested modules that make test omits, because their first run builds a control plane.
 CLUSTER := internal/cluster internal/cluster/controlplane
 
@@ -20,7 +20,8 @@ CLUSTER := internal/cluster internal/cluster/controlplane
 CONTAINERS := TESTCONTAINERS_HOST_OVERRIDE=localhost TESTCONTAINERS_RYUK_DISABLED=true
 # The examples run public images. Here they get those that make images builds, unless NETZERO_EXAMPLES_IMAGES=public.
 EXAMPLE_IMAGES := $(if $(filter public,$(NETZERO_EXAMPLES_IMAGES)),,\
-	EXAMPLE_POSTGRES_IMAGE=netzero/postgres EXAMPLE_REDIS_IMAGE=netzero/redis)
+	EXAMPLE_POSTGRES_IMAGE=netzero/postgres EXAMPLE_REDIS_IMAGE=netzero/redis \
+	EXAMPLE_NGINX_IMAGE=netzero/nginx EXAMPLE_KCAT_IMAGE=netzero/kcat)
 AS_LEAST := -exec "'$(CURDIR)/.ci/as-least'"
 
 # The kernel headers are in a directory of the machine's architecture, which clang -target bpf does not search.

@@ -63,8 +63,12 @@ func TestFlows_Formats(t *testing.T) {
 			}
 		}
 	}
-	if lines := strings.Count(first, "\n"); lines != len(hubbletest.Flows()) {
-		t.Errorf("%d lines for %d flows", lines, len(hubbletest.Flows()))
+	want := 0
+	for _, f := range hubbletest.Flows() {
+		want += 1 + len(f.Requests)
+	}
+	if lines := strings.Count(first, "\n"); lines != want {
+		t.Errorf("%d lines for %d flows and requests", lines, want)
 	}
 }
 

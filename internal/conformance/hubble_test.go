@@ -37,10 +37,15 @@ func TestHubble_CiliumReadsWhatWeWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-		if len(lines) != len(f.Placed.Flows) {
-			t.Fatalf("%d lines for %d flows", len(lines), len(f.Placed.Flows))
+		requests := 0
+		for _, one := range f.Placed.Flows {
+			requests += len(one.Requests)
 		}
-		for i, line := range lines {
+		if len(lines) != len(f.Placed.Flows)+requests {
+			t.Fatalf("%d lines for %d flows with %d requests", len(lines), len(f.Placed.Flows), requests)
+		}
+		i := -1 // of the flow
+		for _, line := range lines {
 			var m observerpb.GetFlowsResponse
 			if err := protojson.Unmarshal([]byte(line), &m); err != nil { // refuses unknown fields
 				t.Fatalf("%v in %s", err, line)
@@ -52,7 +57,18 @@ func TestHubble_CiliumReadsWhatWeWrite(t *testing.T) {
 			if diff := cmp.Diff(object(t, line), object(t, string(again))); diff != "" {
 				t.Errorf("(-netzero +Cilium):\n%s", diff)
 			}
+			if m.GetFlow().GetL7().GetType() != flowpb.L7FlowType_REQUEST {
+				i++
+			} else if m.GetFlow().GetType() != flowpb.FlowType_L7 || m.GetFlow().GetL7().GetRecord() == nil {
+				t.Errorf("no request in %s", line)
+			}
 			denied := c != nil && i%2 == 0
+			if denied && m.GetFlow().GetL7().GetType() == flowpb.L7FlowType_REQUEST {
+				if m.GetFlow().GetVerdict() != flowpb.Verdict_DROPPED { // by the proxy, which gives no reason
+					t.Errorf("%s, want it dropped", line)
+				}
+				continue
+			}
 			if got := m.GetFlow().GetDropReasonDesc() == flowpb.DropReason_POLICY_DENIED; got != denied ||
 				denied != (m.GetFlow().GetVerdict() == flowpb.Verdict_DROPPED) {
 				t.Errorf("%s, want denied: %v", line, denied)

@@ -32,6 +32,18 @@ func WriteCompact(w io.Writer, f recording.File) error {
 		if _, err := fmt.Fprintln(out, report.Line(line)); err != nil {
 			return err
 		}
+		requests, at := requestsOf(one)
+		for j, r := range requests {
+			verdict := forwarded
+			if isDenied(verdictOf(verdicts[i], at[j])) {
+				verdict = dropped
+			}
+			_, summary := layer7Of(flows[i], r)
+			line := fmt.Sprintf("%s -> %s %s %s (%s)", one.Source, one.Target(), kindOf(r), verdict, summary)
+			if _, err := fmt.Fprintln(out, report.Line(line)); err != nil {
+				return err
+			}
+		}
 	}
 	return out.Flush()
 }

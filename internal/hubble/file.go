@@ -61,7 +61,10 @@ func (r *reader) flows() ([]flow.Flow, map[string][]flow.Flow) {
 	for k, s := range r.seen {
 		f := flow.Flow{
 			Protocol: k.protocol, Port: k.port, ICMPType: k.icmpType,
-			Before: k.protocol == flow.TCP && s.flags && !s.connected,
+			Before: k.protocol == flow.TCP && s.flags && !s.connected, Requests: s.requests,
+		}
+		if len(s.requests) > 0 {
+			f.Opaque = unseen
 		}
 		var may []flow.Flow
 		for _, f.Source = range r.source(k.source, s, addrs) {
@@ -135,6 +138,9 @@ func (s *seen) unite(other *seen) {
 	s.flags, s.connected = s.flags || other.flags, s.connected || other.connected
 	s.names, s.sources = union(s.names, other.names), union(s.sources, other.sources)
 	s.hosts = union(s.hosts, other.hosts)
+	s.requests = append(s.requests, other.requests...)
+	slices.SortFunc(s.requests, flow.Request.Compare)
+	s.requests = slices.Compact(s.requests)
 }
 
 // addresses returns the lowest known address of each workload.

@@ -108,6 +108,8 @@ type layer7 struct {
 	Type word  `json:"type,omitempty"`
 	DNS  *dns  `json:"dns,omitempty"`
 	HTTP *http `json:"http,omitempty"`
+
+	Kafka *kafka `json:"kafka,omitempty"` // of Cilium before 1.20
 }
 
 type dns struct {
@@ -118,7 +120,20 @@ type dns struct {
 }
 
 type http struct {
-	URL string `json:"url,omitempty"`
+	Method   string   `json:"method,omitempty"`
+	URL      string   `json:"url,omitempty"`
+	Protocol string   `json:"protocol,omitempty"` // "HTTP/1.1", "HTTP/2"
+	Headers  []header `json:"headers,omitempty"`
+}
+
+type header struct {
+	Key   string `json:"key,omitempty"`
+	Value string `json:"value,omitempty"`
+}
+
+type kafka struct {
+	Key   string `json:"api_key,omitempty"` // "produce"
+	Topic string `json:"topic,omitempty"`
 }
 
 // aggregate has the number of events that one stands for, where Hubble aggregates.

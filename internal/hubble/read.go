@@ -31,6 +31,9 @@ import (
 // address). An address outside of the cluster has all names under which its client may know it: the host of an HTTP
 // request, otherwise destination_names, otherwise the DNS answers in the stream. Nodes are addresses.
 //
+// A flow has the HTTP and Kafka requests that Hubble observed and that were not dropped, without queries, and at most
+// 1,000 different ones. It is opaque then: Hubble observes only what passes Cilium's proxy.
+//
 // Flows without a workload at either end are left out, and those that no policy decides about: from a pod's own node,
 // which Kubernetes always allows, Cilium's health checks, errors and neighbor discovery of ICMP, multicast. A notice
 // counts them. Events of sockets, and those of packets to the address of a Service, repeat others.
@@ -108,6 +111,7 @@ type seen struct {
 	names     []string        // of the destination, sorted
 	sources   []string        // names of the source, sorted
 	hosts     []string        // of HTTP requests, sorted
+	requests  []flow.Request  // those that were not dropped, sorted
 	answered  bool            // of a lookup: the name has an address after all
 	flags     bool            // events of TCP have flags
 	connected bool            // one of them opened a connection
@@ -295,6 +299,10 @@ func (s *seen) add(e *event, p packet, when time.Time) {
 	}
 	if p.isReply || p.hasFlags && !p.opens {
 		return
+	}
+	if e.L7 != nil && (e.L7.HTTP != nil || e.L7.Kafka != nil) {
+		s.addRequest(e)
+		return // a connection has any number of them
 	}
 	var at observation
 	if t := e.EventType; t != nil {

@@ -262,6 +262,46 @@ func TestRead_Flows(t *testing.T) {
 	}
 }
 
+// Requests that Cilium's proxy saw may not be all, and those that it denied are none of the flow's.
+func TestRead_Requests(t *testing.T) {
+	event := func(l7, more string) string {
+		return at(webPod, "10.0.0.1", dbPod, "10.0.0.2", `{"TCP":{"source_port":40000,"destination_port":8080}}`,
+			`,"is_reply":false,"event_type":{"type":129},"l7":{`+l7+`}`+more)
+	}
+	http := func(method, url string) string {
+		return fmt.Sprintf(`"type":"REQUEST","http":{"method":"%s","url":"%s","protocol":"HTTP/1.1"}`, method, url)
+	}
+	f := read(t, Options{},
+		at(webPod, "10.0.0.1", dbPod, "10.0.0.2", tcp(40000, 8080, syn), forth),
+		event(http("GET", "http://db:8080/invoices/17?token=secret"), ""),
+		event(http("GET", "http://db:8080/invoices/17?page=2"), ""),
+		event(http("POST", "http://db:8080"), ""),
+		event(http("DELETE", "http://db:8080/invoices/17"), `,"verdict":"DROPPED"`),
+		event(`"type":"RESPONSE","http":{"code":200,"method":"PUT","url":"http://db:8080/"}`, ""),
+		event(`"type":"REQUEST","http":{"method":"POST","url":"http://db:8080/shop.Ledger/Enter","protocol":"HTTP/2",`+
+			`"headers":[{"key":"Content-Type","value":"application/grpc+proto"}]}`, ""),
+		event(`"type":"REQUEST","kafka":{"api_version":5,"api_key":"fetch","topic":"payments"}`, ""),
+		event(`"type":"REQUEST","kafka":{"api_version":5,"api_key":"heartbeat"}`, ""),
+		at(webPod, "10.0.0.1", dbPod, "10.0.0.2", tcp(40000, 9090, syn), forth))
+	asked, silent := f.Recording.Flows[0], f.Recording.Flows[1]
+	var got []string
+	for _, r := range asked.Requests {
+		got = append(got, r.Protocol.String()+" "+r.Method+" "+r.Host+r.URI()+r.Topic)
+	}
+	want := []string{
+		"HTTP POST db:8080/", "HTTP GET db:8080/invoices/17", "gRPC POST db:8080/shop.Ledger/Enter", "Kafka fetch payments",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if asked.Opaque != "Hubble may not have seen every request" || asked.Count != 1 {
+		t.Errorf("opaque: %q, count %d", asked.Opaque, asked.Count)
+	}
+	if silent.Opaque != "" || silent.Requests != nil {
+		t.Errorf("a flow without requests: %+v", silent)
+	}
+}
+
 func TestRead_Workloads(t *testing.T) {
 	canary := strings.NewReplacer("th9v2", "x2k4z", "app=web", "app=web\",\"k8s:track=canary").Replace(webPod)
 	f := read(t, Options{},

@@ -26,7 +26,8 @@ const NodeName = "netzero"
 
 // Write writes the placed flows of a recording as "hubble observe -o jsonpb" does: a GetFlowsResponse a line, in the
 // order of the recording. If it was compared with policies, a denied flow is DROPPED for POLICY_DENIED. So is a flow of
-// which the kernel refused each attempt; the summary says how many it refused.
+// which the kernel refused each attempt; the summary says how many it refused. The requests of a flow follow it as L7
+// flows, without queries. A denied request is DROPPED; if all of a flow's are denied, so is the flow.
 //
 // A pod has the name of its workload, and all labels that are known. Numbers of identities count the workloads of this
 // recording from 256 on. If the recording's start is not known, times count from 1970-01-01. Flow.Count is an
@@ -56,6 +57,16 @@ func Write(w io.Writer, f recording.File) error {
 		if _, err := out.Write(line); err != nil {
 			return err
 		}
+		requests, at := requestsOf(one)
+		for j, r := range requests {
+			line, err := encode(o.requestEvent(one, r, verdictOf(verdicts[i], at[j])))
+			if err != nil {
+				return err
+			}
+			if _, err := out.Write(line); err != nil {
+				return err
+			}
+		}
 	}
 	return out.Flush()
 }
@@ -79,6 +90,11 @@ func evaluated(f recording.File) ([]flow.Flow, []*recording.Verdict, error) {
 	return flows, verdicts, nil
 }
 
+// isFlowDenied reports whether policies drop a flow with this verdict, and not only some of its requests.
+func isFlowDenied(v *recording.Verdict) bool {
+	return isDenied(v) && !slices.ContainsFunc(v.Requests, func(r recording.Verdict) bool { return !isDenied(&r) })
+}
+
 // isDenied reports whether policies drop a flow with this verdict.
 func isDenied(v *recording.Verdict) bool {
 	return v != nil && (v.Outcome == recording.OutcomeDenied || v.Outcome == recording.OutcomeInexpressible)
@@ -86,7 +102,7 @@ func isDenied(v *recording.Verdict) bool {
 
 // isDropped reports whether Hubble would say of a flow that nothing of it passed.
 func isDropped(f flow.Flow, v *recording.Verdict) bool {
-	return isDenied(v) || f.Refused > 0 && f.Refused >= f.Count
+	return isFlowDenied(v) || f.Refused > 0 && f.Refused >= f.Count
 }
 
 // refusal says in a summary how many attempts of a flow the kernel refused; "" for none.
@@ -202,17 +218,17 @@ func (o *writer) message(f flow.Flow, v *recording.Verdict) message {
 
 // decide adds the policy of a verdict, and the reason.
 func (e *event) decide(v *recording.Verdict) {
-	if v.Reason != "" {
+	if v.Reason != "" && isDenied(v) == isFlowDenied(v) {
 		e.Summary += "; " + v.Reason
 	}
-	if v.Policy == "" {
-		return
+	if v.Policy == "" || isDenied(v) != isFlowDenied(v) {
+		return // the verdict on some request
 	}
 	by := []policyRef{{v.Policy}}
 	switch {
-	case isDenied(v) && v.Ingress:
+	case isFlowDenied(v) && v.Ingress:
 		e.IngressDeniedBy = by
-	case isDenied(v):
+	case isFlowDenied(v):
 		e.EgressDeniedBy = by
 	case v.Ingress:
 		e.IngressAllowedBy = by

@@ -2,6 +2,7 @@ package hubble
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"os"
@@ -67,6 +68,9 @@ func TestWrite_ReadsBack(t *testing.T) {
 			e.Destination.Evidence = flow.ByDNS // Hubble's names are those of DNS
 		}
 		e.Source.Evidence, e.Binaries = flow.NoEvidence, nil
+		for j := range e.Requests {
+			e.Requests[j].Query, e.Opaque = "", unseen
+		}
 		if e.Before {
 			e.Count = 1 // connections that were opened
 		}
@@ -151,6 +155,53 @@ func TestWrite_Refused(t *testing.T) {
 	}
 }
 
+// A denied request is dropped, and not its flow, unless all of the flow's requests are denied.
+func TestWrite_DeniedRequests(t *testing.T) {
+	allowed := recording.Verdict{Outcome: recording.OutcomeAllowed, Policy: "cart", Reason: "rule 1"}
+	denied := recording.Verdict{Outcome: recording.OutcomeDenied, Policy: "cart", Reason: "GET /b is not listed"}
+	for _, row := range []struct {
+		reason   string
+		requests []recording.Verdict
+		want     string // verdicts of the lines
+	}{
+		{"one of two", []recording.Verdict{allowed, denied}, "FORWARDED FORWARDED DROPPED"},
+		{"both", []recording.Verdict{denied, denied}, "DROPPED DROPPED DROPPED"},
+		{"a file of before there were verdicts on requests", nil, "DROPPED DROPPED DROPPED"},
+	} {
+		worst := denied
+		worst.Requests = row.requests
+		f := recording.File{
+			Placed: recording.Placed{Flows: recording.FromFlows([]flow.Flow{{
+				Source: flow.WorkloadEndpoint("cart"), Destination: flow.WorkloadEndpoint("db"), Protocol: flow.TCP, Port: 80,
+				Count: 1, Requests: []flow.Request{
+					{Protocol: flow.HTTP, Method: "GET", Host: "db", Path: "/a", Query: "?1"},
+					{Protocol: flow.HTTP, Method: "GET", Host: "db", Path: "/b", Query: "?1"},
+					{Protocol: flow.HTTP, Method: "GET", Host: "db", Path: "/b", Query: "?2"},
+				},
+			}})},
+			Check: &recording.Check{Verdicts: []recording.Verdict{worst}},
+		}
+		var got []string
+		for line := range strings.Lines(write(t, f)) {
+			var m message
+			if err := json.Unmarshal([]byte(line), &m); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, string(m.Flow.Verdict))
+		}
+		if text := strings.Join(got, " "); text != row.want {
+			t.Errorf("%s: %s, want %s", row.reason, text, row.want)
+		}
+		var compact bytes.Buffer
+		if err := WriteCompact(&compact, f); err != nil {
+			t.Fatal(err)
+		}
+		if want := "cart -> db:80/TCP http-request DROPPED (GET http://db/b)\n"; !strings.HasSuffix(compact.String(), want) {
+			t.Errorf("%s: %s", row.reason, &compact)
+		}
+	}
+}
+
 // withoutPodAddresses returns flows without the addresses of pods, of which Read knows one for each workload.
 func withoutPodAddresses(flows []flow.Flow) []flow.Flow {
 	for i := range flows {
@@ -191,7 +242,7 @@ func TestWrite_Errors(t *testing.T) {
 	if err := Write(brokenWriter{}, f); !errors.Is(err, errBroken) {
 		t.Errorf("%v, want %v", err, errBroken)
 	}
-	want := "17 flows have 1 verdicts"
+	want := "18 flows have 1 verdicts"
 	f.Check = &recording.Check{Verdicts: make([]recording.Verdict, 1)}
 	if err := Write(&bytes.Buffer{}, f); err == nil || err.Error() != want {
 		t.Errorf("%v, want %q", err, want)

@@ -97,6 +97,34 @@ func TestImages_Redis(t *testing.T) {
 	}
 }
 
+func TestImages_Nginx(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "default.conf")
+	text := "server { listen 8080; location / { return 200 \"served\\n\"; } }\n"
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	container := start(t, "nginx", "", 0, "--volume="+conf+":/etc/nginx/conf.d/default.conf:ro", testenv.Image(t, "nginx"))
+	for _, c := range []struct{ reason, command, want string }{
+		{"it is nginx", "nginx -v", "nginx version: nginx/"},
+		{"a server in conf.d is its only one", "nginx -T", "listen 8080"},
+		{"its logs are the container's", "readlink /var/log/nginx/access.log /var/log/nginx/error.log",
+			"/dev/stdout\n/dev/stderr\n"},
+		{"its master is the container's process", "cat /proc/1/comm", "nginx\n"},
+	} {
+		out, err := run(t, append([]string{"exec", container}, strings.Fields(c.command)...)...)
+		if err != nil || !strings.Contains(out, c.want) || strings.Contains(out, "listen 80 ") {
+			t.Errorf("%s: got %q, %v; want %q", c.reason, out, err, c.want)
+		}
+	}
+}
+
+func TestImages_Kcat(t *testing.T) {
+	out, err := run(t, "run", "--rm", "--network=none", testenv.Image(t, "kcat"), "-V")
+	if err != nil || !strings.Contains(out, "librdkafka") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestImages_Postgres(t *testing.T) {
 	image := testenv.Image(t, "postgres")
 	// testcontainers' module waits for the second time: the first server sets up the database.

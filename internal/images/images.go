@@ -30,7 +30,7 @@ const Label = "dev.netzero.images.key"
 var ErrMissing = errors.New("run `make images`")
 
 // Names are all images, in the order of their builds.
-var Names = []string{"peer", "sshd", "redis", "postgres"}
+var Names = []string{"peer", "sshd", "redis", "postgres", "nginx", "kcat"}
 
 // Ref returns an image's name for Docker.
 func Ref(name string) string { return "netzero/" + name }

@@ -29,7 +29,7 @@ func TestKey_StableAndDistinct(t *testing.T) {
 		}
 		of[first] = name
 	}
-	if _, err := Key("nginx"); err == nil {
+	if _, err := Key("mysql"); err == nil {
 		t.Error("a name that is none has a key")
 	}
 }
@@ -154,7 +154,8 @@ func TestRemove_OwnNamesOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "image rm netzero/peer:latest\nimage rm netzero/sshd:latest\nimage rm netzero/postgres:latest\n"
+	want := "image rm netzero/peer:latest\nimage rm netzero/sshd:latest\nimage rm netzero/postgres:latest\n" +
+		"image rm netzero/nginx:latest\nimage rm netzero/kcat:latest\n"
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

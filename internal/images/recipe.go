@@ -57,6 +57,23 @@ var recipes = map[string]recipe{
 	"peer": {Changes: []string{`ENTRYPOINT ["/peer"]`, `CMD ["wait"]`}},
 	// Like testcontainers/sshd, which it replaces.
 	"sshd": {Changes: []string{`EXPOSE 22`, `ENTRYPOINT ["/sshd"]`}},
+	"kcat": {
+		Packages: []string{"kcat"},
+		Without:  installers,
+		Changes:  []string{envPath(""), `ENTRYPOINT ["kcat"]`},
+	},
+	// Like the public image of that name: configuration in /etc/nginx/conf.d, logs to the container's.
+	"nginx": {
+		Packages: append([]string{"nginx"}, shell...),
+		Without:  append([]string{"iproute2"}, installers...),
+		Users:    []user{{Name: "www-data", ID: 33, Home: "var/www"}},
+		Links: append([]link{
+			{"var/log/nginx/access.log", "/dev/stdout"}, {"var/log/nginx/error.log", "/dev/stderr"},
+		}, links...),
+		Changes: []string{
+			envPath(""), `EXPOSE 80`, `CMD ["nginx", "-g", "daemon off;"]`,
+		},
+	},
 	"redis": {
 		Packages: append([]string{"redis-server"}, shell...),
 		Without:  installers,

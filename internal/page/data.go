@@ -17,8 +17,9 @@ type data struct {
 	Nodes   [][2]int `json:"nodes"` // label and kind; then the domains of the graph
 	Tests   [][3]int `json:"tests"` // package, name, and what distinguishes the recording
 	// Flows are: source, destination, port, protocol, verdict, new, count, first in microseconds, first as text, tests,
-	// evidence, attempts that the kernel would refuse, attempts that it refused.
-	Flows    [][13]any `json:"flows"`
+	// evidence, attempts that the kernel would refuse, attempts that it refused, requests, their number, and why they are
+	// not known.
+	Flows    [][16]any `json:"flows"`
 	Verdicts []string  `json:"verdicts"`
 }
 
@@ -39,7 +40,7 @@ func (t *table) add(text string) int {
 }
 
 func newData(m *model) data {
-	d := data{Nodes: [][2]int{}, Tests: [][3]int{}, Flows: [][13]any{}, Verdicts: verdictNames[:]}
+	d := data{Nodes: [][2]int{}, Tests: [][3]int{}, Flows: [][16]any{}, Verdicts: verdictNames[:]}
 	texts := table{index: make(map[string]int)}
 	for _, n := range m.ends() {
 		d.Nodes = append(d.Nodes, [2]int{texts.add(n.Label), texts.add(n.Kind.String())})
@@ -52,10 +53,10 @@ func newData(m *model) data {
 		if one.New {
 			isNew = 1
 		}
-		d.Flows = append(d.Flows, [13]any{
+		d.Flows = append(d.Flows, [16]any{
 			one.From, one.To, texts.add(one.Port), texts.add(one.Protocol), int(one.Verdict), isNew, one.Count,
 			one.First.Microseconds(), texts.add(one.Elapsed()), one.Tests, one.evidence(&texts),
-			one.WouldRefuse, one.Refused,
+			one.WouldRefuse, one.Refused, one.requestData(&texts), len(one.Requests), texts.add(one.Opaque),
 		})
 	}
 	d.Strings = texts.texts

@@ -79,6 +79,8 @@ type row struct {
 	Implied        bool          // not observed: an observed flow needs it in a cluster
 	Tests          []int         // indexes, ascending
 	Seen           []observation // in the order of tests
+	Requests       []request     // the worst verdict first
+	Opaque         string        // why there may be more requests; empty if there are none, or nobody read them
 }
 
 // observation is a flow in one test.
@@ -287,6 +289,7 @@ func (m *model) add(nodes map[node]int, rows map[key]int, test int, f judged) {
 	one.New = one.New || f.isNew
 	one.Tests = append(one.Tests, test)
 	one.Seen = append(one.Seen, observation{test, f.verdict, f.reason, f.facts})
+	one.addRequests(f)
 }
 
 // sort orders nodes by kind and label, and rows by verdict, those that are new first, and then by their ends.
@@ -360,17 +363,21 @@ type judged struct {
 	facts   []report.Attribute
 	started time.Time
 
+	requests []request
+
 	wouldRefuse bool // the kernel refuses such a flow to a test with the option Enforce
 }
 
 // flows returns the flows of a recording, folded, and those that the denied ones imply.
 func (r Result) flows() []judged {
 	unexpected, before := r.unexpected(), verdicts(r.File)
+	requests, requestsBefore := r.unexpectedRequests(), requestVerdicts(r.File)
 	var all []judged
 	judge := func(f flow.Flow, implied bool) {
 		j := judged{Flow: report.Named([]flow.Flow{f}, r.Workload)[0], implied: implied, started: r.File.Started}
 		why := j.judge(r, unexpected, before, identityOf(f))
 		j.reason = reason{report.Line(why.Policy), report.Line(why.Text)}
+		j.judgeRequests(requests[identityOf(f)], requestsBefore[identityOf(f)])
 		if implied {
 			j.facts = []report.Attribute{{Name: "implied", Value: "by other flows: pods resolve names over UDP and TCP"}}
 		} else {
@@ -390,11 +397,13 @@ func (r Result) flows() []judged {
 	return all
 }
 
-// unexpected returns the flows that the golden file denies.
+// unexpected returns the flows that the golden file denies, but for those of which it denies only requests.
 func (r Result) unexpected() map[identity]report.Denied {
 	all := make(map[identity]report.Denied)
 	for _, d := range r.Denied {
-		all[identityOf(d.Flow)] = d
+		if d.Request == (flow.Request{}) {
+			all[identityOf(d.Flow)] = d
+		}
 	}
 	return all
 }

@@ -4,6 +4,7 @@
   const id = (name) => document.getElementById(name);
   const fields = { from: "source", to: "destination", port: "port", test: "tests", verdict: "verdict" };
   const step = 200; // rows that are added at once
+  const first = 20; // requests of a flow that are shown at once
   const few = 10; // flows whose evidence is shown when they are selected
 
   let data, text, flows;
@@ -17,7 +18,7 @@
     flows = data.flows.map((f, i) => ({
       index: i, from: f[0], to: f[1], port: text[f[2]], protocol: text[f[3]], verdictIndex: f[4], isNew: f[5] === 1,
       count: f[6], first: f[7], elapsed: text[f[8]], testIndexes: f[9], seen: f[10],
-      wouldRefuse: f[11], refused: f[12],
+      wouldRefuse: f[11], refused: f[12], requests: f[13], requestCount: f[14], opaque: text[f[15]],
       source: text[data.nodes[f[0]][0]], destination: text[data.nodes[f[1]][0]], verdict: data.verdicts[f[4]], all: "",
     }));
   }
@@ -35,6 +36,12 @@
         for (let i = 3; i < s.length; i += 2) {
           parts.push(text[s[i]]);
         }
+      }
+      for (const r of f.requests) {
+        parts.push(text[r[0]] + " " + text[r[1]]);
+      }
+      if (f.opaque) {
+        parts.push(asked(f));
       }
       f.all = parts.join("\n").toLowerCase();
     }
@@ -121,6 +128,42 @@
     return element("span", "verdict " + name.replaceAll(" ", "-"), name);
   }
 
+  // asked says how many requests a flow has, or why they are not known; "" if none were recorded.
+  function asked(f) {
+    if (f.opaque) {
+      return "opaque: " + f.opaque;
+    }
+    return f.requestCount === 0 ? "" : f.requestCount.toLocaleString("en") + (f.requestCount === 1 ? " request" : " requests");
+  }
+
+  // requests returns a list of the requests of a flow: the first ones, and the others folded.
+  function requests(f) {
+    const list = (some) => {
+      const ul = element("ul");
+      for (const r of some) {
+        const li = element("li");
+        li.append(verdict(data.verdicts[r[2]]), " " + text[r[0]] + " ", element("code", "", text[r[1]]));
+        ul.append(li);
+      }
+      return ul;
+    };
+    const block = element("div", "requests");
+    block.append(element("h3", "", asked(f)));
+    block.append(list(f.requests.slice(0, first)));
+    if (f.requests.length > first) {
+      const rest = element("details");
+      rest.dataset.was = false;
+      const missing = f.requestCount - f.requests.length;
+      rest.append(element("summary", "", (f.requests.length - first).toLocaleString("en") + " more"));
+      rest.append(list(f.requests.slice(first)));
+      if (missing > 0) {
+        rest.append(element("p", "", "and " + missing.toLocaleString("en") + " that this page does not list"));
+      }
+      block.append(rest);
+    }
+    return block;
+  }
+
   function row(f) {
     const tr = element("tr", "flow");
     tr.dataset.key = key(f);
@@ -135,7 +178,11 @@
     if (f.isNew) {
       outcome.append(" ", element("span", "tag", "new"));
     }
-    tr.append(source, cell(f.destination), cell(f.port), cell(f.protocol), outcome, cell(f.count.toLocaleString("en")),
+    const protocol = cell(f.protocol);
+    if (asked(f)) {
+      protocol.append(" ", element("span", "of", asked(f)));
+    }
+    tr.append(source, cell(f.destination), cell(f.port), protocol, outcome, cell(f.count.toLocaleString("en")),
       cell(some(f.wouldRefuse)), cell(some(f.refused)), cell(String(f.testIndexes.length)), cell(f.elapsed));
     tr.addEventListener("click", () => {
       if (String(getSelection()) === "") {
@@ -157,6 +204,9 @@
     detail.setAttribute("role", "row");
     const td = cell();
     td.colSpan = 10;
+    if (f.requests.length > 0) {
+      td.append(requests(f));
+    }
     for (const s of f.seen) {
       const title = element("h3", "", text[data.tests[s[0]][1]]);
       const [pack, , recording] = data.tests[s[0]].map((t) => text[t]);

@@ -157,21 +157,42 @@ func (h *hits) add(r Result) {
 	}
 	unexpected := r.unexpected()
 	for _, c := range compared(r.File) {
-		_, isDenied := unexpected[identityOf(c.flow)]
-		if isDenied || c.Outcome != recording.OutcomeAllowed || c.Reason == "" {
+		if _, isDenied := unexpected[identityOf(c.flow)]; isDenied {
 			continue
 		}
-		name := rule{Policy: report.Line(c.Policy), Text: report.Line(c.Reason)}
-		one := h.rules[name]
-		if one == nil {
-			one = &rule{Policy: name.Policy, Text: name.Text}
-			h.rules[name] = one
+		for _, name := range rulesOf(c.Verdict) {
+			h.count(name, c.flow)
 		}
-		one.Count += c.flow.Count
-		if k := (hit{name, identityOf(c.flow)}); !h.seen[k] {
-			h.seen[k] = true
-			one.Flows++
+	}
+}
+
+// rulesOf returns the rules that allowed a flow or its requests, each once.
+func rulesOf(v recording.Verdict) []rule {
+	verdicts := v.Requests
+	if len(verdicts) == 0 {
+		verdicts = []recording.Verdict{v}
+	}
+	var all []rule
+	for _, v := range verdicts {
+		name := rule{Policy: report.Line(v.Policy), Text: report.Line(v.Reason)}
+		if v.Outcome == recording.OutcomeAllowed && v.Reason != "" && !slices.Contains(all, name) {
+			all = append(all, name)
 		}
+	}
+	return all
+}
+
+// count counts a flow that a rule allowed.
+func (h *hits) count(name rule, f flow.Flow) {
+	one := h.rules[name]
+	if one == nil {
+		one = &rule{Policy: name.Policy, Text: name.Text}
+		h.rules[name] = one
+	}
+	one.Count += f.Count
+	if k := (hit{name, identityOf(f)}); !h.seen[k] {
+		h.seen[k] = true
+		one.Flows++
 	}
 }
 
@@ -215,6 +236,23 @@ func compared(file recording.File) []comparison {
 	var all []comparison
 	for i, f := range flows {
 		all = append(all, comparison{file.Check.Verdicts[i], f})
+	}
+	return all
+}
+
+// requestVerdicts returns the verdicts on the requests of flows when the test of a recording ran.
+func requestVerdicts(file recording.File) map[identity]map[flow.Request]recording.Verdict {
+	all := make(map[identity]map[flow.Request]recording.Verdict)
+	for _, c := range compared(file) {
+		id := identityOf(c.flow)
+		for i, r := range c.flow.Requests[:min(len(c.flow.Requests), len(c.Requests))] {
+			if all[id] == nil {
+				all[id] = make(map[flow.Request]recording.Verdict)
+			}
+			if kind := kindOf(r); all[id][kind].Outcome == "" {
+				all[id][kind] = c.Requests[i]
+			}
+		}
 	}
 	return all
 }

@@ -3,6 +3,8 @@ package page
 import (
 	"slices"
 	"strconv"
+
+	"github.com/netzero-dev/netzero/internal/report"
 )
 
 // Flow is a flow of a run for JSON, whatever tests opened it. Its texts hold no control characters. Lists are never
@@ -22,6 +24,21 @@ type Flow struct {
 	// its own recording began if a recording of the run does not say when that was.
 	FirstMicros int64         `json:"firstMicros"`
 	Tests       []Observation `json:"tests"` // at least one
+	// Requests are what clients sent over the flow, the worst verdict first. Only tests with the option Requests record
+	// them. Opaque says why there may be more: "TLS".
+	Requests []Request `json:"requests"`
+	Opaque   string    `json:"opaque,omitempty"`
+}
+
+// Request is a kind of request, whatever tests sent it.
+type Request struct {
+	Protocol string `json:"protocol"`        // "HTTP", "gRPC" or "Kafka"
+	Method   string `json:"method"`          // "POST"; of Kafka "produce", "fetch", "create", "alter" or "delete"
+	Path     string `json:"path,omitempty"`  // of HTTP, without the query
+	Topic    string `json:"topic,omitempty"` // of Kafka
+	Verdict  string `json:"verdict"`         // the worst of the tests; one of Verdicts
+	Policy   string `json:"policy,omitempty"`
+	Reason   string `json:"reason,omitempty"`
 }
 
 // End is an end of a flow.
@@ -61,6 +78,13 @@ func Flows(run Run) []Flow {
 			Verdict: one.Verdict.String(), New: one.New, Implied: one.Implied, Count: one.Count,
 			WouldRefuse: one.WouldRefuse, Refused: one.Refused,
 			FirstMicros: one.First.Microseconds(), Tests: []Observation{},
+			Requests: []Request{}, Opaque: one.Opaque,
+		}
+		for _, r := range one.Requests {
+			f.Requests = append(f.Requests, Request{
+				Protocol: r.Protocol.String(), Method: report.Line(r.Method), Path: report.Line(r.Path),
+				Topic: report.Line(r.Topic), Verdict: r.Verdict.String(), Policy: r.Reason.Policy, Reason: r.Reason.Text,
+			})
 		}
 		for _, o := range one.Seen {
 			t := Observation{

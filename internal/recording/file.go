@@ -109,7 +109,8 @@ type Verdict struct {
 	// judged when the test ends. If the test had the option, Flow.Refused says what the kernel did.
 	WouldRefuse bool `json:"wouldRefuse,omitempty"`
 
-	Requests []Verdict `json:"requests,omitempty"` // on the flow's requests, in their order; none if it is opaque
+	// Requests are the verdicts on the flow's requests, in their order. The verdict on the flow is the worst of them.
+	Requests []Verdict `json:"requests,omitempty"`
 }
 
 // Outcome is what policies do with a flow.

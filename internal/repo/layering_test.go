@@ -36,6 +36,22 @@ var layers = map[string]layer{
 	"examples/postgres": {tests: []string{
 		"examples/postgres", "netzerotest", "github.com/lib/pq", "github.com/testcontainers/testcontainers-go",
 	}},
+	"examples/billing": {
+		own:    []string{"examples/billing/ledger"},
+		others: []string{"google.golang.org/grpc"},
+		tests: []string{
+			"examples/billing", "netzerotest", "github.com/testcontainers/testcontainers-go",
+		},
+	},
+	"examples/billing/ledger": {others: []string{"google.golang.org/grpc", "google.golang.org/protobuf"}},
+	"examples/billing/shop": {
+		own: []string{"examples/billing/ledger"}, others: []string{"google.golang.org/grpc"},
+	},
+	"examples/kafka": {
+		others: []string{"github.com/twmb/franz-go"},
+		tests:  []string{"examples/kafka", "netzerotest", "github.com/testcontainers/testcontainers-go"},
+	},
+	"examples/kafka/broker": {others: []string{"github.com/twmb/franz-go"}},
 	"internal/cluster": {
 		own: []string{"internal/recording"},
 		others: []string{

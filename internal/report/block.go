@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -15,11 +16,18 @@ const (
 	maxAddresses = 4   // listed addresses of one flow
 	maxCommand   = 110 // columns of a command line: more could show its secrets, and says little about the flow
 	maxName      = 60  // columns of a process's name
+	minRequest   = 40  // columns of a request after both ends of its flow, if it is so long
+	labelled     = 15  // columns before the text of a field
 )
 
-// denied writes the block of one unexpected flow, in at most 12 lines, one for its test and one for a refusal.
+// denied writes the block of one unexpected flow, in at most 12 lines, one for its test, one for a refusal and 5 for
+// requests.
 func (w *writer) denied(d dependency, r Report) {
 	first, title := len(w.lines), d.title(r.Workload)
+	if len(d.requests) > 0 {
+		room := width - utf8.RuneCountInString("  "+title+"  ")
+		title += "  " + cut(d.requests[0], max(room, minRequest))
+	}
 	if d.ReportedBy != "" {
 		w.hanging("  ", "      ", title+": see the report of "+clean(d.ReportedBy), 2)
 		return
@@ -27,6 +35,11 @@ func (w *writer) denied(d dependency, r Report) {
 	w.line(2, title)
 	first += w.observed(d, r)
 	w.field("denied", reason(d.Denied), max(1, min(maxBlock-(len(w.lines)-first), 5)))
+	label := "also"
+	for _, text := range d.more() {
+		w.field(label, cut(text, width-labelled), 1)
+		label = ""
+	}
 }
 
 // observed writes what is known about a flow, but for the policy. It returns the number of lines for its test and for

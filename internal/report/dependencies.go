@@ -7,11 +7,14 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// dependency is the content of one block: a flow, or all lookups of one source, which another dependency may imply.
+// dependency is the content of one block: a flow, all denied requests of a flow, or all lookups of one source, which
+// another dependency may imply.
 type dependency struct {
 	Denied
 	protocols []string // of lookups, each with its port; empty for any other flow
 	others    bool     // of lookups: the source has other unexpected flows, which need the lookups
+	requests  []string // of a flow whose requests are denied: all of them as texts, Denied.Request first
+	added     map[flow.Request]bool
 }
 
 // dependencies groups the unexpected flows for people: the lookups of a source are one dependency, after its others.
@@ -27,7 +30,15 @@ func (r Report) dependencies() []dependency {
 				continue
 			}
 			others = true
-			all = append(all, dependency{Denied: r.Denied[i]})
+			d := dependency{Denied: r.Denied[i]}
+			if d.isRequest() {
+				if same := sameFlow(all, d.Denied); same != nil {
+					same.addRequest(d.Request)
+					continue
+				}
+				d.addRequest(d.Request)
+			}
+			all = append(all, d)
 		}
 		for len(lookups) > 0 {
 			var same, rest []Denied

@@ -63,6 +63,10 @@ func runs() map[string][]Result {
 		r.Refused = []Refused{{refused().Denied[0].Flow, "policy checkout allows it (rule 3)"}}
 	}), refused().Denied[0].Flow, ordersDB().Flow)
 	would := result(one(func(d *Denied) { d.WouldRefuse = true }), stripe().Flow)
+	requests := result(base(func(r *Report) {
+		r.Denied = append(invoices(3), ordersDB())
+		r.Diff = diff
+	}), invoices(1)[0].Flow, ordersDB().Flow)
 	many := result(base(func(r *Report) {
 		for i := range maxBlocks + 3 {
 			d := ordersDB()
@@ -72,7 +76,7 @@ func runs() map[string][]Result {
 	}))
 	return map[string][]Result{
 		"nothing": nil, "denied": {denied, passed}, "missing": {missing}, "lost": {lost}, "rest": {rest},
-		"unusable": {unusable}, "many": {many}, "refused": {enforced}, "would-be-refused": {would},
+		"unusable": {unusable}, "many": {many}, "requests": {requests}, "refused": {enforced}, "would-be-refused": {would},
 		"hostile": {hostileResult()},
 	}
 }
@@ -88,9 +92,12 @@ func hostileResult() Result {
 	d.Flow.Process.Name, d.Flow.Process.Command = hostile, hostile
 	d.Flow.Process.Stack = []flow.Frame{called("example.com/shop/../../../etc.F"+hostile, hostile, -3)}
 	b := Binary{Flow: d.Flow, Reason: hostile}
+	request := d
+	request.Flow.Port = 80
+	request.Request = flow.Request{Protocol: flow.HTTP, Method: hostile, Path: hostile, Query: "?token=secret"}
 	r := Report{
 		Test: "Test/" + hostile, Golden: hostile, Workload: hostile, Module: "example.com/shop", Accept: hostile,
-		Denied: []Denied{d}, Binaries: []Binary{b}, Unprotected: []string{hostile}, Unused: []string{hostile},
+		Denied: []Denied{d, request}, Binaries: []Binary{b}, Unprotected: []string{hostile}, Unused: []string{hostile},
 		Refused: []Refused{{d.Flow, hostile}}, Unanswered: []string{hostile}, Strict: true,
 		Diff:    "(-golden +recorded)\n+" + strings.ReplaceAll(hostile, "\n", "") + "\n```\n````\n+x\n",
 		Notices: []recording.Notice{{Text: hostile}},
@@ -402,7 +409,7 @@ func TestPrometheus_CountsFlowsOfSeveralRecordingsOnce(t *testing.T) {
 	}
 	want := map[string]int{
 		"netzero_flows": 2, "netzero_flows_denied": 2, "netzero_rules_unused": 1, "netzero_recording_lost_total": 2,
-		"netzero_attempts_refused_total": 0,
+		"netzero_attempts_refused_total": 0, "netzero_requests_denied": 0,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

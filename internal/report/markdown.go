@@ -25,7 +25,7 @@ func Markdown(results []Result) string {
 	b.WriteString("| Package | Test | Result | Flows | Denied | Unused rules |\n|---|---|---|---:|---:|---:|\n")
 	for _, r := range results {
 		b.WriteString(row(code(r.Package), code(r.Test), r.Outcome(), strconv.Itoa(len(flow.Fold(r.Flows))),
-			strconv.Itoa(countOf(r.dependencies())), strconv.Itoa(len(r.Unused))))
+			strconv.Itoa(sizeOf(r.dependencies())), strconv.Itoa(len(r.Unused))))
 	}
 	for _, r := range results {
 		if r.hasSection() {
@@ -144,6 +144,9 @@ func (r Result) writeTable(b *strings.Builder) {
 		status := "denied: " + code(reason(d.Denied))
 		if text := r.enforced(d.Flow); text != "" {
 			status = text + "; " + status
+		}
+		if also := d.also(); also != "" {
+			status += "; " + code(also)
 		}
 		if d.ReportedBy != "" {
 			status = "denied: see " + code(d.ReportedBy)

@@ -16,18 +16,30 @@ import (
 //
 // Reference: https://prometheus.io/docs/instrumenting/exposition_formats/
 func Prometheus(results []Result) []byte {
-	flows, denied, refused := make(metric), make(metric), make(metric)
+	flows, denied, requests, refused := make(metric), make(metric), make(metric), make(metric)
 	unused, lost := make(metric), make(metric)
 	var seen, unexpected []flow.Flow
 	type rule struct{ workload, golden, text string }
 	counted := make(map[rule]bool)
+	// Requests are only counted: their paths would be too many labels.
+	type request struct{ source, target, text string }
+	countedRequests := make(map[request]bool)
 	for _, r := range results {
 		workload := clean(r.Workload)
 		flows[workload] += 0
 		seen = append(seen, Named(r.Flows, r.Workload)...)
 		for _, d := range r.Denied {
-			if !isImplied(d.Flow) {
-				unexpected = append(unexpected, Named([]flow.Flow{d.Flow}, r.Workload)...)
+			named := Named([]flow.Flow{d.Flow}, r.Workload)[0]
+			switch {
+			case d.isRequest():
+				one := request{named.Source.String(), named.Target(), d.Request.String()}
+				if !countedRequests[one] {
+					countedRequests[one] = true
+					requests[clean(one.source)]++
+					flows[clean(one.source)] += 0
+				}
+			case !isImplied(d.Flow):
+				unexpected = append(unexpected, named)
 			}
 		}
 		for _, text := range r.Unused {
@@ -54,6 +66,8 @@ func Prometheus(results []Result) []byte {
 	flows.write(&b, workloads, "netzero_flows", "gauge", "Distinct flows that the workload opened in the tests.")
 	denied.write(&b, workloads, "netzero_flows_denied", "gauge",
 		"Distinct flows of the workload that the committed policies do not allow.")
+	requests.write(&b, workloads, "netzero_requests_denied", "gauge",
+		"Distinct requests of the workload, over allowed flows, that the committed policies do not allow.")
 	refused.write(&b, workloads, "netzero_attempts_refused_total", "counter",
 		"Connections and packets of the workload that the kernel refused, because tests enforced their policies.")
 	unused.write(&b, workloads, "netzero_rules_unused", "gauge",

@@ -31,9 +31,27 @@ func (r Report) refusedDenied() (n int) {
 	return n
 }
 
-// unexpected returns the number of unexpected flows in words, with those that the kernel refused; "" for none.
+// unexpected returns the numbers of unexpected flows and requests in words, with the flows that the kernel refused; ""
+// for none.
 func (r Report) unexpected() string {
-	all, refused := countOf(r.dependencies()), r.refusedDenied()
+	all, refused := 0, r.refusedDenied()
+	for _, d := range r.dependencies() {
+		if d.counted() && len(d.requests) == 0 {
+			all++
+		}
+	}
+	requests := ""
+	if n := r.unexpectedRequests(); n > 0 {
+		requests = count(n, "unexpected request")
+	}
+	if all > 0 && requests != "" {
+		requests = ", " + requests
+	}
+	return unexpectedFlows(all, refused) + requests
+}
+
+// unexpectedFlows returns the number of unexpected flows in words, with those that the kernel refused; "" for none.
+func unexpectedFlows(all, refused int) string {
 	switch {
 	case all == 0:
 		return ""

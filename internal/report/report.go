@@ -14,7 +14,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Denied is a flow that the committed policy does not allow.
+// Denied is a flow, or one of its requests, that the committed policy does not allow.
 type Denied struct {
 	Flow    flow.Flow    // folded, by flow.Fold
 	Request flow.Request // the request that is denied; zero if the flow is
@@ -44,7 +44,7 @@ type Report struct {
 	Module   string // the path of the user's module; a flow's stack shows calls in it
 
 	Enforced bool      // the kernel refused what the golden file does not allow
-	Denied   []Denied  // sorted, as flow.Fold returns them
+	Denied   []Denied  // sorted, as flow.Fold returns them; those of one flow together
 	Refused  []Refused // sorted likewise; they fail the test
 	Binaries []Binary  // sorted like their flows; they fail the test
 	// workloads that the golden file does not isolate, with the reason: for them it could never fail

@@ -74,6 +74,26 @@ func lookUps(seen uint64) []Denied {
 	return []Denied{tcp, udp}
 }
 
+// invoices are unexpected requests of one flow.
+func invoices(n int) []Denied {
+	var all []Denied
+	for i := range n {
+		d := ordersDB()
+		d.Flow.Destination.Name, d.Flow.Port = "billing", 8080
+		d.Flow.Process.Stack = []flow.Frame{
+			called("example.com/shop/payments.(*Checkout).Pay", "/src/shop/payments/checkout.go", 31),
+		}
+		d.Request = flow.Request{
+			Protocol: flow.HTTP, Method: "GET", Host: "billing:8080", Path: fmt.Sprintf("/api/v1/invoices/%d", 123+i),
+			Query: "?token=secret",
+		}
+		d.Reason = d.Request.String() + " is not in the annotation netzero.dev/requests, which lists " +
+			"POST /api/v1/charge for billing:8080"
+		all = append(all, d)
+	}
+	return all
+}
+
 // published is an unexpected flow to a port that a container publishes.
 func published() Denied {
 	d := ordersDB()
@@ -161,6 +181,29 @@ func reports() map[string]Report {
 					"network plugins do with it differs from one to the next"},
 			}
 			r.Unused = []string{"policy checkout, egress rule 2: pods app=cache on 6379/TCP"}
+		}),
+		"one request":  base(func(r *Report) { r.Denied = invoices(1) }),
+		"two requests": base(func(r *Report) { r.Denied = invoices(2) }),
+		"many requests and a flow": base(func(r *Report) {
+			r.Denied = append(invoices(500), ordersDB())
+		}),
+		"requests that differ in queries and hosts": base(func(r *Report) {
+			r.Denied = append(invoices(1), invoices(1)...)
+			r.Denied[1].Request.Query, r.Denied[1].Request.Host = "?page=2", "billing"
+		}),
+		"requests to Kafka and over gRPC": base(func(r *Report) {
+			r.Denied = invoices(3)[1:]
+			r.Denied[0].Flow.Destination.Name, r.Denied[0].Flow.Port = "kafka", 9092
+			r.Denied[0].Request = flow.Request{Protocol: flow.Kafka, Method: "fetch", Topic: "payments"}
+			r.Denied[1].Request = flow.Request{Protocol: flow.GRPC, Method: "POST", Path: "/shop.Ledger/Balance"}
+		}),
+		"a request that another test reported": base(func(r *Report) {
+			r.Denied = invoices(2)
+			r.Denied[0].ReportedBy = "TestRefund"
+		}),
+		"a long and hostile request": base(func(r *Report) {
+			r.Denied = invoices(1)
+			r.Denied[0].Request.Path = "/\x1b[31m/\u202e/" + strings.Repeat("segment/", 30)
 		}),
 		"refused": refused(),
 		"refused and judged": refused().with(func(r *Report) {
@@ -555,6 +598,8 @@ func TestReport_WidthAndEscapes(t *testing.T) {
 					block = -1000 // a diff or a file may be longer
 				case strings.Contains(line, " -> "):
 					block = 1
+				case strings.HasPrefix(line, "      also "):
+					block -= maxRequests
 				case block > 12:
 					t.Errorf("%s: a block of %d lines: %s", name, block, line)
 				}

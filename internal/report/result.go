@@ -53,6 +53,7 @@ type Rule string
 // The kinds of findings.
 const (
 	NewFlow       Rule = "new-flow"
+	NewRequest    Rule = "new-request"
 	RefusedFlow   Rule = "refused-flow"
 	NewProgram    Rule = "new-program"
 	MissingPolicy Rule = "missing-policy"
@@ -72,6 +73,7 @@ type ruleDescription struct {
 // rules are all kinds of findings.
 var rules = []ruleDescription{
 	{NewFlow, "A test opened a network flow that its committed network policy does not allow."},
+	{NewRequest, "A test sent a request that its committed network policy does not allow, over an allowed flow."},
 	{RefusedFlow, "The kernel refused a network flow that the committed network policy does not deny."},
 	{NewProgram, "A program opened a network flow and is not in the committed list of programs."},
 	{MissingPolicy, "No network policy is committed for a recorded test."},
@@ -112,6 +114,12 @@ func (r Result) Findings() []Finding {
 	for _, d := range r.dependencies() {
 		if d.ReportedBy == "" && d.counted() {
 			ends := d.title(r.Workload)
+			if d.isRequest() {
+				// Neither the title nor the subject has the request: it may hold an id that differs from run to run.
+				add(NewRequest, true, r.place(d.Flow.Process), "unexpected request "+ends, ends, d.requests[0], d.also(),
+					"denied: "+reason(d.Denied), openedBy(d.Flow, r.Module), policy, accept)
+				continue
+			}
 			add(NewFlow, true, r.place(d.Flow.Process), "unexpected flow "+ends, ends,
 				r.enforced(d.Flow), "denied: "+reason(d.Denied), openedBy(d.Flow, r.Module), policy, accept)
 		}
@@ -197,7 +205,7 @@ func (r Result) Attributes() []Attribute {
 	all := []Attribute{
 		{"netzero.golden", cmp.Or(r.GoldenFile(), clean(r.Golden))},
 		{"netzero.flows", strconv.Itoa(len(flow.Fold(r.Flows)))},
-		{"netzero.denied", strconv.Itoa(countOf(r.dependencies()))},
+		{"netzero.denied", strconv.Itoa(sizeOf(r.dependencies()))},
 		{"netzero.unused", strconv.Itoa(len(r.Unused))},
 	}
 	if r.Enforced {

@@ -37,7 +37,7 @@ func (w *writer) paragraph(text string) { w.hanging("  ", "  ", clean(text), 0) 
 
 // field adds a field of a block in at most so many lines.
 func (w *writer) field(label, text string, lines int) {
-	w.hanging(fmt.Sprintf("      %-8s ", label), strings.Repeat(" ", 15), text, lines)
+	w.hanging(fmt.Sprintf("      %-8s ", label), strings.Repeat(" ", labelled), text, lines)
 }
 
 // list adds each text with a dash, and the number of those that are too many.

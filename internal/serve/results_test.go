@@ -82,7 +82,7 @@ func TestHandler_Flows(t *testing.T) {
 		`"tests":[{"package":"example.com/shop/pay","test":"TestPay","verdict":"denied","policy":"pay",` +
 		`"reason":"no rule allows pods app=denied-db","evidence":[{"name":"opened",` +
 		`"value":"2 times, first under 1ms after the recording started"},{"name":"at","value":"pay/pay.go:57 Do"},` +
-		`{"name":"by","value":"pay.test (pid 7), exited before its command line was read"}]}]}]}` + "\n"
+		`{"name":"by","value":"pay.test (pid 7), exited before its command line was read"}]}],"requests":[]}]}` + "\n"
 	if diff := cmp.Diff(want, text); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

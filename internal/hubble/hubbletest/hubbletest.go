@@ -25,6 +25,15 @@ func Flows() []flow.Flow {
 	flows := []flow.Flow{
 		{Source: cart, Destination: db, Protocol: flow.TCP, Port: 5432, Count: 3, Binaries: []string{"cart"}},
 		{Source: cart, Destination: db, Protocol: flow.TCP, Port: 9187, Count: 1, Before: true},
+		{
+			Source: cart, Destination: db, Protocol: flow.TCP, Port: 8080, Count: 1, Requests: []flow.Request{
+				{Protocol: flow.HTTP, Method: "OPTIONS", Path: "*"},
+				{Protocol: flow.HTTP, Method: "GET", Host: "db:8080", Path: "/a%2Fb/17"},
+				{Protocol: flow.HTTP, Method: "POST", Host: "db:8080", Path: "/charge", Query: "?token=secret"},
+				{Protocol: flow.GRPC, Method: "POST", Host: "db:8080", Path: "/shop.Ledger/Enter"},
+				{Protocol: flow.Kafka, Method: "produce", Topic: "alpha-telemetry"},
+			},
+		},
 		{Source: cart, Destination: flow.WorkloadEndpoint("plain"), Protocol: flow.SCTP, Port: 3868, Count: 1},
 		{Source: cart, Destination: agent, Protocol: flow.UDP, Port: 8125, Count: 7},
 		{Source: cart, Destination: statsd, Protocol: flow.UDP, Port: 8125, Count: 1},
