@@ -90,7 +90,6 @@ func whole() File {
 				{
 					Outcome: OutcomeDenied, Policy: "checkout", Reason: "GET / is not listed", Requests: []Verdict{
 						{Outcome: OutcomeDenied, Policy: "checkout", Reason: "GET / is not listed"},
-						{Outcome: OutcomeAllowed, Policy: "checkout", Reason: "rule 1"},
 					},
 				},
 			},
