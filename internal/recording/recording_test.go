@@ -86,7 +86,10 @@ func whole() File {
 		Check: &Check{
 			Dialect: "NetworkPolicy", Implied: FromFlows(flows[1:2]), Unused: []string{"a rule"}, NotIsolated: []string{"db"},
 			Verdicts: []Verdict{
-				{Outcome: OutcomeDenied, Policy: "checkout", Reason: "no rule", Ingress: true, WouldRefuse: true},
+				{
+					OutcomeDenied, "checkout", "no rule", true, true,
+					[]Verdict{{Outcome: OutcomeDenied, Reason: "GET / is not in a list"}},
+				},
 				{
 					Outcome: OutcomeDenied, Policy: "checkout", Reason: "GET / is not listed", Requests: []Verdict{
 						{Outcome: OutcomeDenied, Policy: "checkout", Reason: "GET / is not listed"},
