@@ -25,6 +25,8 @@ type connection struct {
 	// Of the parser's goroutine.
 	inHead bool // it has read a part of a request's head
 	head   int  // bytes that may still be read for the head
+	read   uint64
+	zeros  [2]uint64 // where in read bytes were left out, from the first to after the last; reset by parseKafka
 
 	// Guarded by streams.mu.
 	more     sync.Cond
@@ -133,11 +135,16 @@ func (c *connection) Read(b []byte) (int, error) {
 		n = int(min(it.skipped, uint64(len(b))))
 		clear(b[:n])
 		it.skipped -= uint64(n)
+		if c.zeros == ([2]uint64{}) {
+			c.zeros[0] = c.read
+		}
+		c.zeros[1] = c.read + uint64(n)
 	} else {
 		n = copy(b, it.data)
 		it.data = it.data[n:]
 		c.queued -= n
 	}
+	c.read += uint64(n)
 	c.drop()
 	if c.inHead {
 		c.head -= n
