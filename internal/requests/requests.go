@@ -33,6 +33,7 @@ const (
 	longURI       = "a URL longer than 64 KiB"
 	tooMany       = "more than 100000 different requests"
 	overflow      = "more requests at once than NetZero could read"
+	unread        = "requests that came after the recording"
 	unknownTopic  = "a topic ID that no metadata names"
 )
 
