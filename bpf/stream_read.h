@@ -144,7 +144,7 @@ static __always_inline __u32 load_block(struct __sk_buff *skb, struct stream *s,
 __noinline int read_http1_block(struct __sk_buff *skb)
 {
 	struct stream *s = stream_of(skb);
-	__u8 bytes[HTTP1_BLOCK];
+	__u8 bytes[HTTP1_BLOCK] = {};
 	__u32 n = s ? load_block(skb, s, bytes, HTTP1_BLOCK) : 0;
 
 	for (__u32 i = 0; i < HTTP1_BLOCK; i++) {
@@ -159,7 +159,7 @@ __noinline int read_http1_block(struct __sk_buff *skb)
 __noinline int read_http2_block(struct __sk_buff *skb)
 {
 	struct stream *s = stream_of(skb);
-	__u8 bytes[HTTP2_BLOCK];
+	__u8 bytes[HTTP2_BLOCK] = {};
 	__u32 n = s ? load_block(skb, s, bytes, HTTP2_BLOCK) : 0;
 
 	for (__u32 i = 0; i < HTTP2_BLOCK; i++) {
@@ -174,7 +174,7 @@ __noinline int read_http2_block(struct __sk_buff *skb)
 __noinline int read_kafka_block(struct __sk_buff *skb)
 {
 	struct stream *s = stream_of(skb);
-	__u8 bytes[KAFKA_BLOCK];
+	__u8 bytes[KAFKA_BLOCK] = {};
 	__u32 n = s ? load_block(skb, s, bytes, KAFKA_BLOCK) : 0;
 
 	for (__u32 i = 0; i < KAFKA_BLOCK; i++) {
