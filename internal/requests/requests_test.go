@@ -168,7 +168,8 @@ func TestHTTP1_SkippedBytes(t *testing.T) {
 			"opaque: a header that was not read whole",
 		},
 		{
-			"in the size of a chunk", []requests.Piece{{Data: []byte(chunked[:len(chunked)-4])}, {Skipped: 2, Data: []byte("\r\n")}},
+			"in the size of a chunk",
+			[]requests.Piece{{Data: []byte(chunked[:len(chunked)-4])}, {Skipped: 2, Data: []byte("\r\n")}},
 			"HTTP POST /y @a\nopaque: a malformed request of HTTP/1",
 		},
 		{"at the start", []requests.Piece{{Skipped: 3, Data: []byte(get)}}, "opaque: another protocol than HTTP and Kafka"},
