@@ -162,11 +162,11 @@ func (c *connection) discardChunks() error {
 		if err != nil {
 			return c.reason(err, malformed)
 		}
-		if len(line) == 1 || string(line) == "\r\n" {
+		if string(line) == "\r\n" {
 			return nil
 		}
 		name, _, isField := bytes.Cut(line, []byte(":"))
-		if !isField || !httpguts.ValidHeaderFieldName(string(name)) || bytes.IndexByte(line, 0) >= 0 {
+		if !isField || !bytes.HasSuffix(line, []byte("\r\n")) || !httpguts.ValidHeaderFieldName(string(name)) || bytes.IndexByte(line, 0) >= 0 {
 			return malformed
 		}
 	}

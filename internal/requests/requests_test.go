@@ -116,6 +116,8 @@ func TestHTTP1_Requests(t *testing.T) {
 			"opaque: a malformed request of HTTP/1"},
 		{"a chunk of a negative size", "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
 			"HTTP POST /x @a\nopaque: a malformed request of HTTP/1"},
+		{"a bare line feed after chunks", "POST /x HTTP/1.1\nTransfer-Encoding: chunked\n\n0\r\n\n" + get,
+			"HTTP POST /x @\nopaque: a malformed request of HTTP/1"},
 		{"HTTP/0.9", "GET /\r\n", "opaque: an incomplete request"},
 		{"a preface that nobody offered", get + http2.ClientPreface,
 			"HTTP GET / @a\nopaque: a malformed request of HTTP/1"},
@@ -168,7 +170,8 @@ func TestHTTP1_SkippedBytes(t *testing.T) {
 			"opaque: a header that was not read whole",
 		},
 		{
-			"in the size of a chunk", []requests.Piece{{Data: []byte(chunked[:len(chunked)-4])}, {Skipped: 2, Data: []byte("\r\n")}},
+			"in the size of a chunk",
+			[]requests.Piece{{Data: []byte(chunked[:len(chunked)-4])}, {Skipped: 2, Data: []byte("\r\n")}},
 			"HTTP POST /y @a\nopaque: a malformed request of HTTP/1",
 		},
 		{"at the start", []requests.Piece{{Skipped: 3, Data: []byte(get)}}, "opaque: another protocol than HTTP and Kafka"},
