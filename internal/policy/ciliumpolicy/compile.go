@@ -182,6 +182,11 @@ func (x ruleTable) pair(at index.Pair) (peer peerRef, port portRef) {
 
 // verdict returns what [Dialect.EvaluateEnd] returns for one flow.
 func (s *compiled) verdict(f flow.Flow) policy.Verdict {
+	return s.scope.byKafka(s.applicable, s.direction, f, s.ruleVerdict(f))
+}
+
+// ruleVerdict is verdict without the lists of Kafka requests.
+func (s *compiled) ruleVerdict(f flow.Flow) policy.Verdict {
 	if v, why := s.denies(f); why != "" {
 		return policy.Verdict{Outcome: policy.Denied, Policy: v.Name, Rule: -1, Reason: why}
 	}

@@ -30,6 +30,9 @@ func (m *merging) dropFrom(p *cilium.NetworkPolicy, subject policy.Workload) {
 			func(w policy.Workload) []flow.Flow { return m.scope.unmetLookups(m.policies, w, m.flows) },
 		)
 		policy.DropEntries(p, policy.NamesAnnotation, func(entry string) bool { return !slices.Contains(unused, entry) })
+		if m.scope.Requests {
+			policy.DropKafka(p, m.scope.kafkaOf(m.scope.isolatedBy(p, policy.Egress), m.flows))
+		}
 		if m.scope.Binaries {
 			policy.DropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, policy.Egress), m.flows))
 		}

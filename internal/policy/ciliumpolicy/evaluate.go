@@ -49,7 +49,7 @@ func (c Dialect) EvaluateEnd(
 		_, why := isolates(policies, subject, d)
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: why}
 	}
-	return c.evaluateApplicable(selecting, first, subject, d, f)
+	return c.byKafka(selecting, d, f, c.evaluateApplicable(selecting, first, subject, d, f))
 }
 
 // evaluateApplicable is EvaluateEnd for the policies that select the subject. first is the index of the first that

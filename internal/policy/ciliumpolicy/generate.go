@@ -58,6 +58,7 @@ func (c Dialect) generate(subject policy.Subject, required policy.SubjectFlows) 
 	if c.Binaries {
 		policy.AddBinaries(Policies{p}, c.binariesOf([]policy.Subject{subject}, required))
 	}
+	policy.AddKafka(Policies{p}, c.kafkaOf([]policy.Subject{subject}, required), true)
 	if c.IsolatesIngress(subject, c.serves(received)) {
 		rules := rulesFor(c.permissions(subject.Workload, policy.Ingress, received))
 		if len(rules) == 0 {

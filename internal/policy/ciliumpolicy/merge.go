@@ -20,6 +20,7 @@ import (
 func (c Dialect) Merge(committed Policies, flows []flow.Flow) Policies {
 	m := newMerging(c, committed, flows)
 	m.addAll()
+	m.addKafka(true)
 	for _, subject := range m.scope.Subjects {
 		m.drop(subject.Workload)
 	}
@@ -95,6 +96,7 @@ func (m *merging) addAll() {
 			return m.scope.compile(m.policies, w, d).verdict
 		},
 		func(w policy.Workload) *cilium.NetworkPolicy { return m.isolating(w, policy.Egress) })
+	m.addKafka(false)
 	if !m.scope.Binaries {
 		return
 	}

@@ -29,6 +29,9 @@ func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 			}),
 		)...)
 		lines = append(lines, policy.DescribeUnusedOthers(c.otherFlows(), p, c.listedBy(p), required)...)
+		if subjects := c.isolatedBy(p, policy.Egress); c.Requests && len(subjects) > 0 {
+			lines = append(lines, policy.DescribeUnusedKafka(p, c.kafkaOf(subjects, required))...)
+		}
 		if subjects := c.isolatedBy(p, policy.Egress); c.Binaries && len(subjects) > 0 {
 			lines = append(lines, policy.DescribeUnusedBinaries(p, c.binariesOf(subjects, required))...)
 		}
