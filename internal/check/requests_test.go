@@ -114,8 +114,8 @@ func TestRequests_DeniedOneIsReportedAlone(t *testing.T) {
 	queried.Query = "?page=2"
 	result := test.run(false, charging(charge, invoice, queried, produce))
 	got := denials(result.Report)
-	if len(got) != 2 || !strings.HasPrefix(got[0], "billing:8080/TCP GET /api/v1/invoices/123: GET /api/v1/invoices/123 is "+
-		"not in ") || !strings.HasPrefix(got[1], "billing:8080/TCP produce alpha-telemetry: ") {
+	if len(got) != 2 || !strings.HasPrefix(got[0], "billing:8080/TCP GET /api/v1/invoices/123: "+
+		"GET /api/v1/invoices/123 is not in ") || !strings.HasPrefix(got[1], "billing:8080/TCP produce alpha-telemetry: ") {
 		t.Errorf("denied: %q", got)
 	}
 	for _, d := range result.Report.Denied {
