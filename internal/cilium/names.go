@@ -39,14 +39,19 @@ func (n FQDN) Matches(name string) bool {
 
 var expressions sync.Map // by pattern; nil for an invalid one
 
-// matches reports whether a regular expression matches. It compiles each expression once.
-func matches(expr, text string) bool {
-	compiled, known := expressions.Load(expr)
-	if !known {
+// compiled returns a regular expression, or nil for an invalid one. It compiles each expression once.
+func compiled(expr string) *regexp.Regexp {
+	known, isKnown := expressions.Load(expr)
+	if !isKnown {
 		re, _ := regexp.Compile(expr)
-		compiled, _ = expressions.LoadOrStore(expr, re)
+		known, _ = expressions.LoadOrStore(expr, re)
 	}
-	re := compiled.(*regexp.Regexp)
+	return known.(*regexp.Regexp)
+}
+
+// matches reports whether a regular expression matches.
+func matches(expr, text string) bool {
+	re := compiled(expr)
 	return re != nil && re.MatchString(text)
 }
 

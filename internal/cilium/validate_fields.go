@@ -95,7 +95,8 @@ func validatePorts(rules []PortRule, dns bool, path *field.Path) field.ErrorList
 	var errs field.ErrorList
 	for i, r := range rules {
 		path := path.Index(i)
-		hasDNS := r.Rules != nil
+		hasHTTP := r.HasHTTP()
+		hasDNS := r.Rules != nil && !hasHTTP
 		switch {
 		case len(r.Ports) == 0:
 			errs = append(errs, field.Required(path.Child("ports"),
@@ -113,6 +114,9 @@ func validatePorts(rules []PortRule, dns bool, path *field.Path) field.ErrorList
 					`list the names that may be looked up, or matchPattern: "*" for all`))
 			}
 			errs = append(errs, validateNames(r.Rules.DNS, rules.Child("dns"))...)
+		}
+		if hasHTTP {
+			errs = append(errs, validateHTTP(r, path)...)
 		}
 		for j, port := range r.Ports {
 			errs = append(errs, validatePort(port, hasDNS, path.Child("ports").Index(j))...)

@@ -43,9 +43,12 @@ func validateDenial(names []FQDN, ports []PortRule, path *field.Path) field.Erro
 			"a deny rule cannot have names: deny the addresses, or allow the other names only"))
 	}
 	for i, r := range ports {
-		if r.Rules != nil {
-			errs = append(errs, field.Forbidden(path.Child("toPorts").Index(i).Child("rules"),
-				"a deny rule cannot have DNS rules"))
+		rules := path.Child("toPorts").Index(i).Child("rules")
+		switch {
+		case r.HasHTTP():
+			errs = append(errs, field.Forbidden(rules, "a deny rule cannot have HTTP rules: list the requests to allow"))
+		case r.Rules != nil:
+			errs = append(errs, field.Forbidden(rules, "a deny rule cannot have DNS rules"))
 		}
 	}
 	return errs

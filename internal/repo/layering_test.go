@@ -105,7 +105,7 @@ var layers = map[string]layer{
 		own: []string{
 			"internal/recorder/clientname", "internal/recorder/containers", "internal/enforce",
 			"internal/recording", "internal/session", "internal/endpoint", "internal/dns",
-			"internal/hostname", "internal/docker",
+			"internal/hostname", "internal/docker", "internal/requests",
 			"internal/probe", "internal/cgroup", "internal/goroutine", "netzerotest/flow",
 		},
 		others: slices.Concat(unix, []string{"github.com/testcontainers/testcontainers-go"}),
@@ -142,7 +142,8 @@ var layers = map[string]layer{
 	},
 	"internal/placement": {
 		own: []string{
-			"internal/manifest", "internal/policy", "internal/recording", "internal/endpoint", "internal/urlpath", "netzerotest/flow",
+			"internal/manifest", "internal/policy", "internal/recording", "internal/endpoint", "internal/urlpath",
+			"netzerotest/flow",
 		},
 		tests: []string{
 			"golden", "internal/manifest/manifesttest", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy",
@@ -254,7 +255,12 @@ var layers = map[string]layer{
 	"internal/dns":      {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/hostname": {others: []string{"golang.org/x/crypto/cryptobyte"}},
 	"internal/rdns":     {own: []string{"netzerotest/flow"}},
-	"internal/urlpath":  {tests: []string{"internal/urlpath"}},
+	"internal/requests": {
+		own:    []string{"netzerotest/flow"},
+		others: []string{"golang.org/x/net/http", "golang.org/x/net/http2", "github.com/twmb/franz-go/pkg/kmsg"},
+		tests:  []string{"internal/requests"},
+	},
+	"internal/urlpath": {tests: []string{"internal/urlpath"}},
 	"internal/probe": {
 		own:    []string{"bpf", "internal/dns", "internal/enforce", "internal/goroutine", "netzerotest/flow"},
 		others: slices.Concat(ebpf, unix),
@@ -346,7 +352,7 @@ var refusals = []struct {
 		[]string{"internal/docker", "internal/endpoint", "internal/rdns"},
 		"it sends nothing; net/netip has the addresses",
 	},
-	{"net/http", nil, "it sends nothing"},
+	{"net/http", []string{"internal/requests"}, "it sends nothing"}, // requests parses what others sent
 	{"os/exec", nil, "it starts no process"},
 	{
 		"unsafe",

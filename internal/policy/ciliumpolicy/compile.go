@@ -129,6 +129,9 @@ func specsOfPorts(ports []portRef) []index.Port {
 			continue
 		}
 		specs[i].Protocol = ref.port.Protocol
+		if ref.http != nil {
+			specs[i].Requests = policy.EncodeJSON(ref.http)
+		}
 		if n, isNumber := ref.port.Number(); isNumber {
 			specs[i].First, specs[i].Last = n, max(n, int(ref.port.EndPort))
 		} else {
@@ -204,10 +207,10 @@ func (s *compiled) ruleVerdict(f flow.Flow) policy.Verdict {
 	for _, at := range s.allowed.index.Nearest(s.spec(f)) {
 		v := s.applicable[at.Policy]
 		peer, port := s.allowed.pair(at)
-		x := candidate{v, at.Rule, at.Peer, v.matchRefs(peer, port, f)}
+		x := candidate{v, at.Rule, at.Peer, port, v.matchRefs(peer, port, f)}
 		if x.match.Allows() {
 			return policy.Verdict{
-				Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices(),
+				Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices(f),
 			}
 		}
 		if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
@@ -258,7 +261,8 @@ func (s *compiled) onlyUnseen(f flow.Flow) bool {
 	return slices.ContainsFunc(s.allowing(f), func(at index.Pair) bool {
 		peer, port := s.allowed.pair(at)
 		match := s.applicable[at.Policy].matchRefs(peer, port, f)
-		return match.Peer == policy.LookupNotRead && match.Port == policy.PortMatches
+		return match.Peer == policy.LookupNotRead && match.Port == policy.PortMatches &&
+			match.Request == policy.RequestMatches
 	})
 }
 

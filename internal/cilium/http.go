@@ -1,0 +1,88 @@
+package cilium
+
+import (
+	"fmt"
+	"regexp"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// HTTPRule allows HTTP requests, as in Cilium's pkg/policy/api/http.go. Each field is a regular expression of RE2 syntax,
+// which has to match the whole value. A field that is empty matches everything.
+type HTTPRule struct {
+	Path   string `json:"path,omitempty"` // matches the path with its query: "/search?q=a"
+	Method string `json:"method,omitempty"`
+	Host   string `json:"host,omitempty"` // matches the Host header or :authority, with its port if that has one
+
+	// Nobody records headers, and [Validate] rejects them. They are here so that the error can say so.
+	Headers       []string      `json:"headers,omitempty"`
+	HeaderMatches []HeaderMatch `json:"headerMatches,omitempty"`
+}
+
+// HeaderMatch is a condition on a header.
+type HeaderMatch struct {
+	Mismatch string  `json:"mismatch,omitempty"`
+	Name     string  `json:"name"`
+	Secret   *Secret `json:"secret,omitempty"`
+	Value    string  `json:"value,omitempty"`
+}
+
+// Secret refers to a Kubernetes secret that holds the value of a header.
+type Secret struct {
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
+
+// AllowsAll reports whether the rule matches every request.
+func (r HTTPRule) AllowsAll() bool {
+	return r.Path == "" && r.Method == "" && r.Host == "" && len(r.Headers)+len(r.HeaderMatches) == 0
+}
+
+// Allows reports whether the rule matches a request, as Cilium's proxy decides: uri is the path with the query, as sent.
+// A rule with conditions on headers matches nothing, because nobody knows the headers.
+func (r HTTPRule) Allows(method, host, uri string) bool {
+	return len(r.Headers)+len(r.HeaderMatches) == 0 &&
+		matchesWhole(r.Method, method) && matchesWhole(r.Path, uri) && matchesWhole(r.Host, host)
+}
+
+// matchesWhole reports whether an expression is empty, or matches all of a text. An invalid one matches nothing.
+func matchesWhole(expr, text string) bool {
+	return expr == "" || compiled(expr) != nil && matches(`\A(?:`+expr+`)\z`, text)
+}
+
+// validateHTTP validates the HTTP rules of a list of ports.
+func validateHTTP(r PortRule, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	rules := path.Child("rules")
+	if len(r.Rules.DNS) > 0 {
+		errs = append(errs, field.Forbidden(rules, "dns and http cannot be in one entry: write an entry for each"))
+	}
+	for i, p := range r.Ports {
+		port := path.Child("ports").Index(i)
+		if p.Protocol != "TCP" {
+			errs = append(errs, field.Invalid(port.Child("protocol"), p.Protocol, "HTTP rules are for TCP: write protocol: TCP"))
+		}
+		if n, isNumber := p.Number(); isNumber && n == 0 {
+			errs = append(errs, field.Forbidden(port.Child("port"), "HTTP rules cannot be for every port, which port 0 means"))
+		}
+	}
+	for i, rule := range r.Rules.HTTP {
+		path := rules.Child("http").Index(i)
+		for _, of := range []struct{ name, expr string }{
+			{"path", rule.Path}, {"method", rule.Method}, {"host", rule.Host},
+		} {
+			if _, err := regexp.Compile(of.expr); err != nil {
+				errs = append(errs, field.Invalid(path.Child(of.name), of.expr, fmt.Sprintf("not a regular expression: %v", err)))
+			}
+		}
+		const notRecorded = "headers are not recorded, so no verdict can depend on them: " +
+			"remove them, or move the policy to a file that tests do not read"
+		if len(rule.Headers) > 0 {
+			errs = append(errs, field.Forbidden(path.Child("headers"), notRecorded))
+		}
+		if len(rule.HeaderMatches) > 0 {
+			errs = append(errs, field.Forbidden(path.Child("headerMatches"), notRecorded))
+		}
+	}
+	return errs
+}
