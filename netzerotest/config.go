@@ -49,6 +49,9 @@ func newConfig(opts []Option) (config, error) {
 	if c.golden != "" && c.shared != "" {
 		errs = append(errs, fmt.Errorf("Golden(%q) and Shared(%q): a test has one golden file: keep one", c.golden, c.shared))
 	}
+	if len(p.Rules.FoldPaths) > 0 && !p.Rules.Requests {
+		errs = append(errs, errors.New("FoldPaths needs Requests: without it no path is recorded"))
+	}
 	p.Named = p.Workload != ""
 	p.Workload = cmp.Or(p.Workload, endpoint.Label(filepath.Base(string(packageDir))), "test")
 	if len(c.manifests) > 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// stillDenied returns a line for each flow or request that policies deny after an update, with the reason. An update keeps deny
-// rules, because they were written by hand. No rule can allow a flow without a known destination.
+// stillDenied returns a line for each flow or request that policies deny after an update, with the reason. An update
+// keeps deny rules, because they were written by hand. No rule can allow a flow without a known destination.
 func stillDenied(d dialect, updated []golden.Policy, flows []flow.Flow) []string {
 	var lines []string
 	evaluate := d.Evaluator(updated)

@@ -421,3 +421,37 @@ func TestUnite_Namespace(t *testing.T) {
 		t.Errorf("rules within the namespace select it:\n%s", policies)
 	}
 }
+
+// The flows of a test without the option Requests keep a union's policies from listing requests, those of tests with it
+// add up.
+func TestUnite_Requests(t *testing.T) {
+	billing := flow.WorkloadEndpoint("billing")
+	sends := func(method, path string) recording.Recording {
+		f := to("checkout", billing, 8080)
+		if method != "" {
+			f.Requests = []flow.Request{{Protocol: flow.HTTP, Method: method, Path: path}}
+		}
+		return recording.Recording{Flows: []flow.Flow{f}, Workloads: []recording.Workload{{Name: "checkout"}}}
+	}
+	with := placement.Options{Workload: "checkout", Rules: policy.Scope{Requests: true}}
+	a, _ := recorded(t, "TestA", sends("POST", "/charge"), with)
+	b, _ := recorded(t, "TestB", sends("GET", "/customers/ann"), with)
+	c, _ := recorded(t, "TestC", sends("", ""), placement.Options{Workload: "checkout"})
+	for _, row := range []struct {
+		reason  string
+		sources []Source
+		added   recording.Options
+		want    string
+	}{
+		{"two tests", []Source{{"a", a}, {"b", b}}, recording.Options{},
+			"    netzero.dev/requests: billing:8080 GET /customers/ann,billing:8080 POST /charge\n"},
+		{"folded paths", []Source{{"a", a}, {"b", b}}, recording.Options{FoldPaths: []string{"/customers/{name}"}},
+			"    netzero.dev/requests: billing:8080 GET /customers/{name},billing:8080 POST /charge\n"},
+		{"one without the option", []Source{{"a", a}, {"c", c}}, recording.Options{}, ""},
+	} {
+		got := text(t, row.sources, Options{Added: row.added})
+		if row.want == "" && strings.Contains(got, "netzero.dev/requests") || !strings.Contains(got, row.want) {
+			t.Errorf("%s: want %q in\n%s", row.reason, row.want, got)
+		}
+	}
+}

@@ -8,7 +8,8 @@ import (
 )
 
 // NewEvaluator returns a function that evaluates flows. It calls compile once for each subject and direction and
-// keeps the result. A flow that compile's functions get has at most one request, or is opaque. byAddress and inexpressible are those of the dialect.
+// keeps the result. The flows that the results are called with have at most one request, or are opaque. byAddress and
+// inexpressible are those of the dialect.
 func NewEvaluator(
 	s Scope, byAddress func(flow.Flow) flow.Flow, inexpressible func(flow.Flow) string,
 	compile func(Workload, Direction) func(flow.Flow) Verdict,

@@ -31,19 +31,32 @@ const (
 	PortMatches
 )
 
+// RequestMatch states whether the HTTP rules for a port allow the requests of a flow. The zero value is that they do, or
+// that there are none.
+type RequestMatch uint8
+
+const (
+	RequestMatches  RequestMatch = iota
+	RequestsUnknown              // nobody knows the requests
+	OtherRequest
+)
+
 // Match states how a peer and a port of a rule match a flow.
 type Match struct {
 	Peer     PeerMatch
 	Port     PortMatch
+	Request  RequestMatch
 	Redirect bool // a hand-written rule that stands for the cluster's resolver
 }
 
 // Allows reports whether the rule allows the flow.
-func (m Match) Allows() bool { return m.Redirect || m.Peer == PeerMatches && m.Port == PortMatches }
+func (m Match) Allows() bool {
+	return m.Redirect || m.Peer == PeerMatches && m.Port == PortMatches && m.Request == RequestMatches
+}
 
 // Compare orders matches: the greater one is closer to the flow.
 func (m Match) Compare(n Match) int {
-	return cmp.Or(cmp.Compare(m.Peer, n.Peer), cmp.Compare(m.Port, n.Port))
+	return cmp.Or(cmp.Compare(m.Peer, n.Peer), cmp.Compare(m.Port, n.Port), cmp.Compare(n.Request, m.Request))
 }
 
 // MatchRange compares a range of addresses with another one.

@@ -226,11 +226,12 @@ func (s Scope) UnlistedRequest(p metav1.Object, subject Workload, f flow.Flow) (
 	for _, r := range limits {
 		listed = append(listed, r.request())
 	}
+	matches := func(r allowedRequest) bool { return r.matches(f.Requests[0]) }
 	switch lists := Abbreviate(listed, ", "); {
 	case f.Opaque != "":
 		return fmt.Sprintf("%s: its requests cannot be compared with the annotation %s, which lists %s for %s",
 			f.Opaque, RequestsAnnotation, lists, limits[0].requestTarget), ""
-	case len(f.Requests) == 0, slices.ContainsFunc(limits, func(r allowedRequest) bool { return r.matches(f.Requests[0]) }):
+	case len(f.Requests) == 0, slices.ContainsFunc(limits, matches):
 		return "", ""
 	default:
 		return fmt.Sprintf("%s is not in the annotation %s, which lists %s for %s",

@@ -60,7 +60,9 @@ func TestCheckKafka_SaysWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: %v", entry, err)
 		}
 	}
-	for _, entry := range []string{"produce", "consume orders", "produce a b", "produce a%2x", "Fetch orders", "* orders"} {
+	for _, entry := range []string{
+		"produce", "consume orders", "produce a b", "produce a%2x", "Fetch orders", "* orders",
+	} {
 		if err := checkKafka(entry); err == nil || !strings.Contains(err.Error(), "want produce, fetch, create") {
 			t.Errorf("%q: %v", entry, err)
 		}

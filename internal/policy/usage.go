@@ -4,10 +4,12 @@ import (
 	"slices"
 )
 
-// Usage states which parts of a rule flows needed: the rule itself, and its peers and ports by index.
+// Usage states which parts of a rule flows needed: the rule itself, and by index its peers, its
+// ports, and the HTTP rules of all of its ports.
 type Usage struct {
 	Rule         bool
 	Peers, Ports []bool
+	HTTP         []bool // of Cilium's rules only
 }
 
 // SubjectsWhere returns the subjects for which holds returns true.
@@ -47,5 +49,8 @@ func (u *Usage) add(other Usage) {
 	}
 	for i, used := range other.Ports {
 		u.Ports[i] = u.Ports[i] || used
+	}
+	for i, used := range other.HTTP {
+		u.HTTP[i] = u.HTTP[i] || used
 	}
 }

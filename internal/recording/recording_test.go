@@ -139,7 +139,8 @@ func TestExampleHasEveryField(t *testing.T) {
 	for _, value := range []any{
 		r, r.Recording, r.Placed, checkout, checkout.Service, checkout.Ports[0], placed, placed.Source, process,
 		process.Stack[0], r.Placed.EphemeralPorts[0], r.Recording.Notices[0], r.Recording.EphemeralPorts[0],
-		r.Recording.Losses[0], *r.Check, r.Check.Verdicts[0], r.Placed.Flows[0].Requests[0], r.Options, r.Options.Resolvers[0],
+		r.Recording.Losses[0], *r.Check, r.Check.Verdicts[0], r.Placed.Flows[0].Requests[0], r.Options,
+		r.Options.Resolvers[0],
 	} {
 		for i, v := 0, reflect.ValueOf(value); i < v.NumField(); i++ {
 			if v.Field(i).IsZero() {

@@ -45,8 +45,9 @@ func TestRequests_LoseTheirQueries(t *testing.T) {
 	placed, _ := recording.ToFlows(written.Placed.Flows)
 	ephemeral, _ := recording.ToEphemeralPorts(written.Placed.EphemeralPorts)
 	for where, got := range map[string][]flow.Request{
-		"recording": written.Recording.Flows[0].Requests, "its ephemeral ports": written.Recording.EphemeralPorts[0].Flow.Requests,
-		"placed": placed[0].Requests, "placed ephemeral ports": ephemeral[0].Flow.Requests,
+		"recording":           written.Recording.Flows[0].Requests,
+		"its ephemeral ports": written.Recording.EphemeralPorts[0].Flow.Requests,
+		"placed":              placed[0].Requests, "placed ephemeral ports": ephemeral[0].Flow.Requests,
 	} {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", where, diff)

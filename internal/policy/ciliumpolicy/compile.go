@@ -129,6 +129,9 @@ func specsOfPorts(ports []portRef) []index.Port {
 			continue
 		}
 		specs[i].Protocol = ref.port.Protocol
+		if ref.http != nil {
+			specs[i].Requests = policy.EncodeJSON(ref.http)
+		}
 		if n, isNumber := ref.port.Number(); isNumber {
 			specs[i].First, specs[i].Last = n, max(n, int(ref.port.EndPort))
 		} else {
@@ -182,6 +185,11 @@ func (x ruleTable) pair(at index.Pair) (peer peerRef, port portRef) {
 
 // verdict returns what [Dialect.EvaluateEnd] returns for one flow.
 func (s *compiled) verdict(f flow.Flow) policy.Verdict {
+	return s.scope.byKafka(s.applicable, s.direction, f, s.ruleVerdict(f))
+}
+
+// ruleVerdict is verdict without the lists of Kafka requests.
+func (s *compiled) ruleVerdict(f flow.Flow) policy.Verdict {
 	if v, why := s.denies(f); why != "" {
 		return policy.Verdict{Outcome: policy.Denied, Policy: v.Name, Rule: -1, Reason: why}
 	}
@@ -199,10 +207,10 @@ func (s *compiled) verdict(f flow.Flow) policy.Verdict {
 	for _, at := range s.allowed.index.Nearest(s.spec(f)) {
 		v := s.applicable[at.Policy]
 		peer, port := s.allowed.pair(at)
-		x := candidate{v, at.Rule, at.Peer, v.matchRefs(peer, port, f)}
+		x := candidate{v, at.Rule, at.Peer, port, v.matchRefs(peer, port, f)}
 		if x.match.Allows() {
 			return policy.Verdict{
-				Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices(),
+				Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices(f),
 			}
 		}
 		if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
@@ -253,7 +261,8 @@ func (s *compiled) onlyUnseen(f flow.Flow) bool {
 	return slices.ContainsFunc(s.allowing(f), func(at index.Pair) bool {
 		peer, port := s.allowed.pair(at)
 		match := s.applicable[at.Policy].matchRefs(peer, port, f)
-		return match.Peer == policy.LookupNotRead && match.Port == policy.PortMatches
+		return match.Peer == policy.LookupNotRead && match.Port == policy.PortMatches &&
+			match.Request == policy.RequestMatches
 	})
 }
 

@@ -30,7 +30,7 @@ func minimal(rules []Rule, d policy.Direction) []Rule {
 	}
 	for i := len(rules) - 1; i >= 0; i-- {
 		r := rules[i]
-		if len(r.Ports) > 0 && r.Ports[0].Rules != nil {
+		if len(r.Ports) > 0 && r.Ports[0].HasDNS() {
 			continue
 		}
 		if others(i, r) {

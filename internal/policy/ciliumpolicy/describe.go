@@ -76,6 +76,15 @@ func (r Rule) namesOfPorts() []string {
 	return names
 }
 
+// describePorts describes the ports of an entry.
+func describePorts(e cilium.PortRule) string {
+	var phrases []string
+	for i := range e.Ports {
+		phrases = append(phrases, DescribeAllowed(portRef{port: &e.Ports[i]}))
+	}
+	return policy.Abbreviate(phrases, ", ")
+}
+
 // DescribeAllowed describes a port with its protocol, or an ICMP type: "5432/TCP", "53/ANY", "ICMP echo request".
 func DescribeAllowed(ref portRef) string {
 	if ref.icmp != nil {

@@ -30,6 +30,9 @@ func (m *merging) dropFrom(p *cilium.NetworkPolicy, subject policy.Workload) {
 			func(w policy.Workload) []flow.Flow { return m.scope.unmetLookups(m.policies, w, m.flows) },
 		)
 		policy.DropEntries(p, policy.NamesAnnotation, func(entry string) bool { return !slices.Contains(unused, entry) })
+		if m.scope.Requests {
+			policy.DropKafka(p, m.scope.kafkaOf(m.scope.isolatedBy(p, policy.Egress), m.flows))
+		}
 		if m.scope.Binaries {
 			policy.DropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, policy.Egress), m.flows))
 		}
@@ -62,7 +65,8 @@ func (m *merging) dropRules(p *cilium.NetworkPolicy, d policy.Direction) {
 	SetRules(p, d, kept)
 }
 
-// keep returns a rule with only the used peers and ports. used has one element for each peer and port in the rule.
+// keep returns a rule with only the used peers, ports and HTTP rules. used has one element for each of them in the rule;
+// without HTTP it keeps all HTTP rules.
 func (r Rule) keep(used policy.Usage) Rule {
 	peers, ports := used.Peers, used.Ports
 	kept := r
@@ -72,7 +76,13 @@ func (r Rule) keep(used policy.Usage) Rule {
 	kept.Cidrs, peers = keepFirst(r.Cidrs, peers)
 	kept.Entities, _ = keepFirst(r.Entities, peers)
 	kept.Ports, kept.Icmps = nil, nil
+	http := used.HTTP
 	for _, rule := range r.Ports {
+		if rule.HasHTTP() && http != nil {
+			var list []cilium.HTTPRule
+			list, http = keepFirst(rule.Rules.HTTP, http)
+			rule.Rules = &cilium.L7Rules{HTTP: list}
+		}
 		if rule.Ports, ports = keepFirst(rule.Ports, ports); len(rule.Ports) > 0 {
 			kept.Ports = append(kept.Ports, rule)
 		}

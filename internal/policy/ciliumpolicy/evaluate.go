@@ -19,19 +19,26 @@ import (
 // A range of addresses contains no pods, nodes or API server, and a name matches none of these. A name only matches if
 // a rule of one of the subject's policies lets Cilium read its lookup. A flow to an address without a name matches no
 // name.
+//
+// A flow with several requests is evaluated for each of them; see [policy.PerRequest]. Among the rules for its peer and
+// port, one without HTTP rules allows every request. Otherwise one of the HTTP rules has to match the request; a flow that
+// is opaque is denied. Without Requests of the [policy.Scope], HTTP rules allow every flow, with a notice.
 func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
 	c = Dialect{c.Normalized()}
 	policies = partsOf(policies)
-	evaluated := c.byAddress(f)
-	v := c.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
-		return c.Ends(g, c.inexpressibleKind, func(subject policy.Workload, d policy.Direction) policy.Verdict {
-			return c.EvaluateEnd(policies, subject, d, g)
+	return policy.PerRequest(f, func(f flow.Flow) policy.Verdict {
+		evaluated := c.byAddress(f)
+		v := c.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
+			return c.Ends(g, c.inexpressibleKind, func(subject policy.Workload, d policy.Direction) policy.Verdict {
+				return c.EvaluateEnd(policies, subject, d, g)
+			})
 		})
+		return policy.ExplainAddress(v, f, evaluated)
 	})
-	return policy.ExplainAddress(v, f, evaluated)
 }
 
-// EvaluateEnd returns the verdict of policies on a flow of the subject in one direction.
+// EvaluateEnd returns the verdict of policies on a flow of the subject in one direction. The flow has at most one request,
+// or is opaque.
 func (c Dialect) EvaluateEnd(
 	policies Policies, subject policy.Workload, d policy.Direction, f flow.Flow,
 ) policy.Verdict {
@@ -49,7 +56,7 @@ func (c Dialect) EvaluateEnd(
 		_, why := isolates(policies, subject, d)
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: why}
 	}
-	return c.evaluateApplicable(selecting, first, subject, d, f)
+	return c.byKafka(selecting, d, f, c.evaluateApplicable(selecting, first, subject, d, f))
 }
 
 // evaluateApplicable is EvaluateEnd for the policies that select the subject. first is the index of the first that
@@ -61,10 +68,11 @@ func (c Dialect) evaluateApplicable(
 	for _, v := range selecting {
 		for i, rule := range v.rules {
 			for peer, port := range rule.pairs() {
-				x := candidate{v, i, peer, v.match(rule, peer, port, f)}
+				_, open := rule.pair(peer, port)
+				x := candidate{v, i, peer, open, v.match(rule, peer, port, f)}
 				if x.match.Allows() {
 					return policy.Verdict{
-						Outcome: policy.Allowed, Policy: v.Name, Rule: i, Reason: x.allowedReason(), Notices: x.notices(),
+						Outcome: policy.Allowed, Policy: v.Name, Rule: i, Reason: x.allowedReason(), Notices: x.notices(f),
 					}
 				}
 				if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
@@ -123,6 +131,7 @@ type candidate struct {
 	policy applicable
 	rule   int // -1 if no policy has a rule that allows anything
 	peer   int
+	port   portRef
 	match  policy.Match
 }
 
@@ -145,18 +154,56 @@ func (c candidate) allowedReason() string {
 	return c.String()
 }
 
-func (c candidate) notices() []string {
+func (c candidate) notices(f flow.Flow) []string {
 	rule, peer := c.policy.rules[c.rule], c.ref()
+	var notices []string
+	if notice := c.requestsNotice(f); notice != "" {
+		notices = append(notices, notice)
+	}
 	everywhere := peer == peerRef{} || peer.entity == cilium.All
 	switch {
 	case everywhere && len(rule.AllowedPorts()) == 0:
-		return []string{fmt.Sprintf("policy %s: %s %d allows everything", c.policy.Name, c.word(), c.rule)}
+		return append(notices, fmt.Sprintf("policy %s: %s %d allows everything", c.policy.Name, c.word(), c.rule))
 	case c.policy.direction == policy.Egress && (everywhere || isWorld(peer)):
-		return []string{
-			fmt.Sprintf("policy %s: %s %d opens the internet, and no name is checked there", c.policy.Name, c.word(), c.rule),
-		}
+		return append(notices,
+			fmt.Sprintf("policy %s: %s %d opens the internet, and no name is checked there", c.policy.Name, c.word(), c.rule))
 	}
-	return nil
+	return notices
+}
+
+// requestsNotice returns the notice on a flow whose requests nobody compares: the test does not record them, or the rule
+// has no HTTP rules although an update would write some.
+func (c candidate) requestsNotice(f flow.Flow) string {
+	v := c.policy
+	where := fmt.Sprintf("policy %s: %s %d", v.Name, c.word(), c.rule)
+	isAll := func(r cilium.HTTPRule) bool { return r.AllowsAll() }
+	switch {
+	case f.Lookup || c.port.port == nil:
+	case c.port.http != nil && !v.scope.Requests && !slices.ContainsFunc(c.port.http.HTTP, isAll):
+		return where + " lists requests, which this test does not record: add the option Requests"
+	case c.port.http == nil && v.scope.Requests && c.isNarrowed(f):
+		return fmt.Sprintf("%s allows every request to %s: an update lists the recorded ones, and rules: {http: [{}]} keeps it so",
+			where, f.Target())
+	}
+	return ""
+}
+
+// isNarrowed reports whether an update would add HTTP rules to the rule for the requests of a flow.
+func (c candidate) isNarrowed(f flow.Flow) bool {
+	v := c.policy
+	if v.Name != v.subject.Name {
+		return false
+	}
+	e := edit{merging: &merging{scope: v.scope}, subject: v.subject, direction: v.direction}
+	peer, ok := e.permissionOfRule(v.rules[c.rule])
+	if !ok {
+		return false
+	}
+	return slices.ContainsFunc(v.scope.permissionsOf(v.direction, f), func(o permission) bool {
+		return o.request.isHTTP() && o.policyPort() == *c.port.port &&
+			e.normalPermission(o).peer == e.normalPermission(peer).peer &&
+			!e.listsRequests(v.rules, peer.peer, *c.port.port)
+	})
 }
 
 // isWorld reports whether a peer is every host outside of the cluster, or every such host of one address family.
@@ -191,6 +238,9 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 	}
 	switch c.match.Peer {
 	case policy.PeerMatches:
+		if c.match.Port == policy.PortMatches {
+			return c.deniedRequest(f, rule)
+		}
 		allowed := c.policy.descriptions.Get(strconv.Itoa(c.rule), func() policy.Description {
 			rule := c.policy.rules[c.rule]
 			return policy.Description{Text: describeAllAllowed(rule), PortNames: rule.namesOfPorts()}
@@ -217,6 +267,20 @@ func (c candidate) deniedReason(f flow.Flow, first string) string {
 		}
 	}
 	return fmt.Sprintf("no %s is for %s", c.word(), c.policy.scope.describe(c.policy.direction, peerEnd))
+}
+
+// deniedRequest says why the HTTP rules for the peer and port of a flow do not allow it. rule describes the rule.
+func (c candidate) deniedRequest(f flow.Flow, rule string) string {
+	if c.match.Request == policy.RequestsUnknown {
+		return fmt.Sprintf("%s allows only some HTTP requests, and those of this flow are not known: %s", rule, f.Opaque)
+	}
+	var listed []cilium.HTTPRule
+	for _, ref := range c.policy.rules[c.rule].AllowedPorts() {
+		if ref.http != nil && c.policy.matchPort(ref, f) == policy.PortMatches {
+			listed = append(listed, ref.http.HTTP...)
+		}
+	}
+	return fmt.Sprintf("%s is not in %s, which allows %s", f.Requests[0], rule, describeRequests(listed))
 }
 
 // describe describes the peer end of a flow for a reason.

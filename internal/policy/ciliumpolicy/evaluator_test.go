@@ -68,7 +68,7 @@ func compareUsage(t *testing.T, c Dialect, policies Policies, flows []flow.Flow)
 	for _, p := range policies {
 		for _, d := range policy.Directions {
 			for _, subject := range c.isolatedBy(p, d) {
-				own := policy.Needed(d, c.BySubject(flows).Of(subject.Workload, d))
+				own := c.needed(d, c.perRequest(c.BySubject(flows).Of(subject.Workload, d)))
 				v := c.applicablePolicies(Policies{p}, subject.Workload, d)[0]
 				var want []policy.Usage
 				for _, r := range v.rules {
@@ -76,6 +76,7 @@ func compareUsage(t *testing.T, c Dialect, policies Policies, flows []flow.Flow)
 						Rule:  r.isEmpty(),
 						Peers: make([]bool, len(r.peers())),
 						Ports: make([]bool, len(r.AllowedPorts())),
+						HTTP:  make([]bool, r.countHTTP(len(r.Ports))),
 					}
 					for _, f := range own {
 						for peer, port := range r.pairs() {
@@ -88,6 +89,17 @@ func compareUsage(t *testing.T, c Dialect, policies Policies, flows []flow.Flow)
 							}
 							if port >= 0 {
 								used.Ports[port] = true
+							}
+							_, ref := r.pair(peer, port)
+							if ref.http == nil {
+								continue
+							}
+							for i, rule := range ref.http.HTTP {
+								for _, request := range f.Requests {
+									if allowsRequest(rule, request) {
+										used.HTTP[r.countHTTP(ref.entry)+i] = true
+									}
+								}
 							}
 						}
 					}

@@ -51,25 +51,50 @@ func (c Dialect) foldNames(p *cilium.NetworkPolicy) {
 		}
 		r.Names, folded = names, true
 		same := slices.IndexFunc(kept, func(other Rule) bool {
-			return slices.Equal(other.Names, names) && (other.hasPlainPorts() && r.hasPlainPorts() ||
+			return slices.Equal(other.Names, names) && (other.hasPorts() && r.hasPorts() ||
 				equality.Semantic.DeepEqual(other.AllowedPorts(), r.AllowedPorts()))
 		})
 		if same < 0 {
 			kept = append(kept, r)
 			continue
 		}
-		for _, ref := range r.AllowedPorts() {
-			if ref.port != nil {
-				kept[same].addPort(*ref.port)
-			}
-		}
+		kept[same].addPorts(r)
 	}
 	if folded {
 		SetRules(p, policy.Egress, kept)
 	}
 }
 
-// hasPlainPorts reports whether a rule has ports, none of them with L7 rules.
-func (r Rule) hasPlainPorts() bool {
-	return len(r.Ports) > 0 && !slices.ContainsFunc(r.Ports, func(p cilium.PortRule) bool { return p.Rules != nil })
+// hasPorts reports whether a rule has ports, none of them with DNS rules.
+func (r Rule) hasPorts() bool {
+	return len(r.Ports) > 0 && !slices.ContainsFunc(r.Ports, cilium.PortRule.HasDNS)
+}
+
+// addPorts adds the ports of another rule, with their HTTP rules. A port for which one of the rules has none gets none.
+func (r *Rule) addPorts(other Rule) {
+	r.Ports = slices.Clone(r.Ports)
+	for _, e := range other.Ports {
+		for _, port := range e.Ports {
+			if e.Rules == nil {
+				r.removePort(port, true)
+				r.addPort(port)
+				continue
+			}
+			plain := func(own cilium.PortRule) bool { return own.Rules == nil && slices.Contains(own.Ports, port) }
+			if slices.ContainsFunc(r.Ports, plain) {
+				continue
+			}
+			list := slices.Clone(e.Rules.HTTP)
+			for _, own := range r.Ports {
+				if own.HasHTTP() && slices.Contains(own.Ports, port) {
+					list = append(list, own.Rules.HTTP...)
+				}
+			}
+			r.removePort(port, true)
+			r.insertRequests(cilium.PortRule{
+				Ports: []cilium.Port{port}, Rules: &cilium.L7Rules{HTTP: sortedHTTP(list)},
+			})
+		}
+	}
+	r.shareEntries()
 }

@@ -19,9 +19,13 @@ import (
 // The resolver's rule lets Cilium read every lookup, because toFQDNs matches nothing without it. If the API server was
 // dialled at 443, the port of its Service, 6443 is allowed too, because most API servers listen there behind the
 // Service.
+//
+// If Requests of the [policy.Scope] is set, a port has one HTTP rule for each method and path that all flows to the peer
+// and port sent, sorted by path and method. Ports with the same requests share an entry. A port has no such rules if any
+// of these flows is opaque or has other requests than HTTP.
 func (c Dialect) Generate(flows []flow.Flow) []*cilium.NetworkPolicy {
 	c = Dialect{c.Normalized()}
-	required := c.BySubject(c.allByAddress(c.Required(flows)))
+	required := c.BySubject(c.evaluated(flows))
 	var policies Policies
 	for _, subject := range c.Subjects {
 		policies = append(policies, c.generate(subject, required))
@@ -58,6 +62,7 @@ func (c Dialect) generate(subject policy.Subject, required policy.SubjectFlows) 
 	if c.Binaries {
 		policy.AddBinaries(Policies{p}, c.binariesOf([]policy.Subject{subject}, required))
 	}
+	policy.AddKafka(Policies{p}, c.kafkaOf([]policy.Subject{subject}, required), true)
 	if c.IsolatesIngress(subject, c.serves(received)) {
 		rules := rulesFor(c.permissions(subject.Workload, policy.Ingress, received))
 		if len(rules) == 0 {

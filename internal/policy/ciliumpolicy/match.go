@@ -24,7 +24,9 @@ func (v applicable) matchRefs(a peerRef, b portRef, f flow.Flow) policy.Match {
 	if f.Lookup {
 		return v.matchLookup(a, b, f)
 	}
-	return policy.Match{Peer: v.matchPeer(a, f), Port: v.matchPort(b, f), Redirect: v.redirects(a, b, f)}
+	return policy.Match{
+		Peer: v.matchPeer(a, f), Port: v.matchPort(b, f), Request: v.matchRequests(b, f), Redirect: v.redirects(a, b, f),
+	}
 }
 
 // redirects reports whether a pair stands for the cluster's resolver without naming it, as in package networkpolicy.
@@ -108,7 +110,9 @@ func (v applicable) matchEntity(entity string, peerEnd flow.Endpoint, f flow.Flo
 func (v applicable) opens(entity string, f flow.Flow) bool {
 	return slices.ContainsFunc(v.rules, func(r Rule) bool {
 		return slices.Contains(r.Entities, entity) && (len(r.AllowedPorts()) == 0 ||
-			slices.ContainsFunc(r.AllowedPorts(), func(port portRef) bool { return v.matchPort(port, f) == policy.PortMatches }))
+			slices.ContainsFunc(r.AllowedPorts(), func(port portRef) bool {
+				return v.matchPort(port, f) == policy.PortMatches && v.matchRequests(port, f) == policy.RequestMatches
+			}))
 	})
 }
 

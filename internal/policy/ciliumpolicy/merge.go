@@ -1,6 +1,7 @@
 package ciliumpolicy
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -19,7 +20,9 @@ import (
 // of lookups. If there is no such list, it adds the resolver's rule.
 func (c Dialect) Merge(committed Policies, flows []flow.Flow) Policies {
 	m := newMerging(c, committed, flows)
+	m.narrow()
 	m.addAll()
+	m.addKafka(true)
 	for _, subject := range m.scope.Subjects {
 		m.drop(subject.Workload)
 	}
@@ -46,7 +49,7 @@ func newMerging(c Dialect, committed Policies, flows []flow.Flow) *merging {
 		scope: Dialect{c.Scope.Normalized().Indexed()},
 		of:    make(map[*cilium.NetworkPolicy]*cilium.NetworkPolicy),
 	}
-	required := m.scope.allByAddress(c.Required(flows))
+	required := m.scope.evaluated(flows)
 	slices.SortStableFunc(required, flow.Flow.Compare)
 	m.flows = m.scope.BySubject(required)
 	for _, p := range committed {
@@ -58,6 +61,7 @@ func newMerging(c Dialect, committed Policies, flows []flow.Flow) *merging {
 	for _, subject := range m.scope.Subjects {
 		for _, p := range m.ownParts(subject.Workload) {
 			m.scope.foldNames(p)
+			m.scope.foldPaths(p)
 			m.scope.FoldOthers(p)
 		}
 	}
@@ -95,6 +99,7 @@ func (m *merging) addAll() {
 			return m.scope.compile(m.policies, w, d).verdict
 		},
 		func(w policy.Workload) *cilium.NetworkPolicy { return m.isolating(w, policy.Egress) })
+	m.addKafka(false)
 	if !m.scope.Binaries {
 		return
 	}
@@ -128,7 +133,7 @@ func (m *merging) addLookups() {
 
 func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 	w := subject.Workload
-	flows := policy.Needed(d, m.flows.Of(w, d))
+	flows := m.scope.needed(d, m.flows.Of(w, d))
 	isolated, _ := isolates(policy.WithoutDenyAll(m.scope.Scope, m.policies), w, d)
 	switch needed := d == policy.Egress || m.scope.IsolatesIngress(subject, m.scope.serves(flows)); {
 	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
@@ -185,6 +190,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 		port     uint16 // or the ICMP type
 		end      uint16
 		protocol flow.Protocol
+		request  request // zero for any
 	}
 	added := make(map[addition]bool)
 	var uniform []int // changed rules for peers that the index does not find
@@ -209,18 +215,20 @@ func (e edit) addPorts(flows []flow.Flow) {
 		}
 		o := e.scope.permissionOf(e.direction, f)
 		for _, i := range candidates {
-			a := addition{i, o.port, o.end, o.protocol}
-			if added[a] && allows(a, f) {
-				return true
-			}
-			for _, a.port = range policy.AcceptedPorts(f) {
-				if added[a] && allows(a, f) {
-					return true
+			for _, port := range append([]uint16{o.port}, policy.AcceptedPorts(f)...) {
+				for _, r := range append(e.scope.requestsOf(f), request{every: true}) {
+					if a := (addition{i, port, o.end, o.protocol, r}); added[a] && allows(a, f) {
+						return true
+					}
 				}
 			}
 		}
 		return false
 	}
+	flows = slices.Clone(flows)
+	slices.SortStableFunc(flows, func(f, g flow.Flow) int {
+		return cmp.Compare(e.scope.requestRank(f), e.scope.requestRank(g))
+	})
 	for n, f := range flows {
 		if isAllowed(f) {
 			continue
@@ -232,7 +240,8 @@ func (e edit) addPorts(flows []flow.Flow) {
 		}
 		for _, each := range e.scope.permissionsOf(e.direction, f) {
 			rules[same[0]].allow(each)
-			added[addition{same[0], each.port, each.end, each.protocol}] = true
+			added[addition{same[0], each.port, each.end, each.protocol, each.request}] = true
+			added[addition{same[0], each.port, each.end, each.protocol, request{}}] = true
 		}
 		e.addMetadata(f)
 		if o.peer.rank == rankResolver { // it may let Cilium read lookups, and match any port of the resolver
@@ -240,7 +249,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 			e.addPorts(e.missing(e.subject, e.direction, flows[n+1:]))
 			return
 		}
-		added[addition{same[0], o.port, o.end, o.protocol}] = true
+		added[addition{same[0], o.port, o.end, o.protocol, request{}}] = true
 		if o.peer.rank == rankAPIServer || o.peer.rank == rankHost || o.peer.rank == rankNodes || o.peer.rank == rankAnyone {
 			uniform = append(uniform, same[0])
 		}
@@ -265,7 +274,9 @@ func (e edit) addRules(flows []flow.Flow) {
 		}
 	}
 	list = slices.DeleteFunc(list, func(r Rule) bool { return len(missing) > 0 && r.isEmpty() })
-	added := rulesFor(e.scope.permissions(e.subject, e.direction, missing))
+	needed := e.scope.permissions(e.subject, e.direction, missing)
+	list = e.widen(list, needed)
+	added := rulesFor(needed)
 	SetRules(e.policy, e.direction, policy.InsertAll(list, added, e.orderOfRule, permission.compare))
 }
 

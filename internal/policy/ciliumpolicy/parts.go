@@ -10,7 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// parts splits a rule into one for ports, one for the lookups that Cilium reads, and one for ICMP types. A rule
+// parts splits a rule into one for ports, one for the lookups that Cilium reads, one for the requests that it reads, with
+// an entry for each port, and one for ICMP types. A rule
 // without ports and ICMP types is one part.
 func (r Rule) parts() []Rule {
 	peers := Rule{
@@ -20,9 +21,15 @@ func (r Rule) parts() []Rule {
 	if len(r.AllowedPorts()) == 0 {
 		return []Rule{peers}
 	}
-	lookups, ports, icmps := peers, peers, peers
+	lookups, ports, requests, icmps := peers, peers, peers, peers
 	var parts []Rule
 	for _, rule := range r.Ports {
+		if rule.HasHTTP() {
+			for _, port := range sortedPorts(rule.Ports) {
+				requests.addRequests(port, rule.Rules.HTTP)
+			}
+			continue
+		}
 		if rule.Rules != nil {
 			lookups.Ports = append(lookups.Ports, cilium.PortRule{Ports: policy.SortedSet(rule.Ports), Rules: rule.Rules})
 			continue
@@ -38,7 +45,7 @@ func (r Rule) parts() []Rule {
 		}
 		icmps.Icmps[0].Fields = policy.SortedSet(append(icmps.Icmps[0].Fields, numbered(rule.Fields)...))
 	}
-	for _, part := range []Rule{lookups, ports, icmps} {
+	for _, part := range []Rule{lookups, ports, requests, icmps} {
 		if len(part.AllowedPorts()) > 0 {
 			parts = append(parts, part)
 		}
@@ -79,12 +86,34 @@ func sortedPorts(ports []cilium.Port) []cilium.Port {
 	return slices.Compact(ports)
 }
 
-// key identifies a part of a rule by its peers and its kind: lookups, ports, ICMP or everything.
+// addRequests adds HTTP rules for a port to a rule that has one entry for each port.
+func (r *Rule) addRequests(port cilium.Port, list []cilium.HTTPRule) {
+	i := slices.IndexFunc(r.Ports, func(e cilium.PortRule) bool { return e.Ports[0] == port })
+	if i < 0 {
+		r.insertRequests(cilium.PortRule{
+			Ports: []cilium.Port{port}, Rules: &cilium.L7Rules{HTTP: sortedHTTP(list)},
+		})
+		return
+	}
+	r.Ports = slices.Clone(r.Ports)
+	r.Ports[i].Rules = &cilium.L7Rules{HTTP: sortedHTTP(slices.Concat(r.Ports[i].Rules.HTTP, list))}
+}
+
+// sortedHTTP returns HTTP rules by path and method, without duplicates.
+func sortedHTTP(list []cilium.HTTPRule) []cilium.HTTPRule {
+	list = policy.SortedSet(list)
+	slices.SortStableFunc(list, compareHTTP)
+	return list
+}
+
+// key identifies a part of a rule by its peers and its kind: lookups, ports, requests, ICMP or everything.
 func (r Rule) key() string {
 	sort := "everything"
 	switch {
 	case len(r.Icmps) > 0:
 		sort = "icmps"
+	case len(r.Ports) > 0 && r.Ports[0].HasHTTP():
+		sort = "requests"
 	case len(r.Ports) > 0 && r.Ports[0].Rules != nil:
 		sort = "lookups"
 	case len(r.Ports) > 0:
@@ -99,6 +128,10 @@ func (r *Rule) join(other Rule) {
 		r.Icmps[0].Fields = policy.SortedSet(append(r.Icmps[0].Fields, other.Icmps[0].Fields...))
 	}
 	for _, rule := range other.Ports {
+		if rule.HasHTTP() {
+			r.addRequests(rule.Ports[0], rule.Rules.HTTP)
+			continue
+		}
 		i := slices.IndexFunc(r.Ports, func(own cilium.PortRule) bool {
 			return rule.Rules == nil || policy.EncodeJSON(own.Ports) == policy.EncodeJSON(rule.Ports)
 		})
@@ -122,11 +155,12 @@ func sortedNames(names []cilium.FQDN) []cilium.FQDN {
 	return policy.SortedSet(names)
 }
 
-// whole joins the parts for lookups and for ports of the same peers, as Generate writes them. It splits lists of ports
+// whole joins the parts for lookups, ports and requests of the same peers, as Generate writes them. It splits lists of ports
 // that exceed [cilium.MaxPorts].
 func whole(parts []Rule) []Rule {
 	var rules []Rule
 	for _, part := range parts {
+		part.shareEntries()
 		var ports []cilium.PortRule
 		for _, rule := range part.Ports {
 			for chunk := range slices.Chunk(rule.Ports, cilium.MaxPorts) {
@@ -142,15 +176,16 @@ func whole(parts []Rule) []Rule {
 		peers := func(r Rule) string { return policy.EncodeJSON([]any{r.Endpoints, r.Names, r.Cidrs, r.Entities}) }
 		if n := len(rules); n > 0 && len(ports) > 0 && len(rules[n-1].Ports) > 0 && peers(rules[n-1]) == peers(part) {
 			rules[n-1].Ports = append(rules[n-1].Ports, ports...)
-			slices.SortStableFunc(rules[n-1].Ports, func(a, b cilium.PortRule) int {
+			kind := func(e cilium.PortRule) int {
 				switch {
-				case a.HasDNS() == b.HasDNS():
+				case e.HasDNS():
 					return 0
-				case a.HasDNS():
-					return -1
+				case e.HasHTTP():
+					return 2
 				}
 				return 1
-			})
+			}
+			slices.SortStableFunc(rules[n-1].Ports, func(a, b cilium.PortRule) int { return cmp.Compare(kind(a), kind(b)) })
 			continue
 		}
 		part.Ports, part.Icmps = ports, icmps

@@ -3,7 +3,6 @@ package ciliumpolicy
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -44,12 +43,13 @@ func (k peerKey) compare(l peerKey) int {
 	)
 }
 
-// permission is one port or one ICMP type of one peer.
+// permission is one port or one ICMP type of one peer, for one request or for all.
 type permission struct {
 	peer     peerKey
 	port     uint16 // or the ICMP type
 	end      uint16 // the last port of a range; 0 for a single port
 	protocol flow.Protocol
+	request  request
 }
 
 func (o permission) isICMP() bool { return o.protocol.IsICMP() }
@@ -68,20 +68,25 @@ func (o permission) compare(p permission) int {
 	}
 	return cmp.Or(
 		o.peer.compare(p.peer), cmp.Compare(icmp(o), icmp(p)), cmp.Compare(o.port, p.port), cmp.Compare(o.end, p.end),
-		cmp.Compare(o.protocol, p.protocol),
+		cmp.Compare(o.protocol, p.protocol), o.request.compare(p.request),
 	)
+}
+
+// sharesPort reports whether two permissions differ at most in their requests.
+func (o permission) sharesPort(p permission) bool {
+	o.request = p.request
+	return o == p
 }
 
 // permissions returns the permissions that a subject's flows need in a direction, sorted, without duplicates.
 func (c Dialect) permissions(subject policy.Workload, d policy.Direction, flows []flow.Flow) []permission {
 	var permissions []permission
-	for _, f := range policy.Needed(d, c.AtFirstPorts(flows)) {
+	for _, f := range c.needed(d, c.AtFirstPorts(flows)) {
 		if c.inexpressible(d, f) == "" {
 			permissions = append(permissions, c.permissionsOf(d, f)...)
 		}
 	}
-	slices.SortFunc(permissions, permission.compare)
-	return slices.Compact(permissions)
+	return grouped(permissions)
 }
 
 // permissionsOf returns the permissions that one flow needs. They have the same peer.
@@ -89,11 +94,15 @@ func (c Dialect) permissionsOf(d policy.Direction, f flow.Flow) []permission {
 	var all []permission
 	for _, port := range policy.WrittenPorts(f) {
 		f.Port = port
-		all = append(all, c.permissionOf(d, f))
+		o := c.permissionOf(d, f)
+		for _, o.request = range c.requestsOf(f) {
+			all = append(all, o)
+		}
 	}
 	return all
 }
 
+// permissionOf returns a permission for the port of a flow, without its requests.
 func (c Dialect) permissionOf(d policy.Direction, f flow.Flow) permission {
 	first, last := c.PortsOfFlow(f)
 	if f.Protocol.IsICMP() {

@@ -25,6 +25,9 @@ func rulesFor(permissions []permission) []Rule {
 		}
 		list[len(list)-1].allow(o)
 	}
+	for i := range list {
+		list[i].shareEntries()
+	}
 	return list
 }
 
@@ -83,7 +86,7 @@ func sourced(set labels.Set) metav1.LabelSelector {
 }
 
 // allow adds the ports, or the ICMP type, of a permission. Ports stay sorted, without duplicates. A full entry is
-// followed by another.
+// followed by another. Where every request is needed, the port loses its HTTP rules.
 func (r *Rule) allow(o permission) {
 	switch {
 	case o.isICMP():
@@ -97,12 +100,18 @@ func (r *Rule) allow(o permission) {
 		}
 	case o.peer.rank == rankResolver && (o.port == policy.ResolverPort || o.peer != (peerKey{rank: rankResolver})):
 		r.readLookups(o.port)
+	case o.request.isHTTP():
+		r.allowRequest(o)
+	case !o.request.every && r.hasRequests(o.policyPort()): // nothing was sent
 	default:
+		if o.request.every {
+			r.removePort(o.policyPort(), true)
+		}
 		r.addPort(o.policyPort())
 	}
 }
 
-// addPort inserts a port, in order, into the first entry that has room and no DNS rules. If there is none, it adds an
+// addPort inserts a port, in order, into the first entry that has room and no L7 rules. If there is none, it adds an
 // entry.
 func (r *Rule) addPort(port cilium.Port) {
 	r.Ports = slices.Clone(r.Ports)
@@ -117,7 +126,7 @@ func (r *Rule) addPort(port cilium.Port) {
 		}
 	}
 	if room < 0 {
-		r.Ports = append(r.Ports, cilium.PortRule{Ports: []cilium.Port{port}})
+		r.Ports = policy.InsertBefore(r.Ports, cilium.PortRule{Ports: []cilium.Port{port}}, cilium.PortRule.HasHTTP)
 		return
 	}
 	later := func(other cilium.Port) bool { return comparePorts(other, port) > 0 }

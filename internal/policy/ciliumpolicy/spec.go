@@ -122,16 +122,37 @@ func (r Rule) peers() []peerRef {
 
 // portRef is one port or one ICMP type of a rule; without either, it is every port.
 type portRef struct {
-	port *cilium.Port
-	icmp *cilium.ICMPField
+	port  *cilium.Port
+	icmp  *cilium.ICMPField
+	http  *cilium.L7Rules // the HTTP rules of the port; nil if there are none
+	entry int             // of the rule's Ports that has the port
+}
+
+func portOf(e cilium.PortRule, entry, i int) portRef {
+	ref := portRef{port: &e.Ports[i], entry: entry}
+	if e.HasHTTP() {
+		ref.http = e.Rules
+	}
+	return ref
+}
+
+// countHTTP returns the number of HTTP rules in the first entries of a rule's ports.
+func (r Rule) countHTTP(entries int) int {
+	n := 0
+	for _, e := range r.Ports[:entries] {
+		if e.HasHTTP() {
+			n += len(e.Rules.HTTP)
+		}
+	}
+	return n
 }
 
 // AllowedPorts returns all ports and ICMP types of a rule, in order.
 func (r Rule) AllowedPorts() []portRef {
 	var ports []portRef
-	for _, rule := range r.Ports {
+	for entry, rule := range r.Ports {
 		for i := range rule.Ports {
-			ports = append(ports, portRef{port: &rule.Ports[i]})
+			ports = append(ports, portOf(rule, entry, i))
 		}
 	}
 	for _, rule := range r.Icmps {
@@ -173,9 +194,9 @@ func (r Rule) pair(peer, port int) (peerRef, portRef) {
 
 // portAt returns an element of AllowedPorts without building the list, because a rule may have thousands.
 func (r Rule) portAt(i int) portRef {
-	for _, rule := range r.Ports {
+	for entry, rule := range r.Ports {
 		if i < len(rule.Ports) {
-			return portRef{port: &rule.Ports[i]}
+			return portOf(rule, entry, i)
 		}
 		i -= len(rule.Ports)
 	}

@@ -2,6 +2,7 @@ package ciliumpolicy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -12,7 +13,7 @@ import (
 // does not examine the lookups that a rule lets Cilium read.
 func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 	c = Dialect{c.Scope.Normalized().Indexed()}
-	required := c.BySubject(c.allByAddress(c.Required(flows)))
+	required := c.BySubject(c.evaluated(flows))
 	policies = partsOf(policies)
 	var lines []string
 	for _, p := range policies {
@@ -29,6 +30,9 @@ func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 			}),
 		)...)
 		lines = append(lines, policy.DescribeUnusedOthers(c.otherFlows(), p, c.listedBy(p), required)...)
+		if subjects := c.isolatedBy(p, policy.Egress); c.Requests && len(subjects) > 0 {
+			lines = append(lines, policy.DescribeUnusedKafka(p, c.kafkaOf(subjects, required))...)
+		}
 		if subjects := c.isolatedBy(p, policy.Egress); c.Binaries && len(subjects) > 0 {
 			lines = append(lines, policy.DescribeUnusedBinaries(p, c.binariesOf(subjects, required))...)
 		}
@@ -54,6 +58,18 @@ func (c Dialect) unusedInRule(
 			lines = append(lines, fmt.Sprintf("%s: port %s", where, DescribeAllowed(ref)))
 		}
 	}
+	http := used.HTTP
+	for _, e := range rule.Ports {
+		if !e.HasHTTP() {
+			continue
+		}
+		for i, r := range e.Rules.HTTP {
+			if !http[i] {
+				lines = append(lines, fmt.Sprintf("%s: request %s to port %s", where, DescribeHTTP(r), describePorts(e)))
+			}
+		}
+		http = http[len(e.Rules.HTTP):]
+	}
 	return lines
 }
 
@@ -72,12 +88,34 @@ func (c Dialect) listedBy(p *cilium.NetworkPolicy) func(policy.Direction) []poli
 // usage returns which rules, peers and ports of a policy the flows needed. It returns nil if the policy isolates no
 // subject in the direction, or isolates a subject for ingress that was not recorded completely.
 func (c Dialect) usage(p *cilium.NetworkPolicy, d policy.Direction, flows policy.SubjectFlows) []policy.Usage {
-	return policy.UsageBy(c.isolatedBy(p, d), d, func(subject policy.Workload) []policy.Usage {
+	all := policy.UsageBy(c.isolatedBy(p, d), d, func(subject policy.Workload) []policy.Usage {
 		v := c.applicablePolicies(Policies{p}, subject, d)[0]
 		// Another policy may let Cilium read the lookup. A name counts as needed if a flow used it.
 		v.lookups = []cilium.FQDN{{MatchPattern: "*"}}
-		return v.usage(policy.Needed(d, flows.Of(subject, d)))
+		return v.usage(c.needed(d, flows.Of(subject, d)))
 	})
+	for i, r := range RulesOf(p, d) {
+		if all != nil {
+			keepRequests(r, all[i])
+		}
+	}
+	return all
+}
+
+// keepRequests marks the HTTP rules as used of entries without a used one: without ports the entry is unused anyway, and
+// otherwise it would allow every request.
+func keepRequests(r Rule, used policy.Usage) {
+	http := used.HTTP
+	for _, e := range r.Ports {
+		if !e.HasHTTP() {
+			continue
+		}
+		own := http[:len(e.Rules.HTTP)]
+		http = http[len(own):]
+		if !slices.Contains(own, true) {
+			copy(own, fill(len(own)))
+		}
+	}
 }
 
 // usage returns which rules, peers and ports a subject's flows needed.
@@ -86,6 +124,7 @@ func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 	for _, r := range v.rules {
 		all = append(all, policy.Usage{
 			Rule: r.isEmpty(), Peers: make([]bool, len(r.peers())), Ports: make([]bool, len(r.AllowedPorts())),
+			HTTP: make([]bool, r.countHTTP(len(r.Ports))),
 		})
 	}
 	s := &compiled{scope: v.scope, direction: v.direction, applicable: []applicable{v}}
@@ -103,6 +142,15 @@ func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 			}
 			if at.Port >= 0 {
 				used.Ports[at.Port] = true
+			}
+			if port.http == nil {
+				continue
+			}
+			first := v.rules[at.Rule].countHTTP(port.entry)
+			for i, rule := range port.http.HTTP {
+				for _, r := range f.Requests {
+					used.HTTP[first+i] = used.HTTP[first+i] || allowsRequest(rule, r)
+				}
 			}
 		}
 	}

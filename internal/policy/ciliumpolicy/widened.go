@@ -8,7 +8,7 @@ import (
 // Widened implements [policy.Dialect].
 func (c Dialect) Widened(committed Policies, flows []flow.Flow) []policy.Widened {
 	c = Dialect{c.Scope.Normalized().Indexed()}
-	return policy.WidenedRules(c.Scope, c.BySubject(c.allByAddress(c.Required(flows))), c.inexpressible,
+	return policy.WidenedRules(c.Scope, c.BySubject(withoutRequests(c.allByAddress(c.Required(flows)))), c.inexpressible,
 		func(w policy.Workload, f flow.Flow) ([]string, bool) {
 			isolated, _ := isolates(committed, w, policy.Ingress)
 			if isolated && c.compile(committed, w, policy.Ingress).verdict(f).Outcome == policy.Allowed {

@@ -66,6 +66,7 @@ type Port struct {
 	First, Last int // the range of numbers; 0 means all of them
 	Name        string
 	Protocol    string
+	Requests    string // that are allowed there; empty is every request
 }
 
 // number returns the port's number if it has exactly one; otherwise the result is false.

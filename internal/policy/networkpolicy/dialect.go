@@ -7,8 +7,8 @@
 //     [policy.OtherIngressAnnotation] list such flows, and a verdict depends on those lists.
 //   - No selector matches the API server or pods on the network of their nodes. [policy.APIServerAnnotation] and
 //     [policy.HostNetworkAnnotation] can reserve a rule without peers for them.
-//   - A NetworkPolicy has no rules for requests. [policy.RequestsAnnotation] and [policy.KafkaAnnotation] list them, and
-//     a verdict depends on those lists.
+//   - A NetworkPolicy has no rules for requests. [policy.RequestsAnnotation] and [policy.KafkaAnnotation] list them,
+//     and a verdict depends on those lists.
 package networkpolicy
 
 import (

@@ -30,11 +30,11 @@ import (
 // isolates the subject lists the programs that opened flows, and the policy with the subject's own name lists no
 // others.
 //
-// If Requests is set, [policy.RequestsAnnotation] of the policy with the subject's own name gets the missing requests. A
-// peer and port without an entry gets its first ones if the policy has the rule that Generate writes for it; the entry
-// "peer:port *" prevents that. A peer and port with an opaque flow loses its entries. [policy.KafkaAnnotation] is
-// extended in the first policy that has it, or that isolates the subject. Listed paths that match a pattern of FoldPaths
-// become that pattern.
+// If Requests is set, [policy.RequestsAnnotation] of the policy with the subject's own name gets the missing requests.
+// A peer and port without an entry gets its first ones if the policy has the rule that Generate writes for it; the
+// entry "peer:port *" prevents that. A peer and port with an opaque flow loses its entries. [policy.KafkaAnnotation] is
+// extended in the first policy that has it, or that isolates the subject. Listed paths that match a pattern of
+// FoldPaths become that pattern.
 func (d Dialect) Merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	m := newMerging(d, committed, flows)
 	m.addAll()

@@ -12,7 +12,8 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// addAll makes the policies allow every flow at both of its ends, and list its requests and the programs that opened it.
+// addAll makes the policies allow every flow at both of its ends, and list its requests and the programs that opened
+// it.
 func (m *merging) addAll() {
 	for _, namespace := range policy.NotDenied(m.scope.Scope, m.policies, deniesAll) {
 		m.policies = append(m.policies, denyAll(namespace))

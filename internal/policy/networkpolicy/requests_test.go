@@ -220,7 +220,9 @@ func TestMerge_Requests(t *testing.T) {
 			flows: []flow.Flow{charging(charge)}, merged: "billing:8080 * /api/v1/{word}",
 			extended: "billing:8080 * /api/v1/{word}"},
 		{reason: "opaque", dialect: reading, requests: "billing:8080 GET /,cart:80 GET /",
-			flows:    []flow.Flow{policytest.Opaque(charging(charge), "TLS"), sends(tcp(workload("cart"), 80), policytest.HTTP("GET", "/"))},
+			flows: []flow.Flow{
+				policytest.Opaque(charging(charge), "TLS"), sends(tcp(workload("cart"), 80), policytest.HTTP("GET", "/")),
+			},
 			merged:   "cart:80 GET /",
 			extended: "cart:80 GET /"},
 		{reason: "opaque, by hand", dialect: reading, requests: "billing:8080 *",

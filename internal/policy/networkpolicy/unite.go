@@ -20,10 +20,10 @@ import (
 //
 // Each list of peers has one rule, without parts that another rule or part allows. [policy.NamesAnnotation] holds the
 // names of all parts. If one part opens the internet without such a list, it checks no name, and so the union has no
-// list. [policy.BinariesAnnotation] and [policy.KafkaAnnotation] follow the same rule. [policy.RequestsAnnotation] limits
-// a peer and port only if each part that opens the port does, so that the union of generated policies may have fewer
-// entries than the policies of all runs. Policies of one name are an error if they select different
-// pods, are in different namespaces in different sets, or have different values for a label or annotation.
+// list. [policy.BinariesAnnotation] and [policy.KafkaAnnotation] follow the same rule. [policy.RequestsAnnotation]
+// limits a peer and port only if each part that opens the port does, so that the union of generated policies may have
+// fewer entries than the policies of all runs. Policies of one name are an error if they select different pods, are in
+// different namespaces in different sets, or have different values for a label or annotation.
 func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy, error) {
 	groups, err := policy.GroupByName(sets)
 	if err != nil {

@@ -22,7 +22,8 @@ import (
 //	policy checkout: Kafka produce alpha-telemetry
 //	policy checkout: binary curl
 //
-// The last but one appears only if Requests of the [policy.Scope] is set, and the last only if Binaries is. Rules are numbered and named as in
+// The last but one appears only if Requests of the [policy.Scope] is set, and the last only if Binaries is. Without
+// Requests, an entry for requests is used if any flow goes to its peer and port. Rules are numbered and named as in
 // [policy.Verdict]. If a policy isolates several subjects, a part is used if any of them needed it. The callers of a
 // subject without AllTraffic are unknown: Unused never lists ingress rules of a policy that isolates one.
 //
