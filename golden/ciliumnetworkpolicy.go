@@ -196,6 +196,7 @@ func normalPortRules(rules []cilium.PortRule) []cilium.PortRule {
 		rules[i].Ports = set(rules[i].Ports)
 		if rules[i].Rules != nil {
 			rules[i].Rules.DNS = normalNames(rules[i].Rules.DNS)
+			rules[i].Rules.HTTP = set(rules[i].Rules.HTTP)
 		}
 	}
 	return set(rules)
