@@ -170,6 +170,9 @@ func (r *Recording) writeRecording(recorded recording.Recording, incomplete erro
 		recorded = scrub.Recording(recorded)
 	}
 	v := check.RecordingFile(recorded, incomplete, result, r.checkOptions())
+	if !r.settings.Unscrubbed {
+		scrub.Placed(&v)
+	}
 	v.Started = r.started.UTC()
 	name := check.RecordingFileName(v, packageDir, r.tb.goldenName())
 	for variable, dir := range map[string]string{"NETZERO_RECORDINGS": r.settings.Recordings, "-artifacts": artifacts} {

@@ -150,6 +150,7 @@ func run(c *checker, d dialect) error {
 		return err
 	}
 	c.dialect, c.committed = d, file
+	noticeOpaque(&c.Report, d, flows)
 	if file == nil {
 		text, err := golden.Format(o.header(nil), d.Generate(flows))
 		if err != nil {

@@ -24,12 +24,20 @@ func verdicts(d dialect, file *golden.File, flows []flow.Flow) []FlowVerdict {
 	var all []FlowVerdict
 	evaluate := d.Evaluator(file.Policies)
 	for i, f := range d.Required(flows) {
-		all = append(all, FlowVerdict{f, i >= len(flows), evaluate(f)})
+		v := FlowVerdict{Flow: f, Implied: i >= len(flows), Verdict: evaluate(f)}
+		if f.Opaque == "" {
+			for _, g := range f.PerRequest() {
+				if len(g.Requests) > 0 {
+					v.Requests = append(v.Requests, evaluate(g))
+				}
+			}
+		}
+		all = append(all, v)
 	}
 	return all
 }
 
-// compareFlows adds to the report the flows that the golden file denies, those that only the kernel refused, and the
+// compareFlows adds to the report the flows and the requests that the golden file denies, those that only the kernel refused, and the
 // workloads that the file does not isolate.
 func compareFlows(result *report.Report, d dialect, file *golden.File, flows []flow.Flow) {
 	committed := file.Policies
@@ -37,7 +45,7 @@ func compareFlows(result *report.Report, d dialect, file *golden.File, flows []f
 	result.Protected = d.Protects(committed)
 	required := d.Required(flows)
 	folded := flow.Fold(required)
-	denied := make(map[policyKey]*report.Denied)
+	denied := make(map[policyKey][]*report.Denied) // one for each denied request
 	others := make(map[policyKey]policy.Verdict)
 	whole := make(map[policyKey]flow.Flow) // the folded flows
 	for _, f := range folded {
@@ -49,35 +57,43 @@ func compareFlows(result *report.Report, d dialect, file *golden.File, flows []f
 		noticed[notice] = true
 	}
 	for _, f := range required {
-		verdict := evaluate(f)
-		for _, text := range verdict.Notices {
-			notice := recording.Notice{Code: recording.CodeWideRule, Text: text}
-			if !noticed[notice] {
-				noticed[notice] = true
-				result.Notices = append(result.Notices, notice)
-			}
-		}
 		key := policyKeyOf(f)
-		switch verdict.Outcome {
-		default:
-			others[key] = verdict
-		case policy.Denied, policy.Inexpressible:
-			entry := denied[key]
-			if entry == nil {
-				entry = &report.Denied{Flow: whole[key], Policy: verdict.Policy, Reason: verdict.Reason}
-				denied[key] = entry
+		f.Opaque = whole[key].Opaque // policies see no difference
+		for _, verdict := range judge(evaluate, f) {
+			for _, text := range verdict.Notices {
+				notice := recording.Notice{Code: recording.CodeWideRule, Text: text}
+				if !noticed[notice] {
+					noticed[notice] = true
+					result.Notices = append(result.Notices, notice)
+				}
 			}
-			entry.WouldRefuse = entry.WouldRefuse || wouldRefuse(f, verdict)
+			if verdict.Outcome != policy.Denied && verdict.Outcome != policy.Inexpressible {
+				others[key] = verdict.Verdict
+				continue
+			}
+			request := kind(verdict.request)
+			i := slices.IndexFunc(denied[key], func(d *report.Denied) bool { return kind(d.Request) == request })
+			if i < 0 {
+				i = len(denied[key])
+				denied[key] = append(denied[key], &report.Denied{
+					Flow: whole[key], Request: verdict.request, Policy: verdict.Policy, Reason: verdict.Reason,
+				})
+			}
+			entry := denied[key][i]
+			entry.WouldRefuse = entry.WouldRefuse || verdict.byPort && wouldRefuse(f, verdict.Verdict)
 			if a := f.Destination.Addr; a.IsValid() && !slices.Contains(entry.Addrs, a) {
 				entry.Addrs = append(entry.Addrs, a)
 			}
 		}
 	}
 	for _, f := range folded {
-		if d := denied[policyKeyOf(f)]; d != nil {
+		all := denied[policyKeyOf(f)]
+		slices.SortStableFunc(all, func(a, b *report.Denied) int { return a.Request.Compare(b.Request) })
+		for _, d := range all {
 			slices.SortFunc(d.Addrs, netip.Addr.Compare)
 			result.Denied = append(result.Denied, *d)
-		} else if isRefused(f) && f.Destination.Kind != flow.Resolver { // refused questions are lookups of their own
+		}
+		if len(all) == 0 && isRefused(f) && f.Destination.Kind != flow.Resolver { // refused questions are lookups of their own
 			addRefused(result, f, others[policyKeyOf(f)])
 		}
 	}

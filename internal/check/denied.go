@@ -10,17 +10,24 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// stillDenied returns a line for each flow that policies deny after an update, with the reason. An update keeps deny
+// stillDenied returns a line for each flow or request that policies deny after an update, with the reason. An update keeps deny
 // rules, because they were written by hand. No rule can allow a flow without a known destination.
 func stillDenied(d dialect, updated []golden.Policy, flows []flow.Flow) []string {
 	var lines []string
 	evaluate := d.Evaluator(updated)
 	for _, f := range flow.Fold(d.Required(flows)) {
-		switch v := evaluate(f); v.Outcome {
-		case policy.Denied:
-			lines = append(lines, fmt.Sprintf("%s: policy %s: %s", f.Target(), v.Policy, v.Reason))
-		case policy.Inexpressible:
-			lines = append(lines, fmt.Sprintf("%s: no policy can allow it: %s", f.Target(), v.Reason))
+		reported := make(map[flow.Request]bool)
+		for _, v := range judge(evaluate, f) {
+			if reported[kind(v.request)] {
+				continue
+			}
+			reported[kind(v.request)] = true
+			switch v.Outcome {
+			case policy.Denied:
+				lines = append(lines, fmt.Sprintf("%s: policy %s: %s", f.Target(), v.Policy, v.Reason))
+			case policy.Inexpressible:
+				lines = append(lines, fmt.Sprintf("%s: no policy can allow it: %s", f.Target(), v.Reason))
+			}
 		}
 	}
 	return lines

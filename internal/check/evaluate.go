@@ -54,6 +54,7 @@ func Evaluate(v recording.File, o Options) (report.Report, []flow.Flow, error) {
 	}
 	result.Accept = cmp.Or(file.Header.Command, o.Accept)
 	d := dialectFor(cmp.Or(file.Dialect, golden.Kubernetes), placed.Scope)
+	noticeOpaque(&result, d, flows)
 	compare(&result, d, file, flows, v.Recording.Initiators)
 	addIgnored(&result, v.Recording.Flows, o)
 	result.Diff = golden.Diff(file.Policies, d.Extend(file.Policies, flows))

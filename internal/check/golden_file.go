@@ -119,10 +119,15 @@ func (f *GoldenFile) recorded(listed, names []string) (all part, complete bool) 
 	if slices.ContainsFunc(kept, func(test string) bool { _, has := f.parts[test]; return !has }) {
 		return part{}, false
 	}
+	anyRecords := false
+	for _, p := range f.parts {
+		anyRecords = anyRecords || p.scope.Requests
+	}
 	var scopes []policy.Scope
 	for _, test := range slices.Sorted(maps.Keys(f.parts)) {
-		scopes = append(scopes, f.parts[test].scope)
-		all.flows = append(all.flows, f.parts[test].flows...)
+		p := f.parts[test]
+		scopes = append(scopes, p.scope)
+		all.flows = append(all.flows, WithRequests(p.flows, p.scope, anyRecords)...)
 	}
 	if !f.isShared() { // nothing to unite
 		all.scope = scopes[0]

@@ -54,19 +54,23 @@ func checkLeftover(l *Leftovers, result *report.Report, o Options, d dialect, fl
 		return err
 	}
 	result.Unprotected, result.Notices = nil, nil // the test itself has reported them
-	isNew := func(f flow.Flow) bool {
-		_, again := l.reported.LoadOrStore([3]string{o.Test, o.Golden, f.Source.String() + " " + f.Target()}, true)
+	isNew := func(f flow.Flow, request flow.Request) bool {
+		what := f.Source.String() + " " + f.Target()
+		if request != (flow.Request{}) {
+			what += " " + request.String()
+		}
+		_, again := l.reported.LoadOrStore([3]string{o.Test, o.Golden, what}, true)
 		return !again
 	}
 	var denied []report.Denied
 	for _, d := range result.Denied {
-		if isNew(d.Flow) {
+		if isNew(d.Flow, d.Request) {
 			denied = append(denied, d)
 		}
 	}
 	var binaries []report.Binary
 	for _, b := range result.Binaries {
-		if isNew(b.Flow) {
+		if isNew(b.Flow, flow.Request{}) {
 			binaries = append(binaries, b)
 		}
 	}

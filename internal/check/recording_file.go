@@ -55,17 +55,29 @@ func (r Result) check() *recording.Check {
 		Dialect: string(r.dialect.kind), Unused: r.Report.Unused, NotIsolated: r.Report.Unprotected, Updated: r.isUpdated,
 	}
 	var implied []flow.Flow
+	evaluate := r.dialect.Evaluator(r.committed.Policies)
 	for _, f := range verdicts(r.dialect, r.committed, r.Placed.Flows) {
 		if f.Implied {
 			implied = append(implied, f.Flow)
 		}
-		v.Verdicts = append(v.Verdicts, recording.Verdict{
-			Outcome: recording.Outcome(f.Outcome.String()), Policy: f.Policy, Reason: f.Reason,
-			Ingress: f.Direction == policy.Ingress, WouldRefuse: wouldRefuse(f.Flow, f.Verdict),
-		})
+		verdict := recordingVerdict(f.Verdict)
+		byPort := f.Flow
+		byPort.Requests, byPort.Opaque = nil, ""
+		verdict.WouldRefuse = wouldRefuse(f.Flow, f.Verdict) && evaluate(byPort).Outcome == f.Outcome
+		for _, r := range f.Requests {
+			verdict.Requests = append(verdict.Requests, recordingVerdict(r))
+		}
+		v.Verdicts = append(v.Verdicts, verdict)
 	}
 	v.Implied = recording.FromFlows(withoutProcesses(implied))
 	return v
+}
+
+func recordingVerdict(v policy.Verdict) recording.Verdict {
+	return recording.Verdict{
+		Outcome: recording.Outcome(v.Outcome.String()), Policy: v.Policy, Reason: v.Reason,
+		Ingress: v.Direction == policy.Ingress,
+	}
 }
 
 // placed returns a placement as data. Its flows have no processes, because those of the recording have them.

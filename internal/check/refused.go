@@ -37,7 +37,9 @@ func Refusals(recorded recording.Recording, o Options) (report.Report, []flow.Fl
 	if err != nil {
 		return result, nil, err
 	}
-	result.Denied = slices.DeleteFunc(result.Denied, func(d report.Denied) bool { return !isRefused(d.Flow) })
+	result.Denied = slices.DeleteFunc(result.Denied, func(d report.Denied) bool {
+		return !isRefused(d.Flow) || d.Request != flow.Request{}
+	})
 	result.Unprotected, result.Notices = nil, nil
 	addIgnored(&result, recorded.Flows, o)
 	if file != nil {

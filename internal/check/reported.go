@@ -1,6 +1,8 @@
 package check
 
 import (
+	"fmt"
+
 	"github.com/netzero-dev/netzero/internal/report"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -50,9 +52,11 @@ func (f *GoldenFile) reportOnce(result *report.Report, flows []flow.Flow) {
 	}
 	all := true // other tests have proposed every change of this one
 	for _, folded := range flow.Fold(flows) {
-		by := reportedBy("proposed\x00" + flowKey(folded))
-		all = all && by != ""
-		result.MissingReportedBy = by
+		for _, f := range folded.PerRequest() {
+			by := reportedBy("proposed\x00" + flowKey(f) + "\x00" + f.Opaque + fmt.Sprint(f.Requests))
+			all = all && by != ""
+			result.MissingReportedBy = by
+		}
 	}
 	if !all {
 		result.MissingReportedBy = ""

@@ -163,6 +163,7 @@ type FlowVerdict struct {
 	Flow    flow.Flow
 	Implied bool // by the flows of the recordings, such as DNS queries for a name
 	policy.Verdict
+	Requests []policy.Verdict // on each of the flow's requests; none if it is opaque
 }
 
 // Compare compares the recordings with a golden file, in the dialect of the file. The report names neither a test nor a
@@ -179,6 +180,7 @@ func (u Union) Compare(file *golden.File) Compared {
 			r.Notices = append(r.Notices, n)
 		}
 	}
+	noticeOpaque(r, d, u.Placed.Flows)
 	compare(r, d, file, u.Placed.Flows, u.Initiators)
 	r.Unused = d.Unused(file.Policies, u.Placed.Flows)
 	c.Flows = verdicts(d, file, u.Placed.Flows)

@@ -128,6 +128,7 @@ func (s Source) place(o Options, dialect golden.Dialect) (placed, error) {
 	options := s.File.Options
 	options.Cilium = dialect == golden.Cilium
 	options.FoldNames = union(options.FoldNames, o.Added.FoldNames)
+	options.FoldPaths = union(options.FoldPaths, o.Added.FoldPaths)
 	options.Ports = union(options.Ports, o.Added.Ports)
 	options.ClusterDomains = union(options.ClusterDomains, o.Added.ClusterDomains)
 	options.Ignore = union(options.Ignore, o.Added.Ignore)
@@ -249,13 +250,14 @@ func addAll(u check.Union, all []placed) (check.Union, error) {
 	var set flow.Set
 	var scopes []policy.Scope
 	whole := make(map[string]bool) // by test: a recording of it is not partial
+	anyRecords := slices.ContainsFunc(all, func(p placed) bool { return p.Scope.Requests })
 	for _, p := range all {
 		if test := TestName(p.File); test != "" {
 			whole[test] = whole[test] || !p.File.Partial
 			u.Tests = append(u.Tests, test)
 		}
 		scopes = append(scopes, p.Scope)
-		for _, f := range p.Flows {
+		for _, f := range check.WithRequests(p.Flows, p.Scope, anyRecords) {
 			set.Add(f)
 		}
 		u.Notices = append(u.Notices, p.File.Recording.Notices...)

@@ -8,7 +8,7 @@ import (
 )
 
 // NewEvaluator returns a function that evaluates flows. It calls compile once for each subject and direction and
-// keeps the result. byAddress and inexpressible are those of the dialect.
+// keeps the result. A flow that compile's functions get has at most one request, or is opaque. byAddress and inexpressible are those of the dialect.
 func NewEvaluator(
 	s Scope, byAddress func(flow.Flow) flow.Flow, inexpressible func(flow.Flow) string,
 	compile func(Workload, Direction) func(flow.Flow) Verdict,
@@ -18,7 +18,7 @@ func NewEvaluator(
 		direction       Direction
 	}
 	compiled := make(map[end]func(flow.Flow) Verdict)
-	return func(f flow.Flow) Verdict {
+	evaluate := func(f flow.Flow) Verdict {
 		evaluated := byAddress(f)
 		v := s.EvaluateAtResolvers(evaluated, func(g flow.Flow) Verdict {
 			return s.Ends(g, inexpressible, func(subject Workload, d Direction) Verdict {
@@ -33,6 +33,7 @@ func NewEvaluator(
 		})
 		return ExplainAddress(v, f, evaluated)
 	}
+	return func(f flow.Flow) Verdict { return PerRequest(f, evaluate) }
 }
 
 // NameIndex finds entries of [NamesAnnotation] by host.

@@ -74,7 +74,7 @@ func (s Scope) Ends(f flow.Flow, inexpressible func(flow.Flow) string, side func
 // join returns the combined verdict of the evaluated ends: the worst outcome, with the reasons of all that have it.
 func join(verdicts []Verdict) Verdict {
 	var joined Verdict
-	for _, outcome := range []Outcome{Allowed, Unprotected, Inexpressible, Denied} {
+	for _, outcome := range bySeverity {
 		first := true
 		for _, v := range verdicts {
 			switch {

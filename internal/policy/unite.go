@@ -16,7 +16,7 @@ import (
 func IsList(annotation string) bool {
 	return slices.Contains([]string{
 		NamesAnnotation, MetadataAnnotation, BinariesAnnotation, OtherAnnotation, OtherIngressAnnotation,
-		APIServerAnnotation, HostNetworkAnnotation, HostNetworkIngressAnnotation,
+		APIServerAnnotation, HostNetworkAnnotation, HostNetworkIngressAnnotation, RequestsAnnotation, KafkaAnnotation,
 	}, annotation)
 }
 
@@ -103,6 +103,7 @@ func UniteMetadata(metas []*metav1.ObjectMeta) (metav1.ObjectMeta, error) {
 		metav1.SetMetaDataAnnotation(&united, key, strings.Join(slices.Compact(entries), ","))
 	}
 	uniteBinaries(&united, metas)
+	uniteKafka(&united, metas)
 	return united, errors.Join(errs...)
 }
 

@@ -28,5 +28,16 @@ func ValidateLists(meta *metav1.ObjectMeta, annotations *field.Path) field.Error
 			}
 		}
 	}
+	for _, entry := range EntriesOf(meta, RequestsAnnotation) {
+		if _, err := parseRequest(entry); err != nil {
+			errs = append(errs,
+				field.Invalid(annotations.Key(RequestsAnnotation), meta.Annotations[RequestsAnnotation], err.Error()))
+		}
+	}
+	for _, entry := range EntriesOf(meta, KafkaAnnotation) {
+		if err := checkKafka(entry); err != nil {
+			errs = append(errs, field.Invalid(annotations.Key(KafkaAnnotation), meta.Annotations[KafkaAnnotation], err.Error()))
+		}
+	}
 	return errs
 }

@@ -109,8 +109,7 @@ type Verdict struct {
 	// judged when the test ends. If the test had the option, Flow.Refused says what the kernel did.
 	WouldRefuse bool `json:"wouldRefuse,omitempty"`
 
-	// Requests are the verdicts on the flow's requests, in their order. The verdict on the flow is the worst of them.
-	Requests []Verdict `json:"requests,omitempty"`
+	Requests []Verdict `json:"requests,omitempty"` // on the flow's requests, in their order; none if it is opaque
 }
 
 // Outcome is what policies do with a flow.
@@ -234,27 +233,33 @@ func (r File) Validate() error {
 	if r.Check == nil {
 		return nil
 	}
-	if err := r.Check.validate(len(r.Placed.Flows)); err != nil {
+	if err := r.Check.validate(r.Placed.Flows); err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
 	return nil
 }
 
 // validate returns an error unless there is a valid verdict on each of the placed flows and on each implied one, by
-// policies of a known dialect.
-func (c *Check) validate(placed int) error {
+// policies of a known dialect, and on each of their requests or none.
+func (c *Check) validate(placed []Flow) error {
 	if !slices.Contains(dialects, c.Dialect) {
 		return fmt.Errorf("unknown dialect %q", c.Dialect)
 	}
 	if _, err := ToFlows(c.Implied); err != nil {
 		return fmt.Errorf("implied: %w", err)
 	}
-	if flows := placed + len(c.Implied); len(c.Verdicts) != flows {
-		return fmt.Errorf("%d verdicts on %d flows", len(c.Verdicts), flows)
+	flows := slices.Concat(placed, c.Implied)
+	if len(c.Verdicts) != len(flows) {
+		return fmt.Errorf("%d verdicts on %d flows", len(c.Verdicts), len(flows))
 	}
 	for i, v := range c.Verdicts {
-		if !slices.Contains(outcomes, v.Outcome) {
-			return fmt.Errorf("verdict %d: unknown outcome %q", i, v.Outcome)
+		if n := len(flows[i].Requests); len(v.Requests) > 0 && len(v.Requests) != n {
+			return fmt.Errorf("verdict %d: %d verdicts on %d requests", i, len(v.Requests), n)
+		}
+		for _, v := range slices.Concat(v.Requests, []Verdict{v}) {
+			if !slices.Contains(outcomes, v.Outcome) {
+				return fmt.Errorf("verdict %d: unknown outcome %q", i, v.Outcome)
+			}
 		}
 	}
 	return nil

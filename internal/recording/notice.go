@@ -131,7 +131,7 @@ const (
 	CodeOtherTest NoticeCode = "other-test"
 	// CodeForeignPolicy: a committed policy is for no workload of this run.
 	CodeForeignPolicy NoticeCode = "foreign-policy"
-	// CodeWideRule: a committed rule allows everything or the whole internet.
+	// CodeWideRule: a committed rule allows everything, the whole internet or every request, or nobody compares requests.
 	CodeWideRule NoticeCode = "wide-rule"
 	// CodeWidened: an update opens a port to anyone that is open to named callers. An update prints it without -v, too.
 	CodeWidened NoticeCode = "widened"
@@ -139,6 +139,8 @@ const (
 	CodeDenyRules NoticeCode = "deny-rules"
 	// CodeUnlistedProgram: a program that the committed policy does not list opened an allowed flow.
 	CodeUnlistedProgram NoticeCode = "unlisted-program"
+	// CodeOpaqueRequests: requests could not be read, so policies allow every request (option Requests).
+	CodeOpaqueRequests NoticeCode = "opaque-requests"
 	// CodeUnusedKept: an update keeps unused rules, because a subtest may have been skipped.
 	CodeUnusedKept NoticeCode = "unused-kept"
 	// CodeUnusedUnknown: rules may be unused, and a test of their golden file has no complete recording (netzero report).

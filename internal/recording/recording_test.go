@@ -34,7 +34,16 @@ func everyFlow() []flow.Flow {
 			Parents: []string{"sh (pid 11)"}, Container: "checkout-1", Image: "checkout", Exec: "sh -c run", Test: "TestQuote",
 			Stack: []flow.Frame{{Function: "net.Dial", File: "net/dial.go", Line: 3, Started: true, Ended: true}},
 		},
+		Requests: []flow.Request{{
+			Protocol: flow.HTTP, Method: "POST", Host: "billing:8080", Path: "/<charge>", Query: "?a=1&b", Topic: "orders",
+		}},
+		Opaque: "TLS",
 	}}
+	for protocol := flow.HTTP; protocol <= flow.Kafka; protocol++ {
+		flows = append(flows, flow.Flow{
+			Source: checkout, Destination: checkout, Protocol: flow.TCP, Requests: []flow.Request{{Protocol: protocol}},
+		})
+	}
 	for kind := flow.Workload; kind <= flow.Anyone; kind++ {
 		flows = append(flows, flow.Flow{Source: flow.Endpoint{Kind: kind}, Destination: flow.Endpoint{Kind: kind}})
 	}
@@ -77,13 +86,11 @@ func whole() File {
 		Check: &Check{
 			Dialect: "NetworkPolicy", Implied: FromFlows(flows[1:2]), Unused: []string{"a rule"}, NotIsolated: []string{"db"},
 			Verdicts: []Verdict{
-				{Outcome: OutcomeDenied, Policy: "checkout", Reason: "no rule", Ingress: true, WouldRefuse: true},
 				{
-					Outcome: OutcomeDenied, Policy: "checkout", Reason: "GET / is not listed", Requests: []Verdict{
-						{Outcome: OutcomeDenied, Policy: "checkout", Reason: "GET / is not listed"},
-						{Outcome: OutcomeAllowed, Policy: "checkout", Reason: "rule 1"},
-					},
+					OutcomeDenied, "checkout", "no rule", true, true,
+					[]Verdict{{Outcome: OutcomeDenied, Reason: "GET / is not in a list"}},
 				},
+				{Outcome: OutcomeAllowed, Policy: "checkout", Reason: "rule 1"},
 			},
 			Updated: true,
 		},
@@ -91,6 +98,7 @@ func whole() File {
 		Unusable: "line 7: not YAML",
 		Options: Options{
 			Cilium: true, FoldNames: []string{"shard-*.db.example"}, Ports: []string{"ftp:30000-30009/TCP"}, Binaries: true,
+			Requests: true, FoldPaths: []string{"/customers/{name}"},
 			CloseIngress: true, DefaultDeny: true, ClusterDomains: []string{"k8s.example"}, Ignore: []string{"10.0.0.0/8"},
 			Driver: true, Resolvers: []Resolver{{
 				Namespace: "kube-system", Labels: map[string]string{"k8s-app": "dns"}, Addresses: "169.254.20.10/32",
@@ -127,7 +135,7 @@ func TestExampleHasEveryField(t *testing.T) {
 	for _, value := range []any{
 		r, r.Recording, r.Placed, checkout, checkout.Service, checkout.Ports[0], placed, placed.Source, process,
 		process.Stack[0], r.Placed.EphemeralPorts[0], r.Recording.Notices[0], r.Recording.EphemeralPorts[0],
-		r.Recording.Losses[0], *r.Check, r.Check.Verdicts[0], r.Options, r.Options.Resolvers[0],
+		r.Recording.Losses[0], *r.Check, r.Check.Verdicts[0], r.Placed.Flows[0].Requests[0], r.Options, r.Options.Resolvers[0],
 	} {
 		for i, v := 0, reflect.ValueOf(value); i < v.NumField(); i++ {
 			if v.Field(i).IsZero() {

@@ -49,6 +49,8 @@ func TestSchema_IsThatOfTheTypes(t *testing.T) {
 	words := slices.Collect(maps.Values(evidences))
 	checkWords(t, "evidence", endpoint["evidence"],
 		slices.DeleteFunc(words, func(e Evidence) bool { return e == NoEvidence })) // it is absent
+	checkWords(t, "request protocol", root.Defs["request"].Properties["protocol"],
+		slices.Collect(maps.Values(requestProtocols)))
 	checkWords(t, "outcome", root.Defs["verdict"].Properties["outcome"], outcomes)
 }
 

@@ -98,7 +98,7 @@ var layers = map[string]layer{
 			"internal/report", "internal/policy", "internal/session", "internal/settings", "internal/endpoint", "internal/rdns",
 			"internal/manifest", "internal/goroutine", "internal/recorder", "internal/recording", "internal/scrub",
 			"internal/ways",
-			"netzerotest/flow",
+			"internal/urlpath", "netzerotest/flow",
 		},
 		others: []string{"github.com/testcontainers/testcontainers-go"},
 		tests: []string{
@@ -158,7 +158,7 @@ var layers = map[string]layer{
 	},
 	"internal/placement": {
 		own: []string{
-			"internal/manifest", "internal/policy", "internal/recording", "internal/endpoint", "netzerotest/flow",
+			"internal/manifest", "internal/policy", "internal/recording", "internal/endpoint", "internal/urlpath", "netzerotest/flow",
 		},
 		tests: []string{
 			"golden", "internal/manifest/manifesttest", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy",
@@ -270,6 +270,7 @@ var layers = map[string]layer{
 	"internal/dns":      {others: []string{"golang.org/x/net/dns/dnsmessage"}},
 	"internal/hostname": {others: []string{"golang.org/x/crypto/cryptobyte"}},
 	"internal/rdns":     {own: []string{"netzerotest/flow"}},
+	"internal/urlpath":  {tests: []string{"internal/urlpath"}},
 	"internal/probe": {
 		own:    []string{"bpf", "internal/dns", "internal/enforce", "internal/goroutine", "netzerotest/flow"},
 		others: slices.Concat(ebpf, unix),

@@ -16,9 +16,8 @@ import (
 
 // Denied is a flow, or one of its requests, that the committed policy does not allow.
 type Denied struct {
-	Flow flow.Flow // folded, by flow.Fold
-	// the request that is denied; zero if the flow is
-	Request flow.Request
+	Flow    flow.Flow    // folded, by flow.Fold
+	Request flow.Request // the request that is denied; zero if the flow is
 	Addrs   []netip.Addr // every address behind the destination, sorted
 	Policy  string       // the policy that denies it; empty if no particular one does
 	Reason  string       // the reason, in the words of package policy

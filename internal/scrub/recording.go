@@ -8,16 +8,18 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// Recording returns a copy of a recording with scrubbed command lines: see [Command]. It shares everything else with
-// the recording.
+// Recording returns a copy of a recording with scrubbed command lines, see [Command], and with [Query] in place of the
+// queries of requests. It shares everything else with the recording.
 func Recording(r recording.Recording) recording.Recording {
 	r.Flows = slices.Clone(r.Flows)
 	for i := range r.Flows {
 		r.Flows[i].Process = process(r.Flows[i].Process)
+		r.Flows[i].Requests = requests(r.Flows[i].Requests)
 	}
 	r.EphemeralPorts = slices.Clone(r.EphemeralPorts)
 	for i := range r.EphemeralPorts {
-		r.EphemeralPorts[i].Flow.Process = process(r.EphemeralPorts[i].Flow.Process)
+		f := &r.EphemeralPorts[i].Flow
+		f.Process, f.Requests = process(f.Process), requests(f.Requests)
 	}
 	r.Initiators = maps.Clone(r.Initiators)
 	for program, first := range r.Initiators {

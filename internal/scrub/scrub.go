@@ -1,5 +1,5 @@
-// Package scrub replaces what looks like a secret in command lines, before they are written to files that outlive a
-// run.
+// Package scrub replaces what looks like a secret in command lines, and the queries of requests, before they are written
+// to files that outlive a run.
 //
 // It knows secrets by the words around them (options, variables, URLs, HTTP headers) and by the form of common tokens.
 // A secret that neither shows stays.

@@ -174,8 +174,14 @@ func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 	}
 	if needsEveryRule(c.direction, f) {
 		// a rule may stand for the peer by its port alone
-		return c.scope.evaluateApplicable(c.applicable, c.subject, c.direction, f)
+		v := c.scope.evaluateApplicable(c.applicable, c.subject, c.direction, f)
+		return c.scope.byRequest(c.applicable, c.subject, c.direction, f, v)
 	}
+	return c.scope.byRequest(c.applicable, c.subject, c.direction, f, c.ruleVerdict(f))
+}
+
+// ruleVerdict returns the verdict of the rules of policies that isolate the subject.
+func (c *compiled) ruleVerdict(f flow.Flow) policy.Verdict {
 	nearest := candidate{policy: c.applicable[0], rule: -1}
 	for _, at := range c.index.Nearest(c.spec(f)) {
 		v, peer, port := c.pair(at)
@@ -192,13 +198,14 @@ func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 	return c.scope.notAllowed(c.applicable, nearest, c.subject, c.direction, f)
 }
 
-// isMissing reports whether a rule, or an entry for lookups, could allow a flow and none does. Merging needs no other
-// part of the verdict.
+// isMissing reports whether a rule, or an entry for lookups, could allow a flow and none does, apart from its requests.
+// Merging needs no other part of the verdict.
 func (c *compiled) isMissing(f flow.Flow) bool {
 	switch {
 	case !f.Lookup && c.scope.inexpressibleKind(f) != "":
 		return false // a list decides about it
 	case len(c.applicable) == 0, f.Lookup, needsEveryRule(c.direction, f):
+		f.Requests, f.Opaque = nil, ""
 		return c.verdict(f).Outcome == policy.Denied
 	}
 	for _, at := range c.index.Nearest(c.spec(f)) {

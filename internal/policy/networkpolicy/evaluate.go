@@ -28,18 +28,26 @@ import (
 // A flow with a protocol that rules cannot name needs an entry of [policy.OtherAnnotation]. A lookup that got no
 // address is allowed by a rule or entry that allows its name at any port, and by an entry of [policy.NamesAnnotation]
 // for it.
+//
+// A flow with several requests is evaluated for each of them; see [policy.PerRequest]. If a policy whose rules allow a
+// flow has entries of [policy.RequestsAnnotation] for its destination and port, the policy allows only the requests
+// that match one of them, and no flow that is opaque. [policy.KafkaAnnotation] of any of the policies limits the Kafka
+// requests to those that one of them lists.
 func (d Dialect) Evaluate(policies []*networkingv1.NetworkPolicy, f flow.Flow) policy.Verdict {
 	d.Scope = d.Normalized()
-	evaluated := d.ByAddress(f)
-	v := d.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
-		return d.Ends(g, d.inexpressibleKind, func(subject policy.Workload, direction policy.Direction) policy.Verdict {
-			return d.EvaluateEnd(policies, subject, direction, g)
+	return policy.PerRequest(f, func(f flow.Flow) policy.Verdict {
+		evaluated := d.ByAddress(f)
+		v := d.EvaluateAtResolvers(evaluated, func(g flow.Flow) policy.Verdict {
+			return d.Ends(g, d.inexpressibleKind, func(subject policy.Workload, direction policy.Direction) policy.Verdict {
+				return d.EvaluateEnd(policies, subject, direction, g)
+			})
 		})
+		return policy.ExplainAddress(v, f, evaluated)
 	})
-	return policy.ExplainAddress(v, f, evaluated)
 }
 
-// EvaluateEnd returns the verdict of the policies on a flow of the subject in one direction.
+// EvaluateEnd returns the verdict of the policies on a flow of the subject in one direction. The flow has at most one
+// request, or is opaque.
 func (d Dialect) EvaluateEnd(
 	policies []*networkingv1.NetworkPolicy, subject policy.Workload, direction policy.Direction, f flow.Flow,
 ) policy.Verdict {
@@ -57,10 +65,10 @@ func (d Dialect) EvaluateEnd(
 		_, why := isolates(policies, subject, direction)
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: why}
 	}
-	return d.evaluateApplicable(isolating, subject, direction, f)
+	return d.byRequest(isolating, subject, direction, f, d.evaluateApplicable(isolating, subject, direction, f))
 }
 
-// evaluateApplicable evaluates a flow against policies that all isolate the subject.
+// evaluateApplicable evaluates a flow against the rules of policies that all isolate the subject.
 func (d Dialect) evaluateApplicable(
 	isolating []applicable, subject policy.Workload, direction policy.Direction, f flow.Flow,
 ) policy.Verdict {

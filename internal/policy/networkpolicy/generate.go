@@ -30,7 +30,8 @@ import (
 //
 // Without any flow, or with none that a NetworkPolicy can express, a policy denies all egress.
 // [policy.OtherAnnotation] lists the flows that it cannot express, and [policy.NamesAnnotation] the lookups that
-// nothing else allows.
+// nothing else allows. If Requests is set, [policy.RequestsAnnotation] lists the requests to each peer and port whose
+// flows were all understood, and [policy.KafkaAnnotation] those to Kafka brokers.
 func (d Dialect) Generate(flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	d.Scope = d.Normalized()
 	required := d.BySubject(d.allByAddress(d.Required(flows)))
@@ -75,6 +76,10 @@ func (d Dialect) generate(subject policy.Subject, required policy.SubjectFlows) 
 		policy.AddEntries(p, policy.NamesAnnotation, d.LookupEntries(subject.Workload, unmet))
 	}
 	policy.ListOthers(d.otherFlows(), p, subject, required)
+	d.AddRequests(p, []policy.Subject{subject}, required, func(_ policy.Workload, f flow.Flow) bool {
+		return d.inexpressible(policy.Egress, f) == ""
+	})
+	policy.AddKafka([]*networkingv1.NetworkPolicy{p}, d.kafkaOf([]policy.Subject{subject}, required), true)
 	if d.Binaries {
 		policy.AddBinaries([]*networkingv1.NetworkPolicy{p}, d.binariesOf([]policy.Subject{subject}, required))
 	}

@@ -29,6 +29,12 @@ import (
 // name. Listed names that match a pattern of Fold become that pattern. If Binaries is set, the first policy that
 // isolates the subject lists the programs that opened flows, and the policy with the subject's own name lists no
 // others.
+//
+// If Requests is set, [policy.RequestsAnnotation] of the policy with the subject's own name gets the missing requests. A
+// peer and port without an entry gets its first ones if the policy has the rule that Generate writes for it; the entry
+// "peer:port *" prevents that. A peer and port with an opaque flow loses its entries. [policy.KafkaAnnotation] is
+// extended in the first policy that has it, or that isolates the subject. Listed paths that match a pattern of FoldPaths
+// become that pattern.
 func (d Dialect) Merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	m := newMerging(d, committed, flows)
 	m.addAll()
@@ -38,7 +44,9 @@ func (d Dialect) Merge(committed []*networkingv1.NetworkPolicy, flows []flow.Flo
 	return m.policies
 }
 
-// Extend is [Dialect.Merge] for a run that may not have seen every flow: it adds missing flows and removes nothing.
+// Extend is [Dialect.Merge] for a run that may not have seen every flow: it adds missing flows and denies nothing that
+// the committed policies allow. So it adds no first entry for a peer and port whose requests they allow already, and no
+// first [policy.KafkaAnnotation].
 func (d Dialect) Extend(committed []*networkingv1.NetworkPolicy, flows []flow.Flow) []*networkingv1.NetworkPolicy {
 	m := newMerging(d, committed, flows)
 	m.partial = true
@@ -47,7 +55,7 @@ func (d Dialect) Extend(committed []*networkingv1.NetworkPolicy, flows []flow.Fl
 }
 
 func newMerging(d Dialect, committed []*networkingv1.NetworkPolicy, flows []flow.Flow) *merging {
-	m := &merging{scope: Dialect{d.Normalized().Indexed()}}
+	m := &merging{scope: Dialect{d.Normalized().Indexed()}, committed: committed}
 	required := m.scope.allByAddress(d.Required(flows))
 	slices.SortStableFunc(required, flow.Flow.Compare)
 	m.flows = m.scope.BySubject(required)
@@ -58,6 +66,7 @@ func newMerging(d Dialect, committed []*networkingv1.NetworkPolicy, flows []flow
 		if p := m.own(subject.Workload); p != nil {
 			m.scope.FoldNames(p)
 			m.scope.FoldOthers(p)
+			m.scope.FoldRequests(p)
 		}
 	}
 	return m
@@ -65,10 +74,11 @@ func newMerging(d Dialect, committed []*networkingv1.NetworkPolicy, flows []flow
 
 // merging is the state of one [Dialect.Merge].
 type merging struct {
-	policies []*networkingv1.NetworkPolicy
-	scope    Dialect             // normalized
-	flows    policy.SubjectFlows // with those that they imply, sorted
-	partial  bool                // there are further flows, and the policies allow them
+	committed []*networkingv1.NetworkPolicy // unchanged
+	policies  []*networkingv1.NetworkPolicy
+	scope     Dialect             // normalized
+	flows     policy.SubjectFlows // with those that they imply, sorted
+	partial   bool                // there are further flows, and the policies allow them
 }
 
 // own returns the policy with a subject's name, or nil. Of two it returns the one in the subject's namespace. If the

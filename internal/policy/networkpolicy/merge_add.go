@@ -12,7 +12,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// addAll makes the policies allow every flow at both of its ends, and list the programs that opened it.
+// addAll makes the policies allow every flow at both of its ends, and list its requests and the programs that opened it.
 func (m *merging) addAll() {
 	for _, namespace := range policy.NotDenied(m.scope.Scope, m.policies, deniesAll) {
 		m.policies = append(m.policies, denyAll(namespace))
@@ -23,6 +23,7 @@ func (m *merging) addAll() {
 			return m.scope.compile(m.policies, w, d).verdict
 		},
 		func(w policy.Workload) *networkingv1.NetworkPolicy { return m.isolating(w, policy.Egress) })
+	m.addRequests()
 	if !m.scope.Binaries {
 		return
 	}

@@ -22,8 +22,13 @@ func (m *merging) drop(subject policy.Workload) {
 		m.dropMetadata(p)
 		m.dropEverywhere(p, policy.Egress)
 		policy.DropOthers(m.scope.otherFlows(), p, m.scope.listedBy(p), m.flows)
+		isolated := m.scope.isolatedBy(p, policy.Egress)
+		m.scope.DropRequests(p, isolated, m.flows)
+		if m.scope.Requests {
+			policy.DropKafka(p, m.scope.kafkaOf(isolated, m.flows))
+		}
 		if m.scope.Binaries {
-			policy.DropBinaries(p, m.scope.binariesOf(m.scope.isolatedBy(p, policy.Egress), m.flows))
+			policy.DropBinaries(p, m.scope.binariesOf(isolated, m.flows))
 		}
 	}
 	if doesNotIsolate(p, subject, policy.Ingress) == "" {

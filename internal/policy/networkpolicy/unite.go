@@ -20,7 +20,9 @@ import (
 //
 // Each list of peers has one rule, without parts that another rule or part allows. [policy.NamesAnnotation] holds the
 // names of all parts. If one part opens the internet without such a list, it checks no name, and so the union has no
-// list. [policy.BinariesAnnotation] follows the same rule. Policies of one name are an error if they select different
+// list. [policy.BinariesAnnotation] and [policy.KafkaAnnotation] follow the same rule. [policy.RequestsAnnotation] limits
+// a peer and port only if each part that opens the port does, so that the union of generated policies may have fewer
+// entries than the policies of all runs. Policies of one name are an error if they select different
 // pods, are in different namespaces in different sets, or have different values for a label or annotation.
 func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy, error) {
 	groups, err := policy.GroupByName(sets)
@@ -63,6 +65,7 @@ func Unite(sets ...[]*networkingv1.NetworkPolicy) ([]*networkingv1.NetworkPolicy
 			delete(p.Annotations, policy.NamesAnnotation)
 		}
 		uniteEverywhere(p, group)
+		policy.UniteRequests(p, group, opens)
 		slices.Sort(p.Spec.PolicyTypes)
 		p.Spec.PolicyTypes = slices.Compact(p.Spec.PolicyTypes)
 		for _, d := range policy.Directions {
@@ -113,6 +116,8 @@ func inForce(p *networkingv1.NetworkPolicy) *networkingv1.NetworkPolicy {
 			if d == policy.Egress {
 				delete(p.Annotations, policy.NamesAnnotation)
 				delete(p.Annotations, policy.OtherAnnotation)
+				delete(p.Annotations, policy.RequestsAnnotation)
+				delete(p.Annotations, policy.KafkaAnnotation)
 			}
 		}
 	}

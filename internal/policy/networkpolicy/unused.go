@@ -18,9 +18,11 @@ import (
 //	policy checkout: egress rule 1: peer 10.0.0.0/8
 //	policy checkout: name old.example:443/TCP
 //	policy checkout: annotation netzero.dev/egress-other: icmp-echo db
+//	policy checkout: request billing:8080 POST /api/v1/charge
+//	policy checkout: Kafka produce alpha-telemetry
 //	policy checkout: binary curl
 //
-// The last appears only if Binaries of the [policy.Scope] is set. Rules are numbered and named as in
+// The last but one appears only if Requests of the [policy.Scope] is set, and the last only if Binaries is. Rules are numbered and named as in
 // [policy.Verdict]. If a policy isolates several subjects, a part is used if any of them needed it. The callers of a
 // subject without AllTraffic are unknown: Unused never lists ingress rules of a policy that isolates one.
 //
@@ -38,7 +40,12 @@ func (d Dialect) Unused(policies []*networkingv1.NetworkPolicy, flows []flow.Flo
 		}
 		lines = append(lines, d.unusedNames(policies, p, required)...)
 		lines = append(lines, policy.DescribeUnusedOthers(d.otherFlows(), p, d.listedBy(p), required)...)
-		if subjects := d.isolatedBy(p, policy.Egress); d.Binaries && len(subjects) > 0 {
+		subjects := d.isolatedBy(p, policy.Egress)
+		lines = append(lines, d.DescribeUnusedRequests(p, subjects, required)...)
+		if d.Requests && len(subjects) > 0 {
+			lines = append(lines, policy.DescribeUnusedKafka(p, d.kafkaOf(subjects, required))...)
+		}
+		if d.Binaries && len(subjects) > 0 {
 			lines = append(lines, policy.DescribeUnusedBinaries(p, d.binariesOf(subjects, required))...)
 		}
 		rules = RulesOf(p, policy.Ingress)
