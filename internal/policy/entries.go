@@ -45,13 +45,17 @@ func EntriesOf(p metav1.Object, annotation string) []string {
 	return entries
 }
 
-// SetEntries writes a list into an annotation.
+// SetEntries writes a list into an annotation. Requests are long, so each has a line.
 func SetEntries(p metav1.Object, annotation string, entries []string) {
 	all := p.GetAnnotations()
 	if all == nil {
 		all = make(map[string]string)
 	}
-	all[annotation] = strings.Join(entries, ",")
+	separator := ","
+	if annotation == RequestsAnnotation {
+		separator = ",\n"
+	}
+	all[annotation] = strings.Join(entries, separator)
 	p.SetAnnotations(all)
 }
 

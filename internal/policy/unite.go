@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -100,7 +99,7 @@ func UniteMetadata(metas []*metav1.ObjectMeta) (metav1.ObjectMeta, error) {
 	}
 	for key, entries := range lists {
 		slices.Sort(entries)
-		metav1.SetMetaDataAnnotation(&united, key, strings.Join(slices.Compact(entries), ","))
+		SetEntries(&united, key, slices.Compact(entries))
 	}
 	uniteBinaries(&united, metas)
 	uniteKafka(&united, metas)

@@ -3,7 +3,6 @@ package ciliumpolicy
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -116,7 +115,7 @@ func annotationsOf(parts Policies) map[string]string {
 	}
 	for key, entries := range lists {
 		slices.Sort(entries)
-		united.Annotations[key] = strings.Join(slices.Compact(entries), ",")
+		policy.SetEntries(&united, key, slices.Compact(entries))
 	}
 	return united.Annotations
 }
