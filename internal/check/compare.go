@@ -37,8 +37,8 @@ func verdicts(d dialect, file *golden.File, flows []flow.Flow) []FlowVerdict {
 	return all
 }
 
-// compareFlows adds to the report the flows and the requests that the golden file denies, the flows that only the kernel
-// refused, and the workloads that the file does not isolate.
+// compareFlows adds to the report the flows and the requests that the golden file denies, the flows that only the
+// kernel refused, and the workloads that the file does not isolate.
 func compareFlows(result *report.Report, d dialect, file *golden.File, flows []flow.Flow) {
 	committed := file.Policies
 	result.Unprotected = d.NotIsolated(committed, flows)

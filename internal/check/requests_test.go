@@ -105,23 +105,33 @@ func (t *requestTest) passes(flows ...flow.Flow) report.Report {
 }
 
 func TestRequests_DeniedOneIsReportedAlone(t *testing.T) {
-	test := newRequestTest(t)
-	test.run(true, charging(charge))
-	if r := test.passes(charging(charge)); len(r.Notices) > 0 {
-		t.Errorf("notices: %v", r.Notices)
-	}
-	queried := invoice
-	queried.Query = "?page=2"
-	result := test.run(false, charging(charge, invoice, queried, produce))
-	got := denials(result.Report)
-	if len(got) != 2 || !strings.HasPrefix(got[0], "billing:8080/TCP GET /api/v1/invoices/123: "+
-		"GET /api/v1/invoices/123 is not in ") || !strings.HasPrefix(got[1], "billing:8080/TCP produce alpha-telemetry: ") {
-		t.Errorf("denied: %q", got)
-	}
-	for _, d := range result.Report.Denied {
-		if d.WouldRefuse {
-			t.Errorf("the kernel does not refuse %s", d.Request)
-		}
+	for dialect, isCilium := range map[string]bool{"NetworkPolicy": false, "CiliumNetworkPolicy": true} {
+		t.Run(dialect, func(t *testing.T) {
+			test := newRequestTest(t)
+			test.options.Placement.Cilium = isCilium
+			test.run(true, charging(charge))
+			if r := test.passes(charging(charge)); len(r.Notices) > 0 {
+				t.Errorf("notices: %v", r.Notices)
+			}
+			queried := invoice
+			queried.Query = "?page=2"
+			result := test.run(false, charging(charge, invoice, queried, produce))
+			got := denials(result.Report)
+			if len(got) != 2 || !strings.HasPrefix(got[0], "billing:8080/TCP GET /api/v1/invoices/123: "+
+				"GET /api/v1/invoices/123 is not in ") ||
+				!strings.HasPrefix(got[1], "billing:8080/TCP produce alpha-telemetry: ") {
+				t.Errorf("denied: %q", got)
+			}
+			for _, d := range result.Report.Denied {
+				if d.WouldRefuse {
+					t.Errorf("the kernel does not refuse %s", d.Request)
+				}
+			}
+			test.run(true, charging(charge, invoice))
+			test.passes(charging(charge, invoice))
+			test.run(true, opaque(charging(charge), "TLS"))
+			test.passes(opaque(charging(charge), "TLS"))
+		})
 	}
 }
 

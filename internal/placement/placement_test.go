@@ -1,9 +1,11 @@
 package placement
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/yaml"
 
@@ -77,5 +79,46 @@ func TestServices_EveryFlowToAddresses(t *testing.T) {
 			!f.Lookup && flows[0].Destination.Addr != netip.MustParseAddr("203.0.113.9") {
 			t.Errorf("%s became %v: %v", f.Target(), flows, err)
 		}
+	}
+}
+
+// Requests, and the reason why some of them are not known, stay with a flow that changes its ends or its port, and with
+// each of the flows that it becomes.
+func TestServices_FlowsKeepRequests(t *testing.T) {
+	manifests := manifesttest.Read(t, endpoints+`---
+{apiVersion: v1, kind: Service, metadata: {name: web},
+  spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}}
+---
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}},
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: web,
+    ports: [{name: http, containerPort: 8080}]}]}}}}
+`)
+	get := flow.Request{Protocol: flow.HTTP, Method: "GET", Path: "/"}
+	head := flow.Request{Protocol: flow.HTTP, Method: "HEAD", Path: "/"}
+	to := func(name string, port uint16, evidence flow.Evidence, requests ...flow.Request) flow.Flow {
+		return flow.Flow{
+			Source: flow.WorkloadEndpoint("shop"), Protocol: flow.TCP, Port: port, Requests: requests,
+			Destination: flow.Endpoint{Kind: flow.Workload, Name: name, Evidence: evidence},
+		}
+	}
+	refused := to("ldap", 389, flow.ByDNS, get)
+	refused.Opaque = "TLS"
+	placed, err := Place(recording.Recording{
+		Flows: []flow.Flow{
+			to("web", 80, flow.ByDNS, get), to("web", 8080, flow.ByDNS, head), to("web", 8080, flow.ByContainer, head),
+			refused,
+		},
+		Workloads: []recording.Workload{{Name: "shop"}},
+	}, Options{Manifests: manifests, Rules: policy.Scope{Requests: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range flow.Fold(placed.Flows) {
+		got = append(got, fmt.Sprint(f.Target(), f.Requests, f.Opaque))
+	}
+	want := []string{"web:8080/TCP[GET / HEAD /]", "203.0.113.9:389/TCP[GET /]TLS"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

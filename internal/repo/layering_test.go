@@ -217,7 +217,7 @@ var layers = map[string]layer{
 		others: kubernetes, tests: []string{"internal/enforce/enforcetest", "internal/policy/policytest"},
 	},
 	"internal/policy": { // never a dialect
-		own: []string{"internal/enforce", "netzerotest/flow"}, others: kubernetes,
+		own: []string{"internal/enforce", "internal/urlpath", "netzerotest/flow"}, others: kubernetes,
 		tests: []string{
 			"internal/policy", "internal/policy/networkpolicy", "internal/policy/ciliumpolicy",
 			"internal/policy/policytest", "internal/cilium",

@@ -127,6 +127,8 @@ func set(t *testing.T, name string, field reflect.Value, n int) {
 		field.SetBool(n == 1)
 	case []string:
 		field.Set(reflect.ValueOf([]string{"a", strings.Repeat("x", n)}))
+	case []Request:
+		field.Set(reflect.ValueOf([]Request{{Path: "/a"}, {Path: strings.Repeat("x", n)}}))
 	case []Frame:
 		field.Set(reflect.ValueOf([]Frame{{Function: "a"}, {Function: "a", Line: n}}))
 	default:
