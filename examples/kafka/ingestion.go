@@ -2,6 +2,9 @@
 //
 // It stands for a service of yours. The policy of its test lists the topics, and what the service does with each. The
 // service does not depend on netzero.
+//
+// A dashboard reads the telemetry in a container: kcat, of edenhill/kcat:1.7.1. EXAMPLE_KCAT_IMAGE names another image:
+// make test-examples sets it to that of make images. The broker is in broker.
 package kafka
 
 import (
