@@ -48,23 +48,32 @@ var services = []service{
 
 // The containers call each other; the test process only starts them.
 func TestBoutique(t *testing.T) {
+	image := peer(t)
 	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Manifests("deploy/*.yaml"), netzerotest.Strict())
-	start(t, rec, service.command, service.ready)
+	start(t, rec, image, service.command, service.ready)
 }
 
 // The same containers call the methods of gRPC that their originals call.
 func TestBoutique_Calls(t *testing.T) {
+	image := peer(t)
 	rec := netzerotest.Record(t, netzerotest.Driver(), netzerotest.Manifests("deploy/*.yaml"), netzerotest.Strict(),
 		netzerotest.Cilium(), netzerotest.Requests())
-	start(t, rec, service.callingCommand, service.readyToCall)
+	start(t, rec, image, service.callingCommand, service.readyToCall)
+}
+
+// peer returns the image of all services. Call it before Record, because it may start a container to build the image.
+func peer(t *testing.T) string {
+	t.Helper()
+	testenv.RequireRoot(t)
+	return testenv.Image(t, "peer")
 }
 
 // start starts all services. command returns the arguments of a container's program, ready what its log must show.
-func start(t *testing.T, rec *netzerotest.Recording, command func(service) []string,
-	ready func(service) []wait.Strategy) {
+func start(
+	t *testing.T, rec *netzerotest.Recording, image string, command func(service) []string,
+	ready func(service) []wait.Strategy,
+) {
 	t.Helper()
-	testenv.RequireRoot(t)
-	image := testenv.Image(t, "peer")
 	net, err := network.New(t.Context())
 	testcontainers.CleanupNetwork(t, net)
 	if err != nil {
@@ -153,6 +162,9 @@ func (s service) readyToCall() []wait.Strategy {
 		for _, url := range s.urls(address) {
 			all = append(all, wait.ForLog("grpc "+url+": 200 OK"))
 		}
+	}
+	if s.port == 0 {
+		all = append(all, wait.ForLog("request GET http://frontend:80/: 200 OK"))
 	}
 	return all
 }
