@@ -70,10 +70,13 @@ func TestCilium_Requests(t *testing.T) {
 				continue
 			}
 			f.Requests[0].Query = policytest.Pick(r, "", "?a=b")
-			want := isOpen || slices.ContainsFunc(rules, func(h api.PortRuleHTTP) bool { return matchesAsEnvoy(h, f.Requests[0]) })
+			want := isOpen || slices.ContainsFunc(rules, func(h api.PortRuleHTTP) bool {
+				return matchesAsEnvoy(h, f.Requests[0])
+			})
 			v := c.Evaluate(policies, f)
 			if got := v.Outcome == policy.Allowed; got != want {
-				t.Fatalf("case %d of seed %d: %v: allowed here: %v (%s), by Envoy: %v\n%s", i, seed, f.Requests, got, v.Reason, want, text)
+				t.Fatalf("case %d of seed %d: %v: allowed here: %v (%s), by Envoy: %v\n%s",
+					i, seed, f.Requests, got, v.Reason, want, text)
 			}
 			if want {
 				allowed++
@@ -105,7 +108,8 @@ func TestValidators_HTTPRules(t *testing.T) {
 		{"any protocol", "{ports: [{port: '80'}], rules: {http: [{method: GET}]}}", false, false},
 		{"every port", "{ports: [{port: '0', protocol: TCP}], rules: {http: [{method: GET}]}}", false, false},
 		{"no expression", "{ports: [{port: '80', protocol: TCP}], rules: {http: [{path: '('}]}}", false, false},
-		{"DNS beside", "{ports: [{port: '80', protocol: TCP}], rules: {http: [{}], dns: [{matchPattern: '*'}]}}", false, false},
+		{"DNS beside", "{ports: [{port: '80', protocol: TCP}], rules: {http: [{}], dns: [{matchPattern: '*'}]}}",
+			false, false},
 		{"Kafka", "{ports: [{port: '80', protocol: TCP}], rules: {kafka: [{topic: a}]}}", false, false},
 		{"no expression for the host", "{ports: [{port: '80', protocol: TCP}], rules: {http: [{host: '('}]}}", true, false},
 		{"headers", "{ports: [{port: '80', protocol: TCP}], rules: {http: [{headers: [a]}]}}", true, false},

@@ -259,8 +259,8 @@ func TestRequests_PatternOfExpression(t *testing.T) {
 	}
 }
 
-// TestRequests_RandomPolicies draws flows with requests: generated policies allow exactly them, merges allow them all, and
-// nothing of a merge is unused that a generated policy has.
+// TestRequests_RandomPolicies draws flows with requests: generated policies allow exactly them, merges allow them all,
+// and nothing of a merge is unused that a generated policy has.
 func TestRequests_RandomPolicies(t *testing.T) {
 	seed := policytest.Seed(t)
 	denied := 0
