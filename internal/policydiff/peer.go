@@ -91,8 +91,8 @@ func (p peer) covers(q peer) bool {
 }
 
 func (p peer) equal(q peer) bool {
-	return p.kind == q.kind && p.name == q.name && p.lookups == q.lookups && p.requests == q.requests && p.others == q.others &&
-		slices.Equal(p.pods, q.pods) && slices.Equal(p.namespaces, q.namespaces)
+	return p.kind == q.kind && p.name == q.name && p.lookups == q.lookups && p.requests == q.requests &&
+		p.others == q.others && slices.Equal(p.pods, q.pods) && slices.Equal(p.namespaces, q.namespaces)
 }
 
 // coversHost reports whether an entry of a list of names matches every host that another one does.
