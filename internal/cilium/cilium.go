@@ -2,8 +2,8 @@
 // that cannot have their apparent meaning.
 //
 // Its types have only the fields that a recording can fill in or a verdict can evaluate. Code that reads policies with
-// them has to reject unknown fields (nodes, services, CIDR groups, authentication), because a verdict that leaves a field
-// out is wrong. The package does not import Cilium, so that users do not download all of it.
+// them has to reject unknown fields (nodes, services, CIDR groups, authentication), because a verdict that leaves a
+// field out is wrong. The package does not import Cilium, so that users do not download all of it.
 package cilium
 
 import (
@@ -164,9 +164,9 @@ type Port struct {
 	Protocol string `json:"protocol,omitempty"`
 }
 
-// L7Rules lists the names that pods may look up, or the requests that they may send. Cilium reads the answers to lookups
-// to learn the addresses of toFQDNs. Its proxy refuses requests that no rule for the same peer and port allows. Rules for
-// a peer and port have no effect if another rule allows the same peer and port without them.
+// L7Rules lists the names that pods may look up, or the requests that they may send. Cilium reads the answers to
+// lookups to learn the addresses of toFQDNs. Its proxy refuses requests that no rule for the same peer and port allows.
+// Rules for a peer and port have no effect if another rule allows the same peer and port without them.
 type L7Rules struct {
 	DNS  []FQDN     `json:"dns,omitempty"`
 	HTTP []HTTPRule `json:"http,omitempty"`

@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// HTTPRule allows HTTP requests, as in Cilium's pkg/policy/api/http.go. Each field is a regular expression of RE2 syntax,
-// which has to match the whole value. A field that is empty matches everything.
+// HTTPRule allows HTTP requests, as in Cilium's pkg/policy/api/http.go. Each field is a regular expression of RE2
+// syntax, which has to match the whole value. A field that is empty matches everything.
 type HTTPRule struct {
 	Path   string `json:"path,omitempty"` // matches the path with its query: "/search?q=a"
 	Method string `json:"method,omitempty"`
@@ -38,8 +38,8 @@ func (r HTTPRule) AllowsAll() bool {
 	return r.Path == "" && r.Method == "" && r.Host == "" && len(r.Headers)+len(r.HeaderMatches) == 0
 }
 
-// Allows reports whether the rule matches a request, as Cilium's proxy decides: uri is the path with the query, as sent.
-// A rule with conditions on headers matches nothing, because nobody knows the headers.
+// Allows reports whether the rule matches a request, as Cilium's proxy decides: uri is the path with the query, as
+// sent. A rule with conditions on headers matches nothing, because nobody knows the headers.
 func (r HTTPRule) Allows(method, host, uri string) bool {
 	return len(r.Headers)+len(r.HeaderMatches) == 0 &&
 		matchesWhole(r.Method, method) && matchesWhole(r.Path, uri) && matchesWhole(r.Host, host)

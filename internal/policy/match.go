@@ -31,8 +31,8 @@ const (
 	PortMatches
 )
 
-// RequestMatch states whether the HTTP rules for a port allow the requests of a flow. The zero value is that they do, or
-// that there are none.
+// RequestMatch states whether the HTTP rules for a port allow the requests of a flow. The zero value is that they do,
+// or that there are none.
 type RequestMatch uint8
 
 const (

@@ -71,30 +71,40 @@ func (c collector) atomsOf(r ciliumpolicy.Rule, from Origin, names bool) []atom 
 		}
 		peers = []atom{{peer: peer{kind: everyone}}}
 	}
-	add := func(open ports, lookups string) {
+	add := func(open ports, lookups, requests string) {
 		for _, a := range peers {
-			a.ports, a.peer.lookups, a.from = open, lookups, from
+			a.ports, a.peer.lookups, a.peer.requests, a.from = open, lookups, requests, from
 			all = append(all, a)
 		}
 	}
 	if len(r.Ports)+len(r.Icmps) == 0 {
-		add(everything(), "")
+		add(everything(), "", "")
 	}
 	for _, rule := range r.Ports {
 		var open ports
 		for _, p := range rule.Ports {
 			open.add(portsOfCilium(p))
 		}
+		if rule.HasHTTP() {
+			for _, r := range rule.Rules.HTTP {
+				requests := ""
+				if !r.AllowsAll() {
+					requests = ciliumpolicy.DescribeHTTP(r)
+				}
+				add(open, "", requests)
+			}
+			continue
+		}
 		if !rule.HasDNS() {
-			add(open, "")
+			add(open, "", "")
 			continue
 		}
 		for _, n := range rule.Rules.DNS {
 			pattern := plainName(n)
 			if pattern == everyName {
-				add(open, "")
+				add(open, "", "")
 			} else {
-				add(open, pattern)
+				add(open, pattern, "")
 			}
 			if len(r.Names) == 0 { // with names, the rule would need the answer that it lets Cilium read
 				all = append(all, atom{peer: peer{kind: reading, name: pattern}, ports: ports{rest: true}, from: from})
@@ -112,7 +122,7 @@ func (c collector) atomsOf(r ciliumpolicy.Rule, from Origin, names bool) []atom 
 		}
 	}
 	if !types.isEmpty() {
-		add(types, "")
+		add(types, "", "")
 	}
 	return all
 }

@@ -167,6 +167,27 @@ func TestCompare_NetworkPolicies(t *testing.T) {
 const denyAll = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\n" +
 	"spec: {podSelector: {}, policyTypes: [Egress]}\n"
 
+func TestCompare_Requests(t *testing.T) {
+	to := func(rules string) string {
+		return "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: checkout}\n" +
+			"spec: {endpointSelector: {matchLabels: {'k8s:app': checkout}}, egress: [{toEndpoints: [{matchLabels: " +
+			"{'k8s:app': billing}}], toPorts: [{ports: [{port: '8080', protocol: TCP}]" + rules + "}]}]}\n"
+	}
+	const charge, invoice = "{path: '/charge(\\?.*)?', method: POST}", "{path: '/invoices/[0-9]+(\\?.*)?', method: GET}"
+	compareRows(t, []row{
+		{"a request", to(", rules: {http: [" + charge + "]}"), to(", rules: {http: [" + charge + ", " + invoice + "]}"),
+			[]string{"checkout",
+				"  + checkout may now reach billing with GET /invoices/{digits} on 8080/TCP (egress)"}},
+		{"another order", to(", rules: {http: [" + invoice + ", " + charge + "]}"),
+			to(", rules: {http: [" + charge + ", " + invoice + "]}"), nil},
+		{"every request, by a rule", to(", rules: {http: [{}]}"), to(""), nil},
+		{"only some requests", to(""), to(", rules: {http: [" + charge + "]}"), []string{"checkout",
+			"  - checkout may no longer reach billing on 8080/TCP, except billing with POST /charge (egress)"}},
+		{"every request", to(", rules: {http: [" + charge + "]}"), to(""),
+			[]string{"checkout", "  + checkout may now reach billing on 8080/TCP (egress)"}},
+	})
+}
+
 func TestCompare_CiliumNetworkPolicies(t *testing.T) {
 	const toCache = "{toEndpoints: [{matchLabels: {'k8s:app': cache}}], " +
 		"toPorts: [{ports: [{port: '6379', protocol: TCP}]}]}"

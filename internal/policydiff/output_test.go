@@ -161,9 +161,10 @@ func TestParse_RefusesOtherNetworkPolicies(t *testing.T) {
 	}
 }
 
-func TestParse_RefusesHTTPRules(t *testing.T) {
-	_, err := Parse("x.yaml", []byte(ofCilium("egress: [{toPorts: [{ports: [{port: '80'}], rules: {http: [{}]}}]}]")))
-	if err == nil || !strings.Contains(err.Error(), "not supported") {
+func TestParse_RefusesHeaders(t *testing.T) {
+	_, err := Parse("x.yaml", []byte(ofCilium(
+		"egress: [{toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: [{headers: [a]}]}}]}]")))
+	if err == nil || !strings.Contains(err.Error(), "headers are not recorded") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -171,7 +172,7 @@ func TestParse_RefusesHTTPRules(t *testing.T) {
 // A kind of L7 rule that package cilium learns to read has to be compared too: see atomsOf.
 func TestL7Rules_AllAreCompared(t *testing.T) {
 	fields := reflect.VisibleFields(reflect.TypeFor[cilium.L7Rules]())
-	if len(fields) != 1 || fields[0].Name != "DNS" {
-		t.Errorf("L7 rules have the fields %v; only DNS is compared", fields)
+	if len(fields) != 2 || fields[0].Name != "DNS" || fields[1].Name != "HTTP" {
+		t.Errorf("L7 rules have the fields %v; only DNS and HTTP are compared", fields)
 	}
 }

@@ -36,6 +36,7 @@ type peer struct {
 	others     bool     // the selector also selects what is no pod
 	name       string   // of a host, an entity or an entry, or a pattern
 	lookups    string   // only lookups of names with this pattern; empty is everything
+	requests   string   // only these HTTP requests, in words; empty is everything
 }
 
 // hasAddresses reports whether a peer is a host by its address, so that each address counts for itself.
@@ -44,12 +45,20 @@ func (p peer) hasAddresses() bool {
 }
 
 func (p peer) key() string {
-	return fmt.Sprintf("%s\x00%s\x00%s\x00%t\x00%s\x00%s", p.kind, p.pods, p.namespaces, p.others, p.name, p.lookups)
+	return fmt.Sprintf("%s\x00%s\x00%s\x00%t\x00%s\x00%s\x00%s", p.kind, p.pods, p.namespaces, p.others, p.name,
+		p.lookups, p.requests)
 }
 
 // covers reports whether a peer matches everything that another one does, at an address that both contain. It may miss
 // that, but never claims it wrongly.
 func (p peer) covers(q peer) bool {
+	if p.requests != "" {
+		if p.requests != q.requests {
+			return false
+		}
+		p.requests = ""
+	}
+	q.requests = ""
 	if p.lookups != "" {
 		unrestricted := q
 		unrestricted.lookups = p.lookups
@@ -82,8 +91,8 @@ func (p peer) covers(q peer) bool {
 }
 
 func (p peer) equal(q peer) bool {
-	return p.kind == q.kind && p.name == q.name && p.lookups == q.lookups && p.others == q.others &&
-		slices.Equal(p.pods, q.pods) && slices.Equal(p.namespaces, q.namespaces)
+	return p.kind == q.kind && p.name == q.name && p.lookups == q.lookups && p.requests == q.requests &&
+		p.others == q.others && slices.Equal(p.pods, q.pods) && slices.Equal(p.namespaces, q.namespaces)
 }
 
 // coversHost reports whether an entry of a list of names matches every host that another one does.
@@ -133,6 +142,9 @@ func (p peer) describe(d policy.Direction, namespace, at string) string {
 	}
 	if p.lookups != "" {
 		text += " for lookups of " + p.lookups
+	}
+	if p.requests != "" {
+		text += " with " + p.requests
 	}
 	return text
 }

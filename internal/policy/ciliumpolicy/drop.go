@@ -65,8 +65,8 @@ func (m *merging) dropRules(p *cilium.NetworkPolicy, d policy.Direction) {
 	SetRules(p, d, kept)
 }
 
-// keep returns a rule with only the used peers, ports and HTTP rules. used has one element for each of them in the rule;
-// without HTTP it keeps all HTTP rules.
+// keep returns a rule with only the used peers, ports and HTTP rules. used has one element for each of them in the
+// rule; without HTTP it keeps all HTTP rules.
 func (r Rule) keep(used policy.Usage) Rule {
 	peers, ports := used.Peers, used.Ports
 	kept := r

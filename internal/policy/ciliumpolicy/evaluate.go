@@ -21,8 +21,8 @@ import (
 // name.
 //
 // A flow with several requests is evaluated for each of them; see [policy.PerRequest]. Among the rules for its peer and
-// port, one without HTTP rules allows every request. Otherwise one of the HTTP rules has to match the request; a flow that
-// is opaque is denied. Without Requests of the [policy.Scope], HTTP rules allow every flow, with a notice.
+// port, one without HTTP rules allows every request. Otherwise one of the HTTP rules has to match the request; a flow
+// that is opaque is denied. Without Requests of the [policy.Scope], HTTP rules allow every flow, with a notice.
 func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
 	c = Dialect{c.Normalized()}
 	policies = partsOf(policies)
@@ -37,8 +37,8 @@ func (c Dialect) Evaluate(policies Policies, f flow.Flow) policy.Verdict {
 	})
 }
 
-// EvaluateEnd returns the verdict of policies on a flow of the subject in one direction. The flow has at most one request,
-// or is opaque.
+// EvaluateEnd returns the verdict of policies on a flow of the subject in one direction. The flow has at most one
+// request, or is opaque.
 func (c Dialect) EvaluateEnd(
 	policies Policies, subject policy.Workload, d policy.Direction, f flow.Flow,
 ) policy.Verdict {
@@ -171,8 +171,8 @@ func (c candidate) notices(f flow.Flow) []string {
 	return notices
 }
 
-// requestsNotice returns the notice on a flow whose requests nobody compares: the test does not record them, or the rule
-// has no HTTP rules although an update would write some.
+// requestsNotice returns the notice on a flow whose requests nobody compares: the test does not record them, or the
+// rule has no HTTP rules although an update would write some.
 func (c candidate) requestsNotice(f flow.Flow) string {
 	v := c.policy
 	where := fmt.Sprintf("policy %s: %s %d", v.Name, c.word(), c.rule)
@@ -182,8 +182,8 @@ func (c candidate) requestsNotice(f flow.Flow) string {
 	case c.port.http != nil && !v.scope.Requests && !slices.ContainsFunc(c.port.http.HTTP, isAll):
 		return where + " lists requests, which this test does not record: add the option Requests"
 	case c.port.http == nil && v.scope.Requests && c.isNarrowed(f):
-		return fmt.Sprintf("%s allows every request to %s: an update lists the recorded ones, and rules: {http: [{}]} keeps it so",
-			where, f.Target())
+		return fmt.Sprintf("%s allows every request to %s: an update lists the recorded ones, and "+
+			"rules: {http: [{}]} keeps it so", where, f.Target())
 	}
 	return ""
 }

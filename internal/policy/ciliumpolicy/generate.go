@@ -20,9 +20,9 @@ import (
 // dialled at 443, the port of its Service, 6443 is allowed too, because most API servers listen there behind the
 // Service.
 //
-// If Requests of the [policy.Scope] is set, a port has one HTTP rule for each method and path that all flows to the peer
-// and port sent, sorted by path and method. Ports with the same requests share an entry. A port has no such rules if any
-// of these flows is opaque or has other requests than HTTP.
+// If Requests of the [policy.Scope] is set, a port has one HTTP rule for each method and path that all flows to the
+// peer and port sent, sorted by path and method. Ports with the same requests share an entry. A port has no such rules
+// if any of these flows is opaque or has other requests than HTTP.
 func (c Dialect) Generate(flows []flow.Flow) []*cilium.NetworkPolicy {
 	c = Dialect{c.Normalized()}
 	required := c.BySubject(c.evaluated(flows))

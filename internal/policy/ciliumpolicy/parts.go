@@ -10,9 +10,8 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 )
 
-// parts splits a rule into one for ports, one for the lookups that Cilium reads, one for the requests that it reads, with
-// an entry for each port, and one for ICMP types. A rule
-// without ports and ICMP types is one part.
+// parts splits a rule into one for ports, one for the lookups that Cilium reads, one for the requests that it reads,
+// with an entry for each port, and one for ICMP types. A rule without ports and ICMP types is one part.
 func (r Rule) parts() []Rule {
 	peers := Rule{
 		Endpoints: policy.SortedSet(r.Endpoints), Names: policy.SortedSet(r.Names),
@@ -155,8 +154,8 @@ func sortedNames(names []cilium.FQDN) []cilium.FQDN {
 	return policy.SortedSet(names)
 }
 
-// whole joins the parts for lookups, ports and requests of the same peers, as Generate writes them. It splits lists of ports
-// that exceed [cilium.MaxPorts].
+// whole joins the parts for lookups, ports and requests of the same peers, as Generate writes them. It splits lists of
+// ports that exceed [cilium.MaxPorts].
 func whole(parts []Rule) []Rule {
 	var rules []Rule
 	for _, part := range parts {

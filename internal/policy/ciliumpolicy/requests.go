@@ -291,7 +291,8 @@ func (m *merging) narrow() {
 
 func (m *merging) narrowRules(e edit) {
 	subjects := m.scope.isolatedBy(e.policy, e.direction)
-	if e.direction == policy.Ingress && slices.ContainsFunc(subjects, func(s policy.Subject) bool { return !s.AllTraffic }) {
+	isPartial := func(s policy.Subject) bool { return !s.AllTraffic }
+	if e.direction == policy.Ingress && slices.ContainsFunc(subjects, isPartial) {
 		return
 	}
 	var all []permission

@@ -104,7 +104,8 @@ func TestRequests_WrittenExpressions(t *testing.T) {
 func TestRequests_Verdicts(t *testing.T) {
 	on, off := withRequests(), Dialect{policytest.Alone(policytest.Checkout)}
 	limited, open := on.Generate([]flow.Flow{billing(80, charge)}), off.Generate([]flow.Flow{billing(80)})
-	const toBilling = "{toEndpoints: [{matchLabels: {app: billing}}], toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: "
+	const toBilling = "{toEndpoints: [{matchLabels: {app: billing}}], " +
+		"toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: "
 	kept := policytest.CiliumEgressPolicy(t, toBilling+"[{}]}}]}")
 	host := policytest.CiliumEgressPolicy(t, toBilling+"[{method: 'GET|POST', host: 'billing:80'}]}}]}")
 	both := policytest.CiliumEgressPolicy(t, toBilling+"[{method: GET}]}}]}, {toEntities: [all]}")
@@ -245,7 +246,8 @@ func TestRequests_Unite(t *testing.T) {
 
 func TestRequests_PatternOfExpression(t *testing.T) {
 	for _, p := range []urlpath.Pattern{
-		"*", "/", "/a.b/+", "/api/{digits}/x", "/{uuid}", "/{ulid}/{hex}/{date}", "/{any}/", "/a%2Cb%7B", "/%C3%A9%20", "//%FF",
+		"*", "/", "/a.b/+", "/api/{digits}/x", "/{uuid}", "/{ulid}/{hex}/{date}", "/{any}/", "/a%2Cb%7B", "/%C3%A9%20",
+		"//%FF",
 		"/[Aa]", "/(x)",
 	} {
 		if got, ok := patternOf(p.Regexp()); !ok || got != p {
@@ -259,8 +261,8 @@ func TestRequests_PatternOfExpression(t *testing.T) {
 	}
 }
 
-// TestRequests_RandomPolicies draws flows with requests: generated policies allow exactly them, merges allow them all, and
-// nothing of a merge is unused that a generated policy has.
+// TestRequests_RandomPolicies draws flows with requests: generated policies allow exactly them, merges allow them all,
+// and nothing of a merge is unused that a generated policy has.
 func TestRequests_RandomPolicies(t *testing.T) {
 	seed := policytest.Seed(t)
 	denied := 0

@@ -102,8 +102,8 @@ func (c Dialect) usage(p *cilium.NetworkPolicy, d policy.Direction, flows policy
 	return all
 }
 
-// keepRequests marks the HTTP rules as used of entries without a used one: without ports the entry is unused anyway, and
-// otherwise it would allow every request.
+// keepRequests marks the HTTP rules as used of entries without a used one: without ports the entry is unused anyway,
+// and otherwise it would allow every request.
 func keepRequests(r Rule, used policy.Usage) {
 	http := used.HTTP
 	for _, e := range r.Ports {
