@@ -26,7 +26,7 @@ AS_LEAST := -exec "'$(CURDIR)/.ci/as-least'"
 
 # The kernel headers are in a directory of the machine's architecture, which clang -target bpf does not search.
 MULTIARCH = $(shell gcc -print-multiarch)
-OBJECTS := bpf/record_bpfel.go bpf/record_bpfel.o bpf/enforce_bpfel.go bpf/enforce_bpfel.o
+OBJECTS := $(foreach object,record enforce requests,bpf/$(object)_bpfel.go bpf/$(object)_bpfel.o)
 
 .PHONY: help
 help: ## list the targets (the default)

@@ -2,8 +2,8 @@
 // user space.
 //
 // The object Record never refuses or changes anything. The object Enforce has the same programs, which also refuse; it
-// is loaded only for a recording that enforces its policy. The object Requests has programs of its own, beside those, and
-// is loaded only for a recording that lists requests.
+// is loaded only for a recording that enforces its policy. The object Requests has programs of its own, which send what
+// clients send; it is loaded only for a recording that lists requests.
 //
 // The C sources are in the same directory: abi.h declares the shared types, and record.bpf.c lists the hooks and what
 // they cannot see. The generated files are committed; make generate reproduces them byte for byte. The package loads

@@ -104,7 +104,8 @@ func TestRequests_Flows(t *testing.T) {
 	if got := r.add(t, mptcpPort(8080), observed(billing, "")); got[0] != "opaque: MPTCP" {
 		t.Errorf("of a flow that uses MPTCP: %s", got)
 	}
-	if err := r.recorder.addRequests(mptcpPort(0), r.rec, []observation{observed(billing, "")}); !errors.Is(err, errKernel) {
+	err := r.recorder.addRequests(mptcpPort(0), r.rec, []observation{observed(billing, "")})
+	if !errors.Is(err, errKernel) {
 		t.Errorf("an error of the kernel: %v", err)
 	}
 	r.rec.options.Requests = false

@@ -212,7 +212,8 @@ var layers = map[string]layer{
 	},
 	"internal/policy/ciliumpolicy": {
 		own: []string{
-			"internal/enforce", "internal/policy", "internal/policy/index", "internal/cilium", "netzerotest/flow",
+			"internal/enforce", "internal/policy", "internal/policy/index", "internal/cilium", "internal/urlpath",
+			"netzerotest/flow",
 		},
 		others: kubernetes, tests: []string{"internal/enforce/enforcetest", "internal/policy/policytest"},
 	},

@@ -166,7 +166,8 @@ func (c *connection) discardChunks() error {
 			return nil
 		}
 		name, _, isField := bytes.Cut(line, []byte(":"))
-		if !isField || !bytes.HasSuffix(line, []byte("\r\n")) || !httpguts.ValidHeaderFieldName(string(name)) || bytes.IndexByte(line, 0) >= 0 {
+		if !isField || !bytes.HasSuffix(line, []byte("\r\n")) || !httpguts.ValidHeaderFieldName(string(name)) ||
+			bytes.IndexByte(line, 0) >= 0 {
 			return malformed
 		}
 	}
