@@ -356,12 +356,12 @@ func TestHTTP2_SkippedData(t *testing.T) {
 	client.Reset()
 	client.headers(3, ":method", "GET", ":scheme", "http", ":path", "/b")
 	got := summary(send(requests.Piece{Data: []byte(before)},
-		requests.Piece{Skipped: 1<<24 - 1, Data: []byte(client.String())}))
+		requests.Piece{Skipped: 1<<24 - 1, Data: client.Bytes()}))
 	if want := "HTTP POST /a @\nHTTP GET /b @"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	got = summary(send(requests.Piece{Data: []byte(before)},
-		requests.Piece{Skipped: 1 << 24, Data: []byte(client.String())}))
+		requests.Piece{Skipped: 1 << 24, Data: client.Bytes()}))
 	if !strings.Contains(got, "opaque: ") {
 		t.Errorf("one byte more was skipped: %s", got)
 	}
