@@ -45,6 +45,7 @@ func TestBilling_StrayRequest(t *testing.T) {
 	for _, name := range []string{"TestBilling", "TestBillingCilium"} {
 		for _, r := range requests {
 			t.Run(name+"/"+r.workload, func(t *testing.T) {
+				t.Parallel() // each is a process of its own
 				test := exec.CommandContext(t.Context(), self, "-test.paniconexit0", "-test.run=^"+name+"$")
 				test.Env = append(os.Environ(), strayVariable+"="+r.workload)
 				out, err := test.CombinedOutput()
