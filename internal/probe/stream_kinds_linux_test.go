@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -64,88 +63,6 @@ func TestStream_ClientHello(t *testing.T) {
 	if s := r.get(cookie); s.opaque != StreamTLS || len(s.bytes) > 2 {
 		t.Errorf("opaque %d, %d bytes: want TLS, and at most the first two bytes", s.opaque, len(s.bytes))
 	}
-}
-
-// produce returns a Produce request of Kafka with zeros for its records.
-func produce(version uint16, topics, partitions, records int) []byte {
-	var body []byte
-	flexible := version >= 9
-	size := func(n, bytes int) {
-		switch {
-		case flexible:
-			body = binary.AppendUvarint(body, uint64(n+1))
-		case bytes == 2:
-			body = binary.BigEndian.AppendUint16(body, uint16(n))
-		default:
-			body = binary.BigEndian.AppendUint32(body, uint32(n))
-		}
-	}
-	tags := func() {
-		if flexible {
-			body = append(body, 0)
-		}
-	}
-	body = binary.BigEndian.AppendUint16(body, 0)
-	body = binary.BigEndian.AppendUint16(body, version)
-	body = append(body, 0, 0, 0, 7, 0, 3, 'a', 'p', 'p')
-	tags()
-	size(-1, 2) // no transaction
-	body = append(body, 0xff, 0xff, 0, 0, 0x75, 0x30)
-	size(topics, 4)
-	for i := range topics {
-		if version >= 13 {
-			body = append(body, bytes.Repeat([]byte{byte(i + 1)}, 16)...)
-		} else {
-			name := fmt.Sprintf("alpha-telemetry-%d", i)
-			size(len(name), 2)
-			body = append(body, name...)
-		}
-		size(partitions, 4)
-		for j := range partitions {
-			body = binary.BigEndian.AppendUint32(body, uint32(j))
-			size(records, 4)
-			body = append(body, make([]byte, records)...)
-			tags()
-		}
-		tags()
-	}
-	tags()
-	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
-}
-
-func TestStream_Kafka(t *testing.T) {
-	r := newStreamRig(t, Sizes{})
-	apiVersions := []byte("\x00\x00\x00\x16\x00\x12\x00\x03\x00\x00\x00\x01\x00\x03app\x00\x04app\x041.0\x00")
-	binary.BigEndian.PutUint32(apiVersions, uint32(len(apiVersions)-4))
-	for _, version := range []uint16{2, 3, 8, 9, 12, 13} {
-		for _, row := range []struct{ topics, partitions, records int }{
-			{1, 1, 10_000}, {3, 2, 5000}, {2, 1, 0}, {0, 0, 0}, {1, 0, 0}, {1, 1, 500_000},
-		} {
-			request := produce(version, row.topics, row.partitions, row.records)
-			sent := bytes.Join([][]byte{apiVersions, request, apiVersions, request}, nil)
-			for _, size := range []int{1 << 20, 97} {
-				if len(sent)/size > 1500 {
-					continue
-				}
-				t.Run(fmt.Sprintf("%d/%+v/%d", version, row, size), func(t *testing.T) {
-					s := r.send(sink(t, "tcp", "127.0.0.1:0"), sent, size)
-					s.mustBe(t, sent)
-					want := uint64(2 * row.topics * row.partitions * row.records)
-					if version < 3 {
-						want = 0
-					}
-					if s.skipped != want {
-						t.Errorf("%d bytes are skipped, want %d", s.skipped, want)
-					}
-				})
-			}
-		}
-	}
-	s := r.send(sink(t, "tcp", "127.0.0.1:0"), []byte("\x00\x20\x00\x00\x00\x01\x00\x03\x00\x00\x00\x01"), 100)
-	if s.opaque != StreamLimit {
-		t.Errorf("a Fetch request of 2 MiB: opaque %d, want the limit", s.opaque)
-	}
-	r.mustLoseNothing()
 }
 
 func TestStream_BigBodyIsCounted(t *testing.T) {
