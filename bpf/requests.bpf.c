@@ -6,7 +6,7 @@
  * these programs loaded. They are attached beside those of record.bpf.c, share their map of connections, and never
  * refuse or change anything.
  *
- *   cgroup/connect4|6     where MPTCP is used: its bytes leave through other sockets
+ *   cgroup/connect4|6     where MPTCP is used, on kernels whose first path calls no hook
  *   cgroup_skb/egress     what clients send
  *   cgroup_skb/ingress    responses of Kafka that say which topic has which id
  *
@@ -15,23 +15,18 @@
  */
 #include <linux/types.h>
 #include <linux/bpf.h>
-#include <linux/in.h>
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
 #include "addr.h"
-#include "maps.h"
 #include "packet.h"
-#include "sock.h"
 #include "stream.h"
 #include "stream_http1.h"
 #include "stream_http2.h"
 #include "stream_kafka.h"
+#include "stream_mptcp.h"
 #include "stream_read.h"
 #include "stream_reply.h"
-#include "tcp_connections.h"
-#include "verifier.h"
 
 #define PROCEED 1
 
@@ -40,32 +35,6 @@ const struct stream_event *stream_event_type __attribute__((unused));
 const struct stream_opened *stream_opened_type __attribute__((unused));
 const enum stream_opaque *stream_opaque_type __attribute__((unused));
 const enum stream_loss *stream_loss_type __attribute__((unused));
-
-/* An end of a connection to which a client connects by MPTCP. */
-struct mptcp_end {
-	__u8 addr[16];
-	__u32 port;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
-	__type(key, struct mptcp_end);
-	__type(value, __u32);
-} mptcp_ends SEC(".maps");
-
-static __always_inline void note_mptcp(struct bpf_sock_addr *ctx, const __u8 *addr)
-{
-	struct mptcp_end end = { .port = bpf_ntohs((__u16)ctx->user_port) };
-	__u32 one = 1;
-
-	if (ctx->protocol != IPPROTO_MPTCP)
-		return;
-	__builtin_memcpy(end.addr, addr, sizeof(end.addr));
-	if (bpf_map_update_elem(&mptcp_ends, &end, &one, BPF_ANY))
-		lose_stream(LOST_STREAM);
-}
 
 SEC("cgroup/connect4")
 int requests_connect4(struct bpf_sock_addr *ctx)

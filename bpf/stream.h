@@ -14,6 +14,7 @@
 #include "sock.h"
 #include "verifier.h"
 
+#define STREAM_TINY 64
 #define STREAM_SMALL 512
 #define STREAM_PIECE 4096
 
@@ -89,6 +90,11 @@ struct stream_event {
 struct stream_opened {
 	struct stream_event head;
 	struct flow_key key;
+};
+
+struct stream_tiny {
+	struct stream_event head;
+	__u8 bytes[STREAM_TINY];
 };
 
 struct stream_small {

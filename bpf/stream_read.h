@@ -10,11 +10,14 @@
 #include <linux/in.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi.h"
 #include "packet.h"
+#include "sock.h"
 #include "stream.h"
 #include "stream_http1.h"
 #include "stream_http2.h"
 #include "stream_kafka.h"
+#include "stream_mptcp.h"
 #include "stream_reply.h"
 #include "tcp_connections.h"
 #include "verifier.h"
@@ -23,7 +26,6 @@
 #define HTTP2_BLOCK 16
 #define KAFKA_BLOCK 16
 #define STREAM_STEPS 128 /* steps in a round, and rounds */
-#define TCP_STATE_SYN_SENT 2
 #define TLS_RECORD 0x16
 #define TLS_MAJOR 3
 
@@ -70,7 +72,7 @@ __noinline int send_opened(struct __sk_buff *skb)
 	return 0;
 }
 
-/* Sends the run. Two sizes of events: most are small. */
+/* Sends the run. Three sizes of events: most are small, and those between small bodies tiny. */
 __noinline int send_run(struct __sk_buff *skb)
 {
 	struct stream *s = stream_of(skb);
@@ -82,7 +84,19 @@ __noinline int send_run(struct __sk_buff *skb)
 	length = s->run;
 	offset = s->offset - length;
 	s->run = 0;
-	if (length <= STREAM_SMALL) {
+	if (length <= STREAM_TINY) {
+		struct stream_tiny *tiny = bpf_ringbuf_reserve(&stream_events, sizeof(*tiny), 0);
+
+		if (!tiny)
+			goto lost;
+		begin_event(&tiny->head, s, c ? c->hint : 0);
+		tiny->head.length = length;
+		if (bpf_skb_load_bytes(skb, offset, tiny->bytes, bounded(length, STREAM_TINY))) {
+			bpf_ringbuf_discard(tiny, BPF_RB_NO_WAKEUP);
+			goto lost;
+		}
+		bpf_ringbuf_submit(tiny, BPF_RB_NO_WAKEUP);
+	} else if (length <= STREAM_SMALL) {
 		struct stream_small *small = bpf_ringbuf_reserve(&stream_events, sizeof(*small), 0);
 
 		if (!small)
@@ -297,6 +311,22 @@ __noinline int read_stream_payload(struct __sk_buff *skb)
 	return 0;
 }
 
+/* Keeps the destination of a SYN that asks for MPTCP. The socket of a further path has no connect in scope. */
+__noinline int close_to_mptcp(struct __sk_buff *skb)
+{
+	struct connection *c = connection_of(skb);
+	struct bpf_sock *sk = full_socket(skb);
+	struct packet p;
+
+	if (sk)
+		bpf_sk_storage_delete(&streams, sk);
+	if (c && c->key.port)
+		add_mptcp_end(c->key.addr, c->key.port);
+	else if (!read_packet(skb, &p))
+		add_mptcp_end(p.destination, p.destination_port);
+	return 0;
+}
+
 /* Begins a stream with the SYN of a socket that connected in scope. A socket may connect again after a failure. */
 __noinline int open_stream(struct __sk_buff *skb, __u32 sequence)
 {
@@ -331,11 +361,15 @@ static __always_inline int read_stream(struct __sk_buff *skb)
 	struct tcp_header tcp;
 	struct packet p;
 
-	if (!s && (!sk || sk->state != TCP_STATE_SYN_SENT))
+	if (!s && (!sk || sk->state != BPF_TCP_SYN_SENT))
 		return 0;
 	if (read_packet(skb, &p) || p.protocol != IPPROTO_TCP || p.fragment || read_tcp(skb, p.transport, &tcp))
 		return 0;
 	if ((tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+		if (asks_for_mptcp(skb, p.transport, tcp.payload)) {
+			close_to_mptcp(skb);
+			return 0;
+		}
 		open_stream(skb, tcp.sequence);
 		tcp.sequence++;
 	}

@@ -15,6 +15,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "packet.h"
+#include "sock.h"
 #include "stream.h"
 #include "verifier.h"
 

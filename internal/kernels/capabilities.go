@@ -92,6 +92,10 @@ var capabilities = []capability{
 		test: "TestAttribution_ChildProcesses"},
 	{name: "the Go source line that opened a flow", suite: inProbe, test: "TestStacks_FromSystemCallOutward"},
 
+	{name: "requests of HTTP clients", suite: inProbe, test: "TestStream_HTTPClients"},
+	{name: "requests of gRPC clients", suite: inProbe, test: "TestStream_HTTP2Clients"},
+	{name: "requests of Kafka clients", suite: inProbe, test: "TestStream_Kafka"},
+
 	{name: "child processes are in scope from their start", suite: inProbe, test: "TestScope_ChildProcess"},
 	{name: "nested cgroups are in scope", suite: inProbe, test: "TestScope_NestedCgroup"},
 	{name: "descendants that have left the test's cgroup are in scope", suite: inProbe,

@@ -120,13 +120,13 @@ func sendICMP(to netip.Addr, message []byte) error {
 
 // group is a cgroup that a test creates.
 type group struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	id  uint64
 }
 
 // newGroup creates a cgroup in a directory of the tree. It is removed after the test, unless the test removes it.
-func newGroup(t *testing.T, dir string) group {
+func newGroup(t testing.TB, dir string) group {
 	t.Helper()
 	check(t, os.Mkdir(dir, 0o755))
 	t.Cleanup(func() {

@@ -38,6 +38,8 @@ const (
 	// A known flow that an enforced policy allows: a policy of one prefix, and one of ten thousand.
 	enforced      = "enforced"
 	enforcedAmong = "enforced-10000"
+	// A known flow whose requests are read.
+	reading = "reading"
 )
 
 var ways = []string{
@@ -136,6 +138,68 @@ func BenchmarkSegment(b *testing.B) {
 	}
 }
 
+// BenchmarkRequest sends an HTTP request of a usual length over a kept connection.
+func BenchmarkRequest(b *testing.B) {
+	request := "GET /api/v1/invoices/4711 HTTP/1.1\r\nHost: billing:8080\r\nUser-Agent: Go-http-client/1.1\r\n" +
+		"Accept: application/json\r\nAccept-Encoding: gzip\r\nAuthorization: Bearer 0123456789abcdef\r\n\r\n"
+	for _, way := range []string{unrecorded, repeated, reading} {
+		b.Run(way, func(b *testing.B) { benchmarkWrites(b, way, "", []byte(request)) })
+	}
+}
+
+// BenchmarkBody sends 64 KiB of the body of an HTTP request.
+func BenchmarkBody(b *testing.B) {
+	for _, way := range []string{unrecorded, repeated, reading} {
+		b.Run(way, func(b *testing.B) {
+			benchmarkWrites(b, way, "PUT / HTTP/1.1\r\nContent-Length: 4611686018427387904\r\n\r\n", make([]byte, 64<<10))
+		})
+	}
+}
+
+// benchmarkWrites writes to a connection that begins with some bytes, and waits until its peer has read them.
+func benchmarkWrites(b *testing.B, way, begin string, bytes []byte) {
+	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(b, err)
+	defer unix.Close(listener)
+	must(b, unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must(b, unix.Listen(listener, 1))
+	at, err := unix.Getsockname(listener)
+	must(b, err)
+	var near, far int
+	buffer := make([]byte, 64<<10)
+	write := func(what []byte) error {
+		if _, err := unix.Write(near, what); err != nil {
+			return err
+		}
+		for left := len(what); left > 0; {
+			n, err := unix.Read(far, buffer[:min(left, len(buffer))])
+			if err != nil {
+				return err
+			}
+			left -= n
+		}
+		return nil
+	}
+	b.SetBytes(int64(len(bytes)))
+	measure(b, way, func([4]byte) (err error) {
+		if near == 0 { // here it is in scope
+			near, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			must(b, err)
+			must(b, unix.SetsockoptInt(near, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1))
+			must(b, unix.SetsockoptInt(near, unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20)) // one write fits into it
+			must(b, unix.Connect(near, at))
+			far, _, err = unix.Accept(listener)
+			must(b, err)
+			if begin != "" {
+				must(b, write([]byte(begin)))
+			}
+		}
+		return write(bytes)
+	})
+	must(b, unix.Close(near))
+	must(b, unix.Close(far))
+}
+
 // BenchmarkHello connects to a server and sends a ClientHello with a known name.
 func BenchmarkHello(b *testing.B) {
 	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -216,6 +280,9 @@ func measure(b *testing.B, way string, open func(addr [4]byte) error) {
 		case elsewhere:
 			must(b, leaf.Leave())
 			must(b, p.forgetDescendants())
+		}
+		if way == reading {
+			must(b, p.EnableRequests())
 		}
 	}
 	addr := [4]byte{127, 0, 0, 1}
@@ -300,6 +367,7 @@ func runTime(b *testing.B, p *Probe) uint64 {
 	for _, program := range []*ebpf.Program{
 		o.Connect4, o.Connect6, o.Sendmsg4, o.Sendmsg6, o.PostBind4, o.PostBind6, o.Egress, o.Ingress,
 		p.enforcement.programs.Connect4, p.enforcement.programs.Egress, p.enforcement.programs.Ingress,
+		p.requests.objects.RequestsConnect4, p.requests.objects.RequestsEgress, p.requests.objects.RequestsIngress,
 	} {
 		if program == nil {
 			continue

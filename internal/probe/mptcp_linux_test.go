@@ -53,7 +53,7 @@ func run(name string, args ...string) error {
 // program's traffic.
 func TestMPTCP_AdditionalAddresses(t *testing.T) {
 	testenv.RequireCommand(t, "ip", "iproute2")
-	r := newRig(t, Sizes{})
+	r := newStreamRig(t, Sizes{})
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, ipprotoMPTCP)
 	if err == unix.EINVAL || err == unix.EPROTONOSUPPORT || err == unix.ENOPROTOOPT {
 		t.Skip("the kernel has no MPTCP, or it is switched off")
@@ -121,6 +121,14 @@ func TestMPTCP_AdditionalAddresses(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("flows (-want +got):\n%s", diff)
+	}
+	for _, addr := range []string{"198.18.0.1", "198.19.0.1"} {
+		if uses, err := r.UsesMPTCP(netip.MustParseAddr(addr), port); err != nil || !uses {
+			t.Errorf("%s: MPTCP %t, %v", addr, uses, err)
+		}
+	}
+	if s := r.to(port); len(s) > 0 {
+		t.Errorf("%d paths are read, want none", len(s))
 	}
 	r.mustLoseNothing()
 }

@@ -22,7 +22,7 @@ const patience = 30 * time.Second
 // rig is a probe that watches the test process, and the events that it has delivered.
 type rig struct {
 	*Probe
-	t    *testing.T
+	t    testing.TB
 	tree cgroup.Tree
 	leaf *cgroup.Leaf
 	self Self
@@ -42,7 +42,7 @@ func newRig(t *testing.T, sizes Sizes) *rig {
 }
 
 // newRigWith is newRig with a function that gets what clients send.
-func newRigWith(t *testing.T, sizes Sizes, stream func(*StreamEvent)) *rig {
+func newRigWith(t testing.TB, sizes Sizes, stream func(*StreamEvent)) *rig {
 	t.Helper()
 	testenv.RequireRoot(t)
 	r := &rig{t: t}
@@ -96,7 +96,7 @@ func (p *Probe) forgetDescendants() error {
 }
 
 // check is for preconditions of a test.
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -1,204 +1,113 @@
 package probe
 
 import (
+	"bytes"
 	"fmt"
-	"io"
-	"net"
 	"strings"
-	"sync"
 	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
-// streamRig is a rig that keeps what clients send.
-type streamRig struct {
-	*rig
-	mu      sync.Mutex
-	streams map[uint64]*rebuilt
-	order   []uint64
+// request returns an HTTP/1 request with a body of zeros.
+func request(method, path string, body int) []byte {
+	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: billing\r\nContent-Length: %d\r\n\r\n", method, path, body)
+	return append([]byte(head), make([]byte, body)...)
 }
 
-// rebuilt is what a client sent, with zeros for what was left out.
-type rebuilt struct {
-	opened  *Key
-	bytes   []byte // of the client; nil once there are more than can be kept
-	length  uint64
-	skipped uint64
-	pieces  int
-	reply   []byte
-	ended   bool
-	opaque  StreamOpaque
+// chunked returns an HTTP/1 request with chunks of zeros and a trailer.
+func chunked(path string, sizes ...int) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: billing\r\nTransfer-Encoding: chunked\r\nTrailer: Digest\r\n\r\n", path)
+	for _, size := range sizes {
+		fmt.Fprintf(&b, "%x;extension=1\r\n%s\r\n", size, make([]byte, size))
+	}
+	b.WriteString("0\r\nDigest: none\r\n\r\n")
+	return b.Bytes()
 }
 
-// mostRebuilt limits what is kept of a stream.
-const mostRebuilt = 8 << 20
-
-func newStreamRig(t *testing.T, sizes Sizes) *streamRig {
+// http2Stream returns an HTTP/2 connection's bytes: one request with a body of zeros in frames for each size.
+func http2Stream(t testing.TB, sizes ...int) []byte {
 	t.Helper()
-	s := &streamRig{streams: make(map[uint64]*rebuilt)}
-	s.rig = newRigWith(t, sizes, s.add)
-	check(t, s.EnableRequests())
-	return s
+	var b, block bytes.Buffer
+	b.WriteString(http2.ClientPreface)
+	framer, encoder := http2.NewFramer(&b, nil), hpack.NewEncoder(&block)
+	check(t, framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20}))
+	for i, size := range sizes {
+		block.Reset()
+		for _, field := range [][2]string{
+			{":method", "POST"}, {":scheme", "http"}, {":authority", "billing"},
+			{":path", fmt.Sprintf("/pkg.Service/Method%d", i)},
+		} {
+			check(t, encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}))
+		}
+		id := uint32(2*i + 1)
+		check(t, framer.WriteHeaders(http2.HeadersFrameParam{
+			StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: size == 0,
+		}))
+		for left := size; left > 0; left -= min(left, 16384) {
+			check(t, framer.WriteData(id, left <= 16384, make([]byte, min(left, 16384))))
+		}
+		check(t, framer.WriteWindowUpdate(0, 1000))
+	}
+	return b.Bytes()
 }
 
-func (s *streamRig) add(e *StreamEvent) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := s.streams[e.Stream]
-	if r == nil {
-		r = &rebuilt{}
-		s.streams[e.Stream] = r
-		s.order = append(s.order, e.Stream)
+func TestStream_EveryByteIsDeliveredOrSkipped(t *testing.T) {
+	r := newStreamRig(t, Sizes{})
+	for _, row := range []struct {
+		reason string
+		sent   []byte
+		most   int // bytes that are not skipped
+	}{
+		{"one request without a body", []byte("GET /api HTTP/1.1\r\nHost: billing\r\n\r\n"), 100},
+		{"pipelined requests", bytes.Repeat([]byte("GET /api HTTP/1.1\r\nHost: billing\r\n\r\n"), 500), 1 << 20},
+		{"bodies with a length", bytes.Repeat(request("POST", "/charge", 10_000), 20), 20 * 100},
+		{"chunks", bytes.Repeat(chunked("/upload", 1, 100, 70_000, 3), 5), 5 * 300},
+		{"many chunks of one byte", chunked("/upload", ones(30_000)...), 1 << 20},
+		{"a path of 40 KB", request("GET", "/"+strings.Repeat("a", 40_000), 1000), 40_200},
+		{"a continued header",
+			[]byte("POST / HTTP/1.1\r\nContent-Length:\r\n 5\r\n\r\n\x00\x00\x00\x00\x00GET / HTTP/1.1\r\n\r\n"), 100},
+		{"HTTP/2", http2Stream(t, 0, 1, 16384, 500_000, 0), 2000},
+		{"many frames of HTTP/2", http2Stream(t, make([]int, 3000)...), 1 << 20},
+		{"HTTP/2 after an upgrade", append([]byte("GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n"), http2Stream(t, 5000)...), 1000},
+		{"HTTP/2, a large frame", []byte(http2.ClientPreface + frame(4, "") + frame(0, string(make([]byte, 70_000))) +
+			frame(1, "more") + frame(0, "") + frame(8, "1234")), 200},
+		{"HTTP/2, tiny frames", []byte(http2.ClientPreface +
+			strings.Repeat(frame(0, "\x00")+frame(1, "h"), 5000)), 20 * 5000},
+		{"line feeds alone", []byte("GET / HTTP/1.1\nHost: a\n\nGET /b HTTP/1.1\n\n"), 100},
+		{"empty lines between requests", []byte("GET / HTTP/1.1\r\n\r\n\r\n\nGET /b HTTP/1.1\r\n\r\n"), 100},
+		{"a body that never ends", request("PUT", "/a", 5_000_000)[:300_000], 100},
+	} {
+		for _, size := range []int{1 << 20, 1448, 7, 1} {
+			for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+				if len(row.sent)/size > 2000 {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%d/%s", row.reason, size, address), func(t *testing.T) {
+					s := r.send(sink(t, "tcp", address), row.sent, size)
+					s.mustBe(t, row.sent)
+					if n := len(row.sent) - int(s.skipped); n > row.most {
+						t.Errorf("%d of %d bytes are not skipped, want at most %d", n, len(row.sent), row.most)
+					}
+				})
+			}
+		}
 	}
-	if e.Opened != nil {
-		r.opened = e.Opened
-	}
-	if e.Reply {
-		r.reply = append(r.reply, e.Data...)
-		return
-	}
-	r.length += e.Skipped + uint64(len(e.Data))
-	r.skipped += e.Skipped
-	if r.length <= mostRebuilt {
-		r.bytes = append(append(r.bytes, make([]byte, e.Skipped)...), e.Data...)
-	}
-	if len(e.Data) > 0 {
-		r.pieces++
-	}
-	r.ended = r.ended || e.Ended
-	if e.Opaque != StreamReadable {
-		r.opaque = e.Opaque
-	}
+	r.mustLoseNothing()
 }
 
-// all returns the streams in the order in which they were opened.
-func (s *streamRig) all() []*rebuilt {
-	s.t.Helper()
-	check(s.t, s.Sync())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var all []*rebuilt
-	for _, id := range s.order {
-		all = append(all, s.streams[id])
+// frame returns a frame of HTTP/2.
+func frame(kind byte, payload string) string {
+	n := len(payload)
+	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, 0, 0, 0, 0, 1}) + payload
+}
+
+func ones(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = 1
 	}
 	return all
-}
-
-// sink is a server that reads everything, and closes a connection when its client does.
-type sink struct{ net.Listener }
-
-func newSink(t *testing.T, address string) sink {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
-	check(t, err)
-	s := sink{l}
-	t.Cleanup(func() { s.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				_, _ = io.Copy(io.Discard, conn)
-			}()
-		}
-	}()
-	return s
-}
-
-// send sends bytes over a new connection, at most size in a segment, and closes it.
-func (s sink) send(t *testing.T, what []byte, size int) {
-	t.Helper()
-	conn, err := net.Dial("tcp", s.Addr().String())
-	check(t, err)
-	defer conn.Close()
-	for len(what) > 0 {
-		n := min(size, len(what))
-		_, err := conn.Write(what[:n])
-		check(t, err)
-		what = what[n:]
-	}
-	check(t, conn.(*net.TCPConn).CloseWrite())
-	_, err = io.Copy(io.Discard, conn)
-	check(t, err)
-}
-
-const whole = 1 << 30
-
-// Streams in which bodies are zeros are delivered as they are sent, however they are cut into segments.
-func TestStream_DeliversWhatIsSent(t *testing.T) {
-	s := newStreamRig(t, Sizes{})
-	zeros := func(n int) string { return strings.Repeat("\x00", n) }
-	frame := func(kind byte, payload string) string {
-		n := len(payload)
-		return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), kind, 0, 0, 0, 0, 1}) + payload
-	}
-	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-	get := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n" }
-	post := func(n int) string {
-		return fmt.Sprintf("POST /b HTTP/1.1\r\nhost: a\r\ncontent-LENGTH:  %d\r\n\r\n", n) + zeros(n)
-	}
-	for _, c := range []struct {
-		reason, sent string
-		skipped      uint64
-	}{
-		{"one request", get("/"), 0},
-		{"several at once", get("/a") + get("/b") + "\r\n" + get("/c"), 0},
-		{"a body between", get("/a") + post(100000) + get("/b"), 100000},
-		{"no body", post(0) + get("/b"), 0},
-		{"chunks", "POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\n" + zeros(5) + "\r\n1a00\r\n" +
-			zeros(0x1a00) + "\r\n0\r\nTrailer: x\r\n\r\n" + get("/d"), 5 + 0x1a00},
-		{"a long path", get("/" + strings.Repeat("p", 40<<10)), 0},
-		{"line feeds alone", "GET / HTTP/1.1\nHost: a\n\n" + get("/b"), 0},
-		{"a request that is not HTTP", "POST\n\n\nGET", 0},
-		{"HTTP/2", preface + frame(4, "") + frame(1, "headers") + frame(0, zeros(16384)) + frame(0, zeros(70000)) +
-			frame(1, "more") + frame(0, "") + frame(8, "1234"), 86384},
-		{"an upgrade to HTTP/2", "GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n" + preface + frame(4, "") + frame(0, zeros(9)), 9},
-		{"tiny frames", preface + strings.Repeat(frame(0, "\x00")+frame(1, "h"), 5000), 5000},
-		{"a body that never ends", "PUT /a HTTP/1.1\r\nContent-Length: 5000000\r\n\r\n" + zeros(300000), 300000},
-	} {
-		for _, size := range []int{whole, 1000, 7} {
-			if size == 7 && len(c.sent) > 20000 {
-				continue
-			}
-			before := len(s.all())
-			newSink(t, "127.0.0.1:0").send(t, []byte(c.sent), size)
-			all := s.all()[before:]
-			if len(all) != 1 {
-				t.Fatalf("%s, in segments of %d: %d streams", c.reason, size, len(all))
-			}
-			got := all[0]
-			if got.opaque != StreamReadable || !got.ended || got.opened == nil {
-				t.Errorf("%s, in segments of %d: opaque %d, ended %t, opened %v", c.reason, size, got.opaque, got.ended, got.opened)
-			}
-			if got.skipped != c.skipped {
-				t.Errorf("%s, in segments of %d: %d bytes are skipped, want %d", c.reason, size, got.skipped, c.skipped)
-			}
-			if string(got.bytes) != c.sent && got.length != uint64(len(c.sent)) {
-				t.Errorf("%s, in segments of %d: %d bytes, want %d", c.reason, size, got.length, len(c.sent))
-			}
-			if i := differs(got.bytes, []byte(c.sent)); i >= 0 {
-				t.Errorf("%s, in segments of %d: byte %d differs", c.reason, size, i)
-			}
-		}
-	}
-	lost, err := s.Lost()
-	check(t, err)
-	if lost.StreamEvents+lost.Streams > 0 {
-		t.Errorf("lost %d events, %d streams", lost.StreamEvents, lost.Streams)
-	}
-}
-
-// differs returns the first index at which bytes differ, or -1.
-func differs(a, b []byte) int {
-	for i := range min(len(a), len(b)) {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	if len(a) != len(b) {
-		return min(len(a), len(b))
-	}
-	return -1
 }

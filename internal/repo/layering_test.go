@@ -283,7 +283,8 @@ var layers = map[string]layer{
 		others: slices.Concat(ebpf, unix),
 		tests: []string{
 			"internal/cgroup", "internal/hostname", "golang.org/x/crypto/cryptobyte",
-			"golang.org/x/net/dns/dnsmessage", "golang.org/x/net/ipv4",
+			"golang.org/x/net/dns/dnsmessage", "golang.org/x/net/http2", "golang.org/x/net/ipv4",
+			"github.com/twmb/franz-go/pkg/kmsg",
 			"github.com/vishvananda/netlink",
 		},
 	},
