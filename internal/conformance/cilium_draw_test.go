@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // ciliums draws up to four policies in forms that people write by hand.
@@ -152,6 +153,15 @@ func (r draw) sourced(s *metav1.LabelSelector) metav1.LabelSelector {
 		with.MatchExpressions = append(with.MatchExpressions, e)
 	}
 	return with
+}
+
+// request draws an HTTP request that some of the rules of [draw.httpRules] match.
+func (r draw) request() *flow.Request {
+	return &flow.Request{
+		Protocol: flow.HTTP, Method: pick(r, "GET", "GET", "POST", "get", "PUT", "M-SEARCH"),
+		Path:  pick(r, "/", "/a", "/a", "/abc", "/b", "/api/v1/users", "/api/v1/users/1", "/a.b", "/axb"),
+		Query: pick(r, "", "", "?b=c"), Host: pick(r, "", "shop.example", "shop.example:80", "other"),
+	}
 }
 
 // namesOf returns the names of a policy's ports.
