@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // ciliums draws up to four policies in forms that people write by hand.
@@ -34,8 +36,10 @@ func (r draw) ciliums() []*cilium.NetworkPolicy {
 			case 2, 3:
 				s.Egress = append(s.Egress, rule)
 			case 4:
+				in.ToPorts = withoutHTTP(in.ToPorts)
 				s.IngressDeny = append(s.IngressDeny, in)
 			case 5:
+				rule.ToPorts = withoutHTTP(rule.ToPorts)
 				s.EgressDeny = append(s.EgressDeny, rule)
 			}
 		}
@@ -86,9 +90,38 @@ func (r draw) ciliumRule() cilium.EgressRule {
 			}
 			list.Ports = append(list.Ports, port)
 		}
+		if r.one(3) && !slices.ContainsFunc(list.Ports, hasNoHTTP) {
+			list.Rules = &cilium.L7Rules{HTTP: r.httpRules()}
+		}
 		rule.ToPorts = append(rule.ToPorts, list)
 	}
 	return rule
+}
+
+// hasNoHTTP reports whether a port cannot have HTTP rules: they are for TCP, and not for all ports.
+func hasNoHTTP(p cilium.Port) bool { return p.Protocol != "TCP" || p.Port == "0" }
+
+// withoutHTTP returns ports without HTTP rules, as deny rules need them.
+func withoutHTTP(ports []cilium.PortRule) []cilium.PortRule {
+	ports = slices.Clone(ports)
+	for i := range ports {
+		ports[i].Rules = nil
+	}
+	return ports
+}
+
+// httpRules draws HTTP rules in forms that people write by hand.
+func (r draw) httpRules() []cilium.HTTPRule {
+	var rules []cilium.HTTPRule
+	for range 1 + r.IntN(3) {
+		rules = append(rules, cilium.HTTPRule{
+			Method: pick(r, "", "GET", "POST", "GET|POST", "(?i)get", "P.*", "M-SEARCH"),
+			Path: pick(r, "", "/", "/a", "/a.*", "/a|/b", "/api/v1/[^/]+", `/a\.b(\?.*)?`, "^/a$", "/(a|b)?", ".*",
+				`/\x41\pL[[:digit:]]{2,3}`, "/a?b=c"),
+			Host: pick(r, "", "", "shop.example", `shop\.example(:\d+)?`, "[a-z]+"),
+		})
+	}
+	return rules
 }
 
 // peerSelector selects pods in the policy's namespace, in a named one, in those with a label, or in all.
@@ -120,6 +153,15 @@ func (r draw) sourced(s *metav1.LabelSelector) metav1.LabelSelector {
 		with.MatchExpressions = append(with.MatchExpressions, e)
 	}
 	return with
+}
+
+// request draws an HTTP request that some of the rules of [draw.httpRules] match.
+func (r draw) request() *flow.Request {
+	return &flow.Request{
+		Protocol: flow.HTTP, Method: pick(r, "GET", "GET", "POST", "get", "PUT", "M-SEARCH"),
+		Path:  pick(r, "/", "/a", "/a", "/abc", "/b", "/api/v1/users", "/api/v1/users/1", "/a.b", "/axb"),
+		Query: pick(r, "", "", "?b=c"), Host: pick(r, "", "shop.example", "shop.example:80", "other"),
+	}
 }
 
 // namesOf returns the names of a policy's ports.

@@ -15,8 +15,8 @@ import (
 
 // wrong are values that at least one of Cilium's two validators rejects in a field.
 var wrong = map[string][]any{
-	"protocol":          {"tcp", "ICMP", "http", 6, ""},
-	"port":              {"", "65536", "-1", "a_b", "0x50", "aVeryLongNameOfAPort", 80},
+	"protocol":          {"tcp", "ICMP", "http", 6, "", "UDP", "SCTP", "ANY"},
+	"port":              {"", "0", "65536", "-1", "a_b", "0x50", "aVeryLongNameOfAPort", 80},
 	"endPort":           {-1, 65536, "81"},
 	"cidr":              {"", "10.0.0.0", "10.0.0.0/33", "nonsense", 7},
 	"except":            {[]any{"192.0.2.0/24"}, []any{"10.0.0.0"}, []any{"0.0.0.0/0"}, "10.1.0.0/16"},
@@ -27,6 +27,19 @@ var wrong = map[string][]any{
 	"fromEntities":      {[]any{"internet"}, []any{"World"}},
 	"toCIDR":            {[]any{"10.0.0.0/33"}, []any{"10.0.0"}, []any{""}},
 	"enableDefaultDeny": {map[string]any{"egress": "yes"}, true},
+	"http":              {"all", map[string]any{"method": "GET"}, []any{"GET /"}, []any{map[string]any{"verb": "GET"}}},
+	"method":            {"(", "[", "(?=a)", "*", 7, []any{"GET", "POST"}},
+	"path":              {"(", "/[", "/{a", "(?!a)", "/a{2,1}", `/\`, `\1`, "*", "/a**", 7},
+	"host":              {7, []any{"a"}},
+	"rules": {"all", map[string]any{"http": []any{map[string]any{}}, "dns": []any{map[string]any{"matchPattern": "*"}}},
+		map[string]any{"kafka": []any{map[string]any{"topic": "a"}}}, map[string]any{"http": "GET"},
+		map[string]any{"l7proto": "a"}, map[string]any{"https": []any{}}},
+	"egressDeny": {[]any{map[string]any{"toPorts": []any{map[string]any{
+		"ports": []any{map[string]any{"port": "80", "protocol": "TCP"}},
+		"rules": map[string]any{"http": []any{map[string]any{"method": "GET"}}}}}}}},
+	"ingressDeny": {[]any{map[string]any{"toPorts": []any{map[string]any{
+		"ports": []any{map[string]any{"port": "80", "protocol": "TCP"}},
+		"rules": map[string]any{"http": []any{map[string]any{}}}}}}}},
 	"endpointSelector": {nil, "app=x", map[string]any{"matchLabels": map[string]any{"a b": "c"}},
 		map[string]any{"matchLabels": map[string]any{"app": "a b"}}},
 	"egress": {"all", []any{map[string]any{"toFQDNs": []any{map[string]any{"matchName": "*.a"}}}},

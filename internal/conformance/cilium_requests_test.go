@@ -1,13 +1,17 @@
 package conformance
 
 import (
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cilium/cilium/pkg/policy/api"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 	"github.com/netzero-dev/netzero/internal/policy/policytest"
@@ -87,6 +91,79 @@ func TestCilium_Requests(t *testing.T) {
 	}
 	t.Logf("%d allowed, %d denied", allowed, denied)
 	if allowed < 200 || denied < 200 {
+		t.Error("too few to mean anything")
+	}
+}
+
+// opening draws a policy for all pods of a namespace, with a few rules for a few peers and ports, so that several are
+// for the same ones. Some have HTTP rules.
+func (r draw) opening(namespace string) *cilium.NetworkPolicy {
+	p := &cilium.NetworkPolicy{TypeMeta: metav1.TypeMeta{APIVersion: cilium.APIVersion, Kind: cilium.Kind}}
+	p.Name, p.Namespace = "opening", namespace
+	for range 1 + r.IntN(3) {
+		var rule cilium.EgressRule
+		switch r.IntN(4) {
+		case 0: // every peer
+		case 1:
+			rule.ToEntities = []string{pick(r, "all", "cluster", "world")}
+		case 2:
+			rule.ToCIDR = []string{"0.0.0.0/0"}
+		case 3:
+			rule.ToEndpoints = []metav1.LabelSelector{{}}
+		}
+		for range 1 + r.IntN(2) {
+			ports := cilium.PortRule{Ports: []cilium.Port{{
+				Port: pick(r, "79", "80", "80", "81"), EndPort: pick[int32](r, 0, 0, 82), Protocol: "TCP",
+			}}}
+			if r.IntN(4) > 0 {
+				ports.Rules = &cilium.L7Rules{HTTP: r.httpRules()}
+			}
+			rule.ToPorts = append(rule.ToPorts, ports)
+		}
+		p.Spec.Egress = append(p.Spec.Egress, rule)
+	}
+	return p
+}
+
+// TestCilium_RequestsOfHandWrittenPolicies compares verdicts on requests where several rules are for one peer and port,
+// in the same form or in others, with HTTP rules and without.
+func TestCilium_RequestsOfHandWrittenPolicies(t *testing.T) {
+	t.Parallel()
+	seed := policytest.Seed(t)
+	byRequest, beside := 0, 0
+	for i := range uint64(300) {
+		r := draw{rand.New(rand.NewPCG(seed, i))}
+		q := ciliumQuestion{Cluster: r.cluster()}
+		q.Traffic = r.traffic(q.Cluster)
+		q.Traffic.Protocol, q.Traffic.Port = corev1.ProtocolTCP, pick[uint16](r, 80, 80, 81)
+		if q.Traffic.From.Pod == nil {
+			continue
+		}
+		q.Policies = []*cilium.NetworkPolicy{r.opening(q.Traffic.From.Pod.Namespace)}
+		if r.one(3) {
+			q.Policies = append(q.Policies, r.opening(q.Traffic.From.Pod.Namespace))
+		}
+		nothingSent, _ := q.ours()
+		q.Opaque = true
+		withoutRules, _ := q.ours() // a rule without HTTP rules allows the flow
+		q.Opaque = false
+		for range 6 {
+			q.Request = r.request()
+			ours, v := q.ours()
+			if theirs := q.theirs(t); ours != theirs {
+				t.Fatalf("case %d of seed %d: %v: allowed here: %v (%s: %s), by Cilium: %v\n%s", i, seed, q.Request, ours,
+					v.Outcome, v.Reason, theirs, toYAML(t, q))
+			}
+			if nothingSent && !ours {
+				byRequest++
+			}
+			if withoutRules && strings.Contains(toText(q.Policies), `"http"`) {
+				beside++
+			}
+		}
+	}
+	t.Logf("%d denied for their requests, %d with a rule for every request beside HTTP rules", byRequest, beside)
+	if byRequest < 20 || beside < 20 {
 		t.Error("too few to mean anything")
 	}
 }

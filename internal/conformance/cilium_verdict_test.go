@@ -3,6 +3,7 @@ package conformance
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/cilium/cilium/pkg/identity"
@@ -19,6 +20,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 	"github.com/netzero-dev/netzero/internal/policy/policytest"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // simulator evaluates policies with Cilium's code: the agent turns a policy into entries, and Cilium's simulator, which
@@ -127,6 +129,28 @@ var node = end{Pod: &pod{Name: "node-agent", Namespace: "default"}}
 
 func isNode(e end) bool { return e.Pod != nil && e.Pod.Name == node.Pod.Name }
 
+// forRequest returns the simulator without the lists of ports whose HTTP rules do not match a request, or, if it is
+// opaque, without those that have HTTP rules. Cilium's proxy compares requests in this way: of the rules for a peer and
+// port, one without HTTP rules counts as one for every request (see PerSelectorPolicy.appendL7WildcardRule).
+func (s simulator) forRequest(request *flow.Request, isOpaque bool) simulator {
+	if request == nil && !isOpaque {
+		return s
+	}
+	without := simulator{names: s.names}
+	for _, entry := range s.entries {
+		e := *entry
+		e.L4 = slices.DeleteFunc(slices.Clone(e.L4), func(p api.PortRule) bool {
+			matches := func(h api.PortRuleHTTP) bool { return !isOpaque && matchesAsEnvoy(h, *request) }
+			return !p.Rules.IsEmpty() && !slices.ContainsFunc(p.Rules.HTTP, matches)
+		})
+		if len(e.L4) == 0 && len(entry.L4) > 0 {
+			e.L3 = nil // matches nothing, and still denies by default
+		}
+		without.entries = append(without.entries, &e)
+	}
+	return without
+}
+
 func (s simulator) allows(in cluster, t traffic) bool {
 	asked := types.Flow{
 		From: in.identityOf(10_001, t.From), To: in.identityOf(10_002, t.To), Dport: t.Port,
@@ -142,6 +166,8 @@ type ciliumQuestion struct {
 	Policies []*cilium.NetworkPolicy `json:"policies"`
 	Cluster  cluster                 `json:"cluster"`
 	Traffic  traffic                 `json:"traffic"`
+	Request  *flow.Request           `json:"request,omitempty"`
+	Opaque   bool                    `json:"opaque,omitempty"`
 }
 
 func (q ciliumQuestion) isValid() bool {
@@ -178,8 +204,20 @@ func withoutHostBits(p *cilium.NetworkPolicy) *cilium.NetworkPolicy {
 }
 
 func (q ciliumQuestion) ours() (bool, policy.Verdict) {
-	v := ciliumpolicy.Dialect{Scope: q.Cluster.scope()}.Evaluate(q.Policies, q.Traffic.flow())
+	scope, f := q.Cluster.scope(), q.Traffic.flow()
+	scope.Requests = true
+	if q.Request != nil {
+		f.Requests = []flow.Request{*q.Request}
+	}
+	if q.Opaque {
+		f.Opaque = "TLS"
+	}
+	v := ciliumpolicy.Dialect{Scope: scope}.Evaluate(q.Policies, f)
 	return v.Outcome == policy.Allowed || v.Outcome == policy.Unprotected, v
+}
+
+func (q ciliumQuestion) theirs(t *testing.T) bool {
+	return newSimulator(t, q.Policies).forRequest(q.Request, q.Opaque).allows(q.Cluster, q.Traffic)
 }
 
 // TestCilium_RandomPolicies compares both evaluators on four thousand clusters.
@@ -200,9 +238,19 @@ func TestCilium_RandomPolicies(t *testing.T) {
 			if r.one(6) {
 				q.Traffic.Protocol, q.Traffic.Port = "ICMP", pick[uint16](r, 8, 13)
 			}
+			q.Request, q.Opaque = nil, false
+			if q.Traffic.Protocol == corev1.ProtocolTCP {
+				switch r.IntN(8) {
+				case 0:
+					q.Opaque = true
+				case 1, 2, 3, 4, 5:
+					q.Request = r.request()
+				}
+			}
 			ours, v := q.ours()
 			outcomes[v.Outcome]++
-			if ours == theirs.allows(q.Cluster, q.Traffic) {
+			want := theirs.forRequest(q.Request, q.Opaque).allows(q.Cluster, q.Traffic)
+			if ours == want {
 				continue
 			}
 			q = shrunk(t, q, func(q ciliumQuestion) bool {
@@ -210,11 +258,11 @@ func TestCilium_RandomPolicies(t *testing.T) {
 					return false
 				}
 				ours, _ := q.ours()
-				return ours != newSimulator(t, q.Policies).allows(q.Cluster, q.Traffic)
+				return ours != q.theirs(t)
 			})
 			ours, v = q.ours()
 			t.Fatalf("case %d of seed %d: allowed here: %v (%s: %s), by Cilium: %v\n%s", i, seed, ours, v.Outcome, v.Reason,
-				newSimulator(t, q.Policies).allows(q.Cluster, q.Traffic), toYAML(t, q))
+				q.theirs(t), toYAML(t, q))
 		}
 	}
 	t.Logf("%d flows: %v", cases*flows, outcomes)
