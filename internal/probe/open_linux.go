@@ -55,7 +55,7 @@ type Probe struct {
 	scanning        bool   // some descendants may be unknown
 	failure         error  // of the reader
 	enforcement     enforcement
-	requests        requestReader
+	requests        *requestReader     // nil until it is enabled
 	root            string             // where the programs are attached
 	stream          func(*StreamEvent) // of the handler
 }

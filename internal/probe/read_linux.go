@@ -143,7 +143,7 @@ func (p *Probe) Sync() error {
 	case <-p.stopped:
 		return fmt.Errorf("flush ring buffer: %w", os.ErrClosed)
 	}
-	if err := p.requests.sync(); err != nil {
+	if err := p.requestReader().sync(); err != nil {
 		return err
 	}
 	p.mu.Lock()

@@ -22,11 +22,11 @@ import (
 // the client ten times as much as the event.
 const requestInterval = 5 * time.Millisecond
 
-// requestReader is what reads the bytes that clients send; the zero value reads none.
+// requestReader is what reads the bytes that clients send. Methods of nil, before it is enabled, do nothing.
 type requestReader struct {
 	objects requestObjects
 	links   []link.Link
-	ring    *ring         // nil until it is enabled
+	ring    *ring
 	flushed chan barrier  // from Sync to the reader
 	stopped chan struct{} // closed when the reader ends
 	done    sync.WaitGroup
@@ -49,14 +49,38 @@ func (o *requestObjects) close() error {
 func (p *Probe) EnableRequests() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	q := &p.requests
-	if q.ring != nil {
+	if p.requests != nil {
 		return nil
 	}
-	spec, err := requestsSpec(p.sizes)
+	q := &requestReader{flushed: make(chan barrier, 1), stopped: make(chan struct{})}
+	err := q.load(p.sizes, p.shared[bpf.RequestsMapConnections])
+	if err == nil {
+		err = q.attach(p.root)
+	}
+	if err != nil {
+		return errors.Join(err, q.close())
+	}
+	q.done.Go(func() {
+		defer close(q.stopped)
+		q.read(p.stream, p.fail)
+	})
+	p.requests = q
+	return nil
+}
+
+// requestReader returns what reads requests, or nil.
+func (p *Probe) requestReader() *requestReader {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.requests
+}
+
+// load loads the programs. They share the connections that the other programs record.
+func (q *requestReader) load(sizes Sizes, connections *ebpf.Map) error {
+	spec, err := requestsSpec(sizes)
 	if err == nil {
 		err = spec.LoadAndAssign(&q.objects, &ebpf.CollectionOptions{
-			MapReplacements: map[string]*ebpf.Map{bpf.RequestsMapConnections: p.shared[bpf.RequestsMapConnections]},
+			MapReplacements: map[string]*ebpf.Map{bpf.RequestsMapConnections: connections},
 		})
 	}
 	if err != nil {
@@ -66,12 +90,7 @@ func (p *Probe) EnableRequests() error {
 		return fmt.Errorf("read ring buffer of requests: %w", err)
 	}
 	q.ring.interval = requestInterval
-	q.flushed, q.stopped = make(chan barrier, 1), make(chan struct{})
-	q.done.Go(func() {
-		defer close(q.stopped)
-		p.readStreams(p.stream)
-	})
-	return q.attach(p.root)
+	return nil
 }
 
 // requestsSpec returns the collection of the programs that read requests.
@@ -108,6 +127,9 @@ func (q *requestReader) attach(root string) error {
 
 // close detaches and unloads the programs.
 func (q *requestReader) close() error {
+	if q == nil {
+		return nil
+	}
 	var errs []error
 	for _, l := range q.links {
 		errs = append(errs, l.Close())
@@ -120,24 +142,24 @@ func (q *requestReader) close() error {
 	return errors.Join(append(errs, q.objects.close())...)
 }
 
-// readStreams passes on the events of the ring buffer until it is closed.
-func (p *Probe) readStreams(deliver func(*StreamEvent)) {
+// read passes on the events of the ring buffer until it is closed.
+func (q *requestReader) read(deliver func(*StreamEvent), fail func(error)) {
 	for {
-		sample, err := p.requests.ring.next()
+		sample, err := q.ring.next()
 		switch {
 		case errors.Is(err, errFlushed):
-			close(<-p.requests.flushed)
+			close(<-q.flushed)
 			continue
 		case err != nil:
 			if !errors.Is(err, os.ErrClosed) {
-				p.fail(fmt.Errorf("read ring buffer of requests: %w", err))
+				fail(fmt.Errorf("read ring buffer of requests: %w", err))
 			}
 			return
 		}
 		e, err := decodeStream(sample)
 		switch {
 		case err != nil:
-			p.fail(err)
+			fail(err)
 		case deliver != nil:
 			deliver(e)
 		}
@@ -146,7 +168,7 @@ func (p *Probe) readStreams(deliver func(*StreamEvent)) {
 
 // sync returns once every event that the kernel wrote before the call is delivered. The caller holds Probe.syncing.
 func (q *requestReader) sync() error {
-	if q.ring == nil {
+	if q == nil {
 		return nil
 	}
 	reached := make(barrier)
@@ -193,12 +215,13 @@ func decodeStream(sample []byte) (*StreamEvent, error) {
 // UsesMPTCP reports whether any process connected to an address by MPTCP since [Probe.EnableRequests]. What it sends
 // is not read.
 func (p *Probe) UsesMPTCP(addr netip.Addr, port uint16) (bool, error) {
-	if p.requests.objects.MptcpEnds == nil {
+	q := p.requestReader()
+	if q == nil {
 		return false, nil
 	}
 	var unused uint32
 	end := bpf.RequestsMptcpEnd{Addr: addr.As16(), Port: uint32(port)}
-	switch err := p.requests.objects.MptcpEnds.Lookup(end, &unused); {
+	switch err := q.objects.MptcpEnds.Lookup(end, &unused); {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
 		return false, nil
 	case err != nil:
@@ -209,7 +232,7 @@ func (p *Probe) UsesMPTCP(addr netip.Addr, port uint16) (bool, error) {
 
 // addLoss adds what was lost of requests.
 func (q *requestReader) addLoss(l *Loss) error {
-	if q.objects.Losses == nil {
+	if q == nil {
 		return nil
 	}
 	for which, n := range map[bpf.RequestsStreamLoss]*uint64{

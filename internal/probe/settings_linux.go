@@ -139,8 +139,6 @@ func (p *Probe) Lost() (Loss, error) {
 
 		Enforcement: n[bpf.RecordCounterLOST_ENFORCEMENT],
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	err := p.requests.addLoss(&l)
+	err := p.requestReader().addLoss(&l)
 	return l, err
 }

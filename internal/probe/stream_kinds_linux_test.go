@@ -242,3 +242,19 @@ func TestStream_FastOpen(t *testing.T) {
 		s.mustBe(t, []byte(sent))
 	}
 }
+
+// After a failure nothing is attached, and the next call tries again.
+func TestStream_EnableAfterFailure(t *testing.T) {
+	r := openStreamRig(t, Sizes{})
+	root := r.root
+	r.root = "/nowhere"
+	for range 2 {
+		if err := r.EnableRequests(); err == nil {
+			t.Fatal("requests are read at no place")
+		}
+	}
+	r.root = root
+	check(t, r.EnableRequests())
+	sent := request("GET", "/", 0)
+	r.send(sink(t, "tcp", "127.0.0.1:0"), sent, len(sent)).mustBe(t, sent)
+}
