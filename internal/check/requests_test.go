@@ -163,7 +163,7 @@ func TestRequests_Update(t *testing.T) {
 	}{
 		{"the first", []flow.Flow{charging(charge)}, "billing:8080 POST /api/v1/charge"},
 		{"one more", []flow.Flow{charging(charge, invoice)},
-			"billing:8080 GET /api/v1/invoices/{digits},billing:8080 POST /api/v1/charge"},
+			"billing:8080 GET /api/v1/invoices/{digits},\nbilling:8080 POST /api/v1/charge"},
 		{"one less", []flow.Flow{charging(invoice)}, "billing:8080 GET /api/v1/invoices/{digits}"},
 		{"opaque", []flow.Flow{opaque(charging(invoice), "TLS")}, ""},
 		{"understood again", []flow.Flow{charging(invoice)}, "billing:8080 GET /api/v1/invoices/{digits}"},
@@ -198,6 +198,24 @@ func TestRequests_OpaqueAgainstList(t *testing.T) {
 		"which lists POST /api/v1/charge for billing:8080"}
 	if diff := cmp.Diff(want, denials(r)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// The list is for the flow that it denies, so it is not unused too.
+func TestRequests_OpaqueUsesList(t *testing.T) {
+	for _, isCilium := range []bool{false, true} {
+		test := newRequestTest(t)
+		test.options.Placement.Cilium, test.options.Strict = isCilium, true
+		elsewhere := charging(charge)
+		elsewhere.Port = 9090
+		test.run(true, charging(charge, invoices), elsewhere)
+		r := test.run(false, opaque(charging(charge), "TLS"), elsewhere).Report
+		if len(r.Denied) != 1 || len(r.Unused) > 0 {
+			t.Errorf("Cilium %v: denied %q, unused %q; want one denial and no unused rule", isCilium, denials(r), r.Unused)
+		}
+		if r := test.run(false, elsewhere).Report; len(r.Unused) == 0 {
+			t.Errorf("Cilium %v: without the flow, its list is used", isCilium)
+		}
 	}
 }
 
@@ -350,12 +368,12 @@ func TestRequests_Shared(t *testing.T) {
 	other.Destination = flow.WorkloadEndpoint("cart")
 	run("TestA", true, true, charging(charge))
 	run("TestB", true, true, charging(invoices))
-	list("billing:8080 GET /api/v1/invoices,billing:8080 POST /api/v1/charge")
+	list("billing:8080 GET /api/v1/invoices,\nbilling:8080 POST /api/v1/charge")
 	run("TestC", true, false, other)
 	if sum := goldens.Check(nil, true); sum.Failed {
 		t.Fatal(sum.Lines)
 	}
-	list("billing:8080 GET /api/v1/invoices,billing:8080 POST /api/v1/charge")
+	list("billing:8080 GET /api/v1/invoices,\nbilling:8080 POST /api/v1/charge")
 
 	goldens = new(Register)
 	first := run("TestA", false, true, charging(charge, invoice)).Report.Denied

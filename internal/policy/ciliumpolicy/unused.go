@@ -10,7 +10,7 @@ import (
 )
 
 // Unused implements [policy.Dialect]. It never lists the empty rule, which makes its direction denied by default, and
-// does not examine the lookups that a rule lets Cilium read.
+// does not examine the lookups that a rule lets Cilium read. HTTP rules for the peer and port of an opaque flow are used.
 func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 	c = Dialect{c.Scope.Normalized().Indexed()}
 	required := c.BySubject(c.evaluated(flows))
@@ -132,7 +132,12 @@ func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 	for _, f := range flows {
 		for _, at := range s.allowing(f) {
 			peer, port := s.allowed.pair(at)
-			if !s.applicable[0].matchRefs(peer, port, f).Allows() {
+			match := s.applicable[0].matchRefs(peer, port, f)
+			isFor := match // what an opaque flow sent may be any of the requests
+			if match.Request == policy.RequestsUnknown {
+				isFor.Request = policy.RequestMatches
+			}
+			if !isFor.Allows() {
 				continue
 			}
 			used := &all[at.Rule]
@@ -148,6 +153,7 @@ func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 			}
 			first := v.rules[at.Rule].countHTTP(port.entry)
 			for i, rule := range port.http.HTTP {
+				used.HTTP[first+i] = used.HTTP[first+i] || match.Request == policy.RequestsUnknown
 				for _, r := range f.Requests {
 					used.HTTP[first+i] = used.HTTP[first+i] || allowsRequest(rule, r)
 				}

@@ -26,7 +26,7 @@ func (r Draw) EditCilium(policies []*cilium.NetworkPolicy) []*cilium.NetworkPoli
 		}
 		k := r.IntN(len(rules))
 		rule := &rules[k]
-		switch r.IntN(10) {
+		switch r.IntN(12) {
 		case 0:
 			slices.Reverse(rules)
 		case 1:
@@ -57,6 +57,12 @@ func (r Draw) EditCilium(policies []*cilium.NetworkPolicy) []*cilium.NetworkPoli
 					rule.ToPorts[j].Rules.DNS[0] = cilium.FQDN{MatchPattern: "*.unrelated.example"}
 				}
 			}
+		case 10, 11:
+			for j := range rule.ToPorts {
+				if rule.ToPorts[j].HasHTTP() {
+					rule.ToPorts[j].Rules.HTTP = r.editHTTP(rule.ToPorts[j].Rules.HTTP)
+				}
+			}
 		}
 		if len(rules) == 0 && d == policy.Egress {
 			rules = []cilium.EgressRule{{}} // still denies what it does not allow
@@ -64,6 +70,29 @@ func (r Draw) EditCilium(policies []*cilium.NetworkPolicy) []*cilium.NetworkPoli
 		setCiliumRules(p, d, rules)
 	}
 	return policies
+}
+
+// editHTTP returns HTTP rules with an edit that a person may make: there is at least one.
+func (r Draw) editHTTP(rules []cilium.HTTPRule) []cilium.HTTPRule {
+	rules = slices.Clone(rules)
+	i := r.IntN(len(rules))
+	switch r.IntN(6) {
+	case 0:
+		rules[i].Method = Pick(r, "", "GET|POST", "P.*", "[A-Z-]+")
+	case 1:
+		rules[i].Path = Pick(r, "", "/.*", "/api/.*", `/api/v1/invoices/[0-9]+(\?.*)?`)
+	case 2:
+		if len(rules) > 1 {
+			rules = slices.Delete(rules, i, i+1)
+		}
+	case 3:
+		rules = append(rules, cilium.HTTPRule{Method: "GET", Path: Pick(r, "/by-hand", "/healthz"), Host: Pick(r, "", ".*")})
+	case 4:
+		rules = []cilium.HTTPRule{{}}
+	case 5:
+		slices.Reverse(rules)
+	}
+	return rules
 }
 
 // AddCilium returns CiliumNetworkPolicies with additional rules of the kinds that only people write.
