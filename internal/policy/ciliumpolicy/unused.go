@@ -10,7 +10,8 @@ import (
 )
 
 // Unused implements [policy.Dialect]. It never lists the empty rule, which makes its direction denied by default, and
-// does not examine the lookups that a rule lets Cilium read. HTTP rules for the peer and port of an opaque flow are used.
+// does not examine the lookups that a rule lets Cilium read. HTTP rules for the peer and port of an opaque flow are
+// used.
 func (c Dialect) Unused(policies Policies, flows []flow.Flow) []string {
 	c = Dialect{c.Scope.Normalized().Indexed()}
 	required := c.BySubject(c.evaluated(flows))
