@@ -3,6 +3,8 @@ package cilium
 import (
 	"fmt"
 	"regexp"
+	"strings"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -42,12 +44,33 @@ func (r HTTPRule) AllowsAll() bool {
 // sent. A rule with conditions on headers matches nothing, because nobody knows the headers.
 func (r HTTPRule) Allows(method, host, uri string) bool {
 	return len(r.Headers)+len(r.HeaderMatches) == 0 &&
-		matchesWhole(r.Method, method) && matchesWhole(r.Path, uri) && matchesWhole(r.Host, host)
+		matchesWhole(r.Path, uri) && matchesWhole(r.Method, method) && matchesWhole(r.Host, host)
 }
 
 // matchesWhole reports whether an expression is empty, or matches all of a text. An invalid one matches nothing.
 func matchesWhole(expr, text string) bool {
-	return expr == "" || compiled(expr) != nil && matches(`\A(?:`+expr+`)\z`, text)
+	if expr == "" {
+		return true
+	}
+	known, isKnown := wholes.Load(expr)
+	if !isKnown {
+		w := whole{compiled(expr), compiled(`\A(?:` + expr + `)\z`)}
+		known, _ = wholes.LoadOrStore(expr, w)
+	}
+	return known.(whole).matches(text)
+}
+
+var wholes sync.Map // by expression
+
+// whole is an expression, and the same one for a whole text. Both are nil for an invalid one.
+type whole struct{ part, all *regexp.Regexp }
+
+func (w whole) matches(text string) bool {
+	if w.part == nil || w.all == nil {
+		return false
+	}
+	prefix, _ := w.part.LiteralPrefix() // many rules differ in their first bytes
+	return strings.HasPrefix(text, prefix) && w.all.MatchString(text)
 }
 
 // validateHTTP validates the HTTP rules of a list of ports.

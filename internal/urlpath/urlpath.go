@@ -137,6 +137,15 @@ func CheckFold(text string) error {
 
 // Matches reports whether a path, as sent and without its query, matches.
 func (p Pattern) Matches(path string) bool {
+	if isPlain(path) { // most paths are, and most patterns differ before their first placeholder
+		literal, _, hasPlaceholder := strings.Cut(string(p), "{")
+		if !hasPlaceholder {
+			return path == literal
+		}
+		if !strings.HasPrefix(path, literal) {
+			return false
+		}
+	}
 	if strings.Count(path, "/") != strings.Count(string(p), "/") {
 		return false
 	}
@@ -188,6 +197,16 @@ func placeholder(segment string) (name string, found bool) {
 }
 
 // isEncoded reports whether patterns percent-encode a byte.
+// isPlain reports whether a path is spelled in the one way that it has in a pattern.
+func isPlain(path string) bool {
+	for i := range len(path) {
+		if path[i] == '%' || isEncoded(path[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 func isEncoded(b byte) bool { return b <= ' ' || b >= 0x7f || b == '{' || b == '}' || b == ',' }
 
 // encode returns the spelling of literals in patterns.
