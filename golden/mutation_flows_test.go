@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -236,7 +237,7 @@ func (s *reconstruction) ports(rule map[string]any) []flow.Flow {
 			}
 			for _, p := range []flow.Protocol{flow.TCP, flow.UDP, flow.SCTP} {
 				if name := inner["protocol"]; name == p.String() || name == "ANY" && p != flow.SCTP {
-					all = append(all, flow.Flow{Protocol: p, Port: uint16(n)})
+					all = append(all, flow.Flow{Protocol: p, Port: uint16(n), Requests: s.requests(entry)})
 				}
 			}
 		}
@@ -250,6 +251,21 @@ func (s *reconstruction) ports(rule map[string]any) []flow.Flow {
 			all = append(all, flow.Flow{Protocol: protocol})
 		}
 	}
+	return all
+}
+
+// requests returns a request for each HTTP rule of some ports.
+func (s *reconstruction) requests(ports map[string]any) []flow.Request {
+	rules, _ := ports["rules"].(map[string]any)
+	var all []flow.Request
+	for _, element := range asList(rules["http"]) {
+		s.scope.Requests = true
+		rule := element.(map[string]any)
+		// What recordings write for placeholders, and for any query.
+		path := strings.NewReplacer(`(\?.*)?`, "", "[0-9]+", "17", "[^/?]+", "ada", `\`, "").Replace(rule["path"].(string))
+		all = append(all, flow.Request{Protocol: flow.HTTP, Method: rule["method"].(string), Path: path})
+	}
+	slices.SortFunc(all, flow.Request.Compare)
 	return all
 }
 

@@ -44,8 +44,8 @@ func (c checks) failure(policies []Policy, flows []flow.Flow) string {
 }
 
 // mutants calls yield with copies of the policies, each without one element: a document, a rule, one of several peers
-// or ports, the namespace of a peer, one of two policy types, a DNS pattern, a name, a program, or the list of
-// programs.
+// or ports, the namespace of a peer, one of two policy types, a DNS pattern, one of several HTTP rules, a name, a
+// program, or the list of programs.
 func (c checks) mutants(t *testing.T, policies []Policy, yield func(what string, mutant []Policy)) {
 	t.Helper()
 	for i, p := range policies {
@@ -78,6 +78,9 @@ func (c checks) mutants(t *testing.T, policies []Policy, yield func(what string,
 				strings.HasSuffix(what, `namespace "default"`)
 			if p.GetNamespace() == "" && inDefault {
 				continue // kubectl applies a policy without a namespace to this one
+			}
+			if ns := p.GetNamespace(); ns != "" && strings.HasSuffix(what, fmt.Sprintf("pod.namespace %q", ns)) {
+				continue // Cilium takes the policy's own namespace if a selector has none
 			}
 			yield(fmt.Sprintf("policy %s: %s", p.GetName(), what), back(append(slices.Clone(others), tree)))
 		}
@@ -112,7 +115,8 @@ func removable(tree any, at []any) [][]any {
 					paths = append(paths, path(key, i))
 				}
 				continue
-			case key == "namespaceSelector" && v["podSelector"] != nil, key == "k8s:io.kubernetes.pod.namespace", key == "rules":
+			case key == "namespaceSelector" && v["podSelector"] != nil, key == "k8s:io.kubernetes.pod.namespace",
+				key == "rules" && v[key].(map[string]any)["http"] == nil: // without http rules every request is allowed
 				paths = append(paths, path(key))
 			case isList && key != "except" && (len(list) > 1 || key == "egress" || key == "ingress"):
 				for i, element := range list {
