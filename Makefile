@@ -49,7 +49,7 @@ images-clean: ## remove these images, and no others
 .PHONY: test
 test: images ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup v2, Docker, root or sudo)
 	@.ci/need test
-	NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 30m $(AS_ROOT) ./...
+	NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(GO) test -count=1 -timeout 45m $(AS_ROOT) ./...
 	@$(MAKE) --no-print-directory test-examples
 	@echo "netzero: once more with only the capabilities that recording needs"
 	NETZERO=require $(GO) test -count=1 -v $(AS_LEAST) -run '^TestRecorded$$' ./internal/environments
