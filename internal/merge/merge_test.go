@@ -444,9 +444,9 @@ func TestUnite_Requests(t *testing.T) {
 		want    string
 	}{
 		{"two tests", []Source{{"a", a}, {"b", b}}, recording.Options{},
-			"    netzero.dev/requests: billing:8080 GET /customers/ann,billing:8080 POST /charge\n"},
+			"    netzero.dev/requests: |-\n      billing:8080 GET /customers/ann,\n      billing:8080 POST /charge\n"},
 		{"folded paths", []Source{{"a", a}, {"b", b}}, recording.Options{FoldPaths: []string{"/customers/{name}"}},
-			"    netzero.dev/requests: billing:8080 GET /customers/{name},billing:8080 POST /charge\n"},
+			"    netzero.dev/requests: |-\n      billing:8080 GET /customers/{name},\n      billing:8080 POST /charge\n"},
 		{"one without the option", []Source{{"a", a}, {"c", c}}, recording.Options{}, ""},
 	} {
 		got := text(t, row.sources, Options{Added: row.added})

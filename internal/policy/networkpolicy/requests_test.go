@@ -84,7 +84,7 @@ func TestGenerate_ListsRequests(t *testing.T) {
 		{"Kafka and HTTP at one port", []flow.Flow{charging(produce, health)}, "", "produce alpha-telemetry"},
 	} {
 		p := Dialect{scope}.Generate(row.flows)[0]
-		got := [2]string{p.Annotations[policy.RequestsAnnotation], p.Annotations[policy.KafkaAnnotation]}
+		got := [2]string{oneLine(p.Annotations[policy.RequestsAnnotation]), p.Annotations[policy.KafkaAnnotation]}
 		if want := [2]string{row.requests, row.kafka}; got != want {
 			t.Errorf("%s: the lists are %q, want %q", row.reason, got, want)
 		}
@@ -264,7 +264,7 @@ func TestMerge_Requests(t *testing.T) {
 		check := func(name string, policies []*networkingv1.NetworkPolicy, requests, kafka string) {
 			t.Helper()
 			got := [2]string{
-				policies[0].Annotations[policy.RequestsAnnotation], policies[0].Annotations[policy.KafkaAnnotation],
+				oneLine(policies[0].Annotations[policy.RequestsAnnotation]), policies[0].Annotations[policy.KafkaAnnotation],
 			}
 			if want := [2]string{requests, kafka}; got != want {
 				t.Errorf("%s: %s, the lists are %q, want %q", row.reason, name, got, want)
@@ -353,7 +353,7 @@ func TestUnite_Requests(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := [2]string{
-				united[0].Annotations[policy.RequestsAnnotation], united[0].Annotations[policy.KafkaAnnotation],
+				oneLine(united[0].Annotations[policy.RequestsAnnotation]), united[0].Annotations[policy.KafkaAnnotation],
 			}
 			if want := [2]string{row.requests, row.kafka}; got != want {
 				t.Errorf("%s: the lists are %q, want %q", row.reason, got, want)
@@ -375,3 +375,6 @@ func TestValidate_Requests(t *testing.T) {
 		}
 	}
 }
+
+// oneLine returns a list that has a line for each entry.
+func oneLine(list string) string { return strings.ReplaceAll(list, ",\n", ",") }
