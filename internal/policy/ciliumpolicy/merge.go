@@ -22,6 +22,7 @@ func (c Dialect) Merge(committed Policies, flows []flow.Flow) Policies {
 	m := newMerging(c, committed, flows)
 	m.narrow()
 	m.addAll()
+	m.narrow() // policies that isolate only now
 	m.addKafka(true)
 	for _, subject := range m.scope.Subjects {
 		m.drop(subject.Workload)
