@@ -101,6 +101,7 @@ func TestMetrics_PrometheusReadsThem(t *testing.T) {
 	want := map[string]map[string]float64{
 		"netzero_flows":                  {"shop": 3, hostile: 1},
 		"netzero_flows_denied":           {"shop": 1, hostile: 0},
+		"netzero_requests_denied":        {"shop": 0, hostile: 0},
 		"netzero_attempts_refused_total": {"shop": 2, hostile: 0},
 		"netzero_rules_unused":           {"shop": 1, hostile: 1},
 		"netzero_recording_lost_total":   {"shop": 3, hostile: 0},
