@@ -3,10 +3,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Sends user space what clients in scope send over TCP connections, for recordings that list requests. Only then are
- * these programs loaded. They are attached beside those of record.bpf.c, share their map of connections, and never
+ * these programs loaded. They are attached beside those of record.bpf.c, share their connections and SYNs, and never
  * refuse or change anything.
  *
- *   cgroup/connect4|6     where MPTCP is used, on kernels whose first path calls no hook
+ *   cgroup/connect4|6     destinations of MPTCP, on kernels that call the hook for the MPTCP socket
  *   cgroup_skb/egress     what clients send
  *   cgroup_skb/ingress    responses of Kafka that say which topic has which id
  *
@@ -24,9 +24,9 @@
 #include "stream_http1.h"
 #include "stream_http2.h"
 #include "stream_kafka.h"
-#include "stream_mptcp.h"
 #include "stream_read.h"
 #include "stream_reply.h"
+#include "stream_unread.h"
 
 #define PROCEED 1
 

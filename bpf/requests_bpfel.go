@@ -110,12 +110,6 @@ type RequestsFlowKey struct {
 	Family           uint8
 }
 
-type RequestsMptcpEnd struct {
-	_    structs.HostLayout
-	Addr [16]uint8
-	Port uint32
-}
-
 type RequestsName struct {
 	_    structs.HostLayout
 	Lock struct {
@@ -297,12 +291,20 @@ const (
 	RequestsStreamOpaqueSTREAM_GAP      RequestsStreamOpaque = 3
 	RequestsStreamOpaqueSTREAM_LOST     RequestsStreamOpaque = 4
 	RequestsStreamOpaqueSTREAM_LIMIT    RequestsStreamOpaque = 5
+	RequestsStreamOpaqueSTREAM_MPTCP    RequestsStreamOpaque = 6
+	RequestsStreamOpaqueSTREAM_RECEIVED RequestsStreamOpaque = 7
 )
 
 type RequestsStreamOpened struct {
 	_    structs.HostLayout
 	Head RequestsStreamEvent
 	Key  RequestsFlowKey
+}
+
+type RequestsUnreadEnd struct {
+	_    structs.HostLayout
+	Addr [16]uint8
+	Port uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -319,7 +321,6 @@ const (
 	RequestsMapDestinations      = "destinations"
 	RequestsMapEvents            = "events"
 	RequestsMapFlows             = "flows"
-	RequestsMapMptcpEnds         = "mptcp_ends"
 	RequestsMapNames             = "names"
 	RequestsMapOlderCgroups      = "older_cgroups"
 	RequestsMapPeers             = "peers"
@@ -334,6 +335,7 @@ const (
 	RequestsMapStreamLosses      = "stream_losses"
 	RequestsMapStreams           = "streams"
 	RequestsMapSyns              = "syns"
+	RequestsMapUnreadEnds        = "unread_ends"
 	RequestsProgRequestsConnect4 = "requests_connect4"
 	RequestsProgRequestsConnect6 = "requests_connect6"
 	RequestsProgRequestsEgress   = "requests_egress"
@@ -408,7 +410,6 @@ type RequestsMapSpecs struct {
 	Destinations  *ebpf.MapSpec `ebpf:"destinations"`
 	Events        *ebpf.MapSpec `ebpf:"events"`
 	Flows         *ebpf.MapSpec `ebpf:"flows"`
-	MptcpEnds     *ebpf.MapSpec `ebpf:"mptcp_ends"`
 	Names         *ebpf.MapSpec `ebpf:"names"`
 	OlderCgroups  *ebpf.MapSpec `ebpf:"older_cgroups"`
 	Peers         *ebpf.MapSpec `ebpf:"peers"`
@@ -423,6 +424,7 @@ type RequestsMapSpecs struct {
 	StreamLosses  *ebpf.MapSpec `ebpf:"stream_losses"`
 	Streams       *ebpf.MapSpec `ebpf:"streams"`
 	Syns          *ebpf.MapSpec `ebpf:"syns"`
+	UnreadEnds    *ebpf.MapSpec `ebpf:"unread_ends"`
 }
 
 // RequestsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -467,7 +469,6 @@ type RequestsMaps struct {
 	Destinations  *ebpf.Map `ebpf:"destinations"`
 	Events        *ebpf.Map `ebpf:"events"`
 	Flows         *ebpf.Map `ebpf:"flows"`
-	MptcpEnds     *ebpf.Map `ebpf:"mptcp_ends"`
 	Names         *ebpf.Map `ebpf:"names"`
 	OlderCgroups  *ebpf.Map `ebpf:"older_cgroups"`
 	Peers         *ebpf.Map `ebpf:"peers"`
@@ -482,6 +483,7 @@ type RequestsMaps struct {
 	StreamLosses  *ebpf.Map `ebpf:"stream_losses"`
 	Streams       *ebpf.Map `ebpf:"streams"`
 	Syns          *ebpf.Map `ebpf:"syns"`
+	UnreadEnds    *ebpf.Map `ebpf:"unread_ends"`
 }
 
 func (m *RequestsMaps) Close() error {
@@ -496,7 +498,6 @@ func (m *RequestsMaps) Close() error {
 		m.Destinations,
 		m.Events,
 		m.Flows,
-		m.MptcpEnds,
 		m.Names,
 		m.OlderCgroups,
 		m.Peers,
@@ -511,6 +512,7 @@ func (m *RequestsMaps) Close() error {
 		m.StreamLosses,
 		m.Streams,
 		m.Syns,
+		m.UnreadEnds,
 	)
 }
 

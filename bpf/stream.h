@@ -18,7 +18,7 @@
 #define STREAM_SMALL 512
 #define STREAM_PIECE 4096
 
-/* Why nothing more of a stream is sent. */
+/* Why nothing of a connection is sent, or nothing more. */
 enum stream_opaque {
 	STREAM_READABLE = 0,
 	STREAM_TLS = 1,
@@ -26,6 +26,8 @@ enum stream_opaque {
 	STREAM_GAP = 3,   /* a packet was not seen */
 	STREAM_LOST = 4,  /* no room in the ring buffer */
 	STREAM_LIMIT = 5, /* a message is too long, or a packet has too many */
+	STREAM_MPTCP = 6,
+	STREAM_RECEIVED = 7, /* a process out of scope connected the socket */
 };
 
 /* How a stream is framed. */
@@ -116,7 +118,7 @@ struct {
 /* Ways to lose events: index into stream_losses. */
 enum stream_loss {
 	LOST_STREAM_EVENT, /* no room in the ring buffer */
-	LOST_STREAM,       /* no storage for a socket, or no room in mptcp_ends */
+	LOST_STREAM,       /* no storage for a socket, or no room in unread_ends */
 	STREAM_LOSSES,
 };
 

@@ -11,14 +11,15 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
+#include "maps.h"
 #include "packet.h"
 #include "sock.h"
 #include "stream.h"
 #include "stream_http1.h"
 #include "stream_http2.h"
 #include "stream_kafka.h"
-#include "stream_mptcp.h"
 #include "stream_reply.h"
+#include "stream_unread.h"
 #include "tcp_connections.h"
 #include "verifier.h"
 
@@ -311,8 +312,8 @@ __noinline int read_stream_payload(struct __sk_buff *skb)
 	return 0;
 }
 
-/* Keeps the destination of a SYN that asks for MPTCP. The socket of a further path has no connect in scope. */
-__noinline int close_to_mptcp(struct __sk_buff *skb)
+/* Keeps the destination of a SYN whose connection is not read. A socket of MPTCP's further paths has no connect. */
+__noinline int leave_unread(struct __sk_buff *skb, __u32 why)
 {
 	struct connection *c = connection_of(skb);
 	struct bpf_sock *sk = full_socket(skb);
@@ -321,9 +322,9 @@ __noinline int close_to_mptcp(struct __sk_buff *skb)
 	if (sk)
 		bpf_sk_storage_delete(&streams, sk);
 	if (c && c->key.port)
-		add_mptcp_end(c->key.addr, c->key.port);
+		add_unread_end(c->key.addr, c->key.port, why);
 	else if (!read_packet(skb, &p))
-		add_mptcp_end(p.destination, p.destination_port);
+		add_unread_end(p.destination, p.destination_port, why);
 	return 0;
 }
 
@@ -334,7 +335,11 @@ __noinline int open_stream(struct __sk_buff *skb, __u32 sequence)
 	struct bpf_sock *sk = full_socket(skb);
 	struct stream *s;
 
-	if (!sk || !c || !c->key.generation || !c->key.port)
+	if (!sk)
+		return 0;
+	if (!c && bpf_sk_storage_get(&syns, sk, 0, 0))
+		return leave_unread(skb, STREAM_RECEIVED);
+	if (!c || !c->key.generation || !c->key.port)
 		return 0;
 	s = bpf_sk_storage_get(&streams, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s) {
@@ -367,7 +372,7 @@ static __always_inline int read_stream(struct __sk_buff *skb)
 		return 0;
 	if ((tcp.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
 		if (asks_for_mptcp(skb, p.transport, tcp.payload)) {
-			close_to_mptcp(skb);
+			leave_unread(skb, STREAM_MPTCP);
 			return 0;
 		}
 		open_stream(skb, tcp.sequence);

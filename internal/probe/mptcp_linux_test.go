@@ -123,8 +123,8 @@ func TestMPTCP_AdditionalAddresses(t *testing.T) {
 		t.Errorf("flows (-want +got):\n%s", diff)
 	}
 	for _, addr := range []string{"198.18.0.1", "198.19.0.1"} {
-		if uses, err := r.UsesMPTCP(netip.MustParseAddr(addr), port); err != nil || !uses {
-			t.Errorf("%s: MPTCP %t, %v", addr, uses, err)
+		if why, err := r.Unread(netip.MustParseAddr(addr), port); err != nil || why != StreamMPTCP {
+			t.Errorf("%s: unread because of %d, %v", addr, why, err)
 		}
 	}
 	if s := r.to(port); len(s) > 0 {

@@ -18,8 +18,8 @@ import (
 	"github.com/netzero-dev/netzero/bpf"
 )
 
-// requestInterval is how often the reader looks for events. The kernel wakes nobody for them, because that would cost
-// the client ten times as much as the event.
+// requestInterval is how often the reader looks for events. The kernel does not wake it, because that would cost the
+// client ten times as much as the event.
 const requestInterval = 5 * time.Millisecond
 
 // requestReader is what reads the bytes that clients send. Methods of nil, before it is enabled, do nothing.
@@ -35,13 +35,13 @@ type requestReader struct {
 // requestObjects are the programs and maps of the object Requests that are loaded.
 type requestObjects struct {
 	bpf.RequestsPrograms
-	Events    *ebpf.Map `ebpf:"stream_events"`
-	Losses    *ebpf.Map `ebpf:"stream_losses"`
-	MptcpEnds *ebpf.Map `ebpf:"mptcp_ends"`
+	Events *ebpf.Map `ebpf:"stream_events"`
+	Losses *ebpf.Map `ebpf:"stream_losses"`
+	Unread *ebpf.Map `ebpf:"unread_ends"`
 }
 
 func (o *requestObjects) close() error {
-	return errors.Join(o.RequestsPrograms.Close(), o.Events.Close(), o.Losses.Close(), o.MptcpEnds.Close())
+	return errors.Join(o.RequestsPrograms.Close(), o.Events.Close(), o.Losses.Close(), o.Unread.Close())
 }
 
 // EnableRequests sends to [Handler].Stream what clients in scope send over the TCP connections that they open from now
@@ -53,7 +53,7 @@ func (p *Probe) EnableRequests() error {
 		return nil
 	}
 	q := &requestReader{flushed: make(chan barrier, 1), stopped: make(chan struct{})}
-	err := q.load(p.sizes, p.shared[bpf.RequestsMapConnections])
+	err := q.load(p.sizes, p.shared)
 	if err == nil {
 		err = q.attach(p.root)
 	}
@@ -75,12 +75,15 @@ func (p *Probe) requestReader() *requestReader {
 	return p.requests
 }
 
-// load loads the programs. They share the connections that the other programs record.
-func (q *requestReader) load(sizes Sizes, connections *ebpf.Map) error {
+// load loads the programs. They share the connections and SYNs that the other programs record.
+func (q *requestReader) load(sizes Sizes, recorded map[string]*ebpf.Map) error {
 	spec, err := requestsSpec(sizes)
 	if err == nil {
 		err = spec.LoadAndAssign(&q.objects, &ebpf.CollectionOptions{
-			MapReplacements: map[string]*ebpf.Map{bpf.RequestsMapConnections: connections},
+			MapReplacements: map[string]*ebpf.Map{
+				bpf.RequestsMapConnections: recorded[bpf.RequestsMapConnections],
+				bpf.RequestsMapSyns:        recorded[bpf.RequestsMapSyns],
+			},
 		})
 	}
 	if err != nil {
@@ -212,22 +215,23 @@ func decodeStream(sample []byte) (*StreamEvent, error) {
 	return e, nil
 }
 
-// UsesMPTCP reports whether any process connected to an address by MPTCP since [Probe.EnableRequests]. What it sends
-// is not read.
-func (p *Probe) UsesMPTCP(addr netip.Addr, port uint16) (bool, error) {
+// Unread returns why the bytes of a connection to an address were not read since [Probe.EnableRequests], although it
+// was opened in scope or by MPTCP on this machine: [StreamMPTCP] or [StreamReceived]. It returns [StreamReadable] if
+// there was no such connection.
+func (p *Probe) Unread(addr netip.Addr, port uint16) (StreamOpaque, error) {
 	q := p.requestReader()
 	if q == nil {
-		return false, nil
+		return StreamReadable, nil
 	}
-	var unused uint32
-	end := bpf.RequestsMptcpEnd{Addr: addr.As16(), Port: uint32(port)}
-	switch err := q.objects.MptcpEnds.Lookup(end, &unused); {
+	var why uint32
+	end := bpf.RequestsUnreadEnd{Addr: addr.As16(), Port: uint32(port)}
+	switch err := q.objects.Unread.Lookup(end, &why); {
 	case errors.Is(err, ebpf.ErrKeyNotExist):
-		return false, nil
+		return StreamReadable, nil
 	case err != nil:
-		return false, fmt.Errorf("read uses of MPTCP: %w", err)
+		return StreamReadable, fmt.Errorf("look up connections that were not read: %w", err)
 	}
-	return true, nil
+	return StreamOpaque(why), nil
 }
 
 // addLoss adds what was lost of requests.

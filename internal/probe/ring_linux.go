@@ -27,7 +27,7 @@ type ring struct {
 	data      []byte
 	at        uintptr       // position of the next record
 	idlePolls int           // number of polls without a record
-	interval  time.Duration // between polls of a buffer for which the kernel wakes nobody; else 0
+	interval  time.Duration // between polls, if the kernel does not wake the reader; else 0
 	flushing  atomic.Bool
 	stopping  atomic.Bool
 

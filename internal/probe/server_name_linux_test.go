@@ -20,22 +20,7 @@ import (
 // drain returns the address of a TCP listener that reads everything and sends nothing.
 func drain(t *testing.T, network, address string) netip.AddrPort {
 	t.Helper()
-	l, err := net.Listen(network, address)
-	check(t, err)
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				io.Copy(io.Discard, c)
-				c.Close()
-			}()
-		}
-	}()
-	return l.Addr().(*net.TCPAddr).AddrPort()
+	return sink(t, network, address).Addr().(*net.TCPAddr).AddrPort()
 }
 
 // sendPayload connects, writes each piece as a segment of its own, and waits until all are received.

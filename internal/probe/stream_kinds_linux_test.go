@@ -14,7 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 func TestStream_OpaqueFromTheStart(t *testing.T) {
@@ -212,13 +215,32 @@ func TestStream_MPTCP(t *testing.T) {
 	if protocol != ipprotoMPTCP {
 		t.Skip("the kernel has no MPTCP, or it is switched off")
 	}
-	for want, port := range map[bool]uint16{true: to.Port(), false: 1} {
-		if got, err := r.UsesMPTCP(netip.MustParseAddr("127.0.0.1"), port); err != nil || got != want {
-			t.Errorf("port %d: MPTCP %v, %v; want %v", port, got, err, want)
+	for want, port := range map[StreamOpaque]uint16{StreamMPTCP: to.Port(), StreamReadable: 1} {
+		if got, err := r.Unread(netip.MustParseAddr("127.0.0.1"), port); err != nil || got != want {
+			t.Errorf("port %d: unread because of %d, %v; want %d", port, got, err, want)
 		}
 	}
 	if s := r.to(to.Port()); len(s) != 0 {
 		t.Errorf("a connection by MPTCP is read: %+v", s)
+	}
+}
+
+// A process out of scope connects a socket of this process, which sends: its flow has no connect that opens a stream.
+func TestStream_ReceivedSocketIsUnread(t *testing.T) {
+	r := newStreamRig(t, Sizes{})
+	r.untrackDescendants()
+	to := listen(t, "tcp4", "127.0.0.1:0")
+	fd := r.connectedByOthers(to)
+	_, err := unix.Write(fd, []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	check(t, err)
+	if diff := cmp.Diff([]string{text(flow.TCP, to, 1)}, r.flows()); diff != "" {
+		t.Fatalf("flows (-want +got):\n%s", diff)
+	}
+	if s := r.to(to.Port()); len(s) != 0 {
+		t.Errorf("its stream is read: %+v", s)
+	}
+	if why, err := r.Unread(to.Addr(), to.Port()); err != nil || why != StreamReceived {
+		t.Errorf("unread because of %d, %v; want %d", why, err, StreamReceived)
 	}
 }
 

@@ -31,4 +31,8 @@ const (
 	StreamGap                   // a packet was not seen
 	StreamLost                  // no room in the ring buffer; counted in Loss.StreamEvents too
 	StreamLimit                 // its framing exceeds what the kernel can follow
+
+	// Only of [Probe.Unread].
+	StreamMPTCP    // its bytes leave through other sockets
+	StreamReceived // a process out of scope connected the socket
 )

@@ -7,6 +7,7 @@
 //   - attribute (attribute_linux.go): a flow belongs to the recording of the goroutine or process that opened it;
 //   - identify (identify_linux.go, package endpoint): the destination, before the processes at the other end end;
 //   - correlate (correlation_linux.go): the names of the destination, from DNS, TLS and HTTP;
+//   - read requests (requests_linux.go, package requests), with [Options].Requests: what clients send on the flow;
 //   - resolve (resolve_linux.go, destination_linux.go, package containers): after the test, the containers at both
 //     ends, their tests, and what is infrastructure.
 //

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/internal/requests"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
@@ -42,15 +43,16 @@ type opener struct {
 const (
 	opaqueEarlier = "opened before the recording"
 	opaqueShared  = "opened by another test"
-	opaqueMPTCP   = "MPTCP"
 )
 
 var opaqueReasons = map[probe.StreamOpaque]string{
-	probe.StreamTLS:   "TLS",
-	probe.StreamOther: "another protocol than HTTP and Kafka",
-	probe.StreamGap:   "a packet was not seen",
-	probe.StreamLost:  "bytes were lost",
-	probe.StreamLimit: "its messages are too long, or too many at once",
+	probe.StreamTLS:      "TLS",
+	probe.StreamOther:    "another protocol than HTTP and Kafka",
+	probe.StreamGap:      "a packet was not seen",
+	probe.StreamLost:     "bytes were lost",
+	probe.StreamLimit:    "its messages are too long, or too many at once",
+	probe.StreamMPTCP:    "MPTCP",
+	probe.StreamReceived: "connected by a process that is not recorded",
 }
 
 // enableRequests makes the kernel send what clients send, if the recording needs it.
@@ -141,14 +143,14 @@ func (x *requestReader) isInfrastructure(s *stream) bool {
 	return is
 }
 
-// mptcpEnds is the part of package probe that knows where MPTCP was used.
-type mptcpEnds interface {
-	UsesMPTCP(addr netip.Addr, port uint16) (bool, error)
+// unreadEnds is the part of package probe that knows which connections are not read.
+type unreadEnds interface {
+	Unread(addr netip.Addr, port uint16) (probe.StreamOpaque, error)
 }
 
 // addRequests adds what clients sent to the observations of a recording, which it changes. The caller holds
 // Recorder.mu, and has waited for all pieces.
-func (r *Recorder) addRequests(kernel mptcpEnds, rec *Recording, observed []observation) error {
+func (r *Recorder) addRequests(kernel unreadEnds, rec *Recording, observed []observation) error {
 	x := &r.requests
 	if !rec.options.Requests {
 		return nil
@@ -161,14 +163,14 @@ func (r *Recorder) addRequests(kernel mptcpEnds, rec *Recording, observed []obse
 		if o.flow.Protocol != flow.TCP || o.flow.Lookup {
 			continue
 		}
-		isMPTCP, err := kernel.UsesMPTCP(o.event.Addr, o.event.Port)
+		unread, err := kernel.Unread(o.event.Addr, o.event.Port)
 		switch {
 		case err != nil:
 			return fmt.Errorf("read requests: %w", err)
-		case isMPTCP:
-			o.flow.Opaque = opaqueMPTCP
+		case unread != probe.StreamReadable:
+			o.flow.Opaque = opaqueReasons[unread]
 		case o.event.Connection() != 0:
-			x.addConnection(rec, o)
+			r.addConnection(rec, o)
 		default:
 			named[o.event.Key] = append(named[o.event.Key], i)
 		}
@@ -199,17 +201,31 @@ func (o *observation) isNamed(names []string) bool {
 }
 
 // addConnection adds the requests of one connection, which is a flow of its own: it was opened before the current
-// generation, or a goroutine of another test sends on it.
-func (x *requestReader) addConnection(rec *Recording, o *observation) {
+// generation, or a goroutine of another test sends on it. Its requests belong to the test that opened it.
+func (r *Recorder) addConnection(rec *Recording, o *observation) {
+	x := &r.requests
 	s := x.byCookie[connectionKey{o.event.Connection(), o.event.Addr, o.event.Port}]
 	switch {
 	case s == nil || s.opened < rec.started:
 		o.flow.Opaque = opaqueEarlier
-	case !rec.isPackage && s.key.Recording != o.event.Recording:
+	case r.isOfAnother(rec, s.key.Recording):
 		o.flow.Opaque = opaqueShared
 	default:
 		o.flow.AddRequests(x.resultOf(s))
 	}
+}
+
+// isOfAnother reports whether a recording is known, and is neither rec nor included in it. It may have ended.
+func (r *Recorder) isOfAnother(rec *Recording, id goroutine.ID) bool {
+	for _, other := range r.attribution.recordings {
+		if other.goroutine == id {
+			return other != rec && !rec.includes(other.test)
+		}
+	}
+	if ended, found := endedByID.Load(id); found {
+		return !rec.includes(ended.(*endedRecording).name)
+	}
+	return false
 }
 
 // resultOf returns the requests of a connection, and why there may be more.

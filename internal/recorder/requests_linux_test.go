@@ -10,21 +10,28 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/netzero-dev/netzero/internal/goroutine"
 	"github.com/netzero-dev/netzero/internal/probe"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// mptcpPort is the port to which clients connect by MPTCP.
-type mptcpPort uint16
-
-func (p mptcpPort) UsesMPTCP(_ netip.Addr, port uint16) (bool, error) {
-	if p == 0 {
-		return false, errKernel
-	}
-	return port == uint16(p), nil
+// unread says why connections to a port are not read. Port 0 is an error.
+type unread struct {
+	port uint16
+	why  probe.StreamOpaque
 }
 
-const noMPTCP mptcpPort = 1
+func (u unread) Unread(_ netip.Addr, port uint16) (probe.StreamOpaque, error) {
+	switch u.port {
+	case 0:
+		return 0, errKernel
+	case port:
+		return u.why, nil
+	}
+	return probe.StreamReadable, nil
+}
+
+var allRead = unread{port: 1}
 
 // requestRig is a recorder whose connections a test opens.
 type requestRig struct {
@@ -51,7 +58,7 @@ func (r *requestRig) opens(key probe.Key, seconds int, hint uint64, sends string
 }
 
 // add adds the requests to the observations, and returns those of each: "POST /charge", or "opaque: TLS".
-func (r *requestRig) add(t *testing.T, kernel mptcpEnds, observed ...observation) []string {
+func (r *requestRig) add(t *testing.T, kernel unreadEnds, observed ...observation) []string {
 	t.Helper()
 	r.recorder.requests.wait()
 	if err := r.recorder.addRequests(kernel, r.rec, observed); err != nil {
@@ -94,22 +101,26 @@ func TestRequests_Flows(t *testing.T) {
 	udp.Protocol = flow.UDP
 	silent := billing
 	silent.Port++
-	got := r.add(t, noMPTCP, observed(billing, ""), observed(other, ""), observed(udp, ""), observed(silent, ""))
+	got := r.add(t, allRead, observed(billing, ""), observed(other, ""), observed(udp, ""), observed(silent, ""))
 	want := []string{
 		"GET /a, GET /b, GET /c", "GET /d, opaque: another protocol than HTTP and Kafka", "", "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := r.add(t, mptcpPort(8080), observed(billing, "")); got[0] != "opaque: MPTCP" {
-		t.Errorf("of a flow that uses MPTCP: %s", got)
+	for why, want := range map[probe.StreamOpaque]string{
+		probe.StreamMPTCP: "opaque: MPTCP", probe.StreamReceived: "opaque: connected by a process that is not recorded",
+	} {
+		if got := r.add(t, unread{8080, why}, observed(billing, "")); got[0] != want {
+			t.Errorf("of a flow that is not read: %s, want %s", got, want)
+		}
 	}
-	err := r.recorder.addRequests(mptcpPort(0), r.rec, []observation{observed(billing, "")})
+	err := r.recorder.addRequests(unread{}, r.rec, []observation{observed(billing, "")})
 	if !errors.Is(err, errKernel) {
 		t.Errorf("an error of the kernel: %v", err)
 	}
 	r.rec.options.Requests = false
-	if got := r.add(t, noMPTCP, observed(billing, "")); got[0] != "" {
+	if got := r.add(t, allRead, observed(billing, "")); got[0] != "" {
 		t.Errorf("of a recording without the option: %s", got)
 	}
 }
@@ -124,37 +135,62 @@ func TestRequests_Names(t *testing.T) {
 	r.opens(billing, 13, 0, get("/both")) // without a name
 	b := observed(billing, "")
 	b.sentNames = []string{"b.test"}
-	got := r.add(t, noMPTCP, observed(billing, "a.test"), b)
+	got := r.add(t, allRead, observed(billing, "a.test"), b)
 	if diff := cmp.Diff([]string{"GET /a, GET /both", "GET /b, GET /both"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	// A name that no observation has: it may be any of them.
-	got = r.add(t, noMPTCP, observed(billing, "c.test"))
+	got = r.add(t, allRead, observed(billing, "c.test"))
 	if diff := cmp.Diff([]string{"GET /a, GET /b, GET /both"}, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// A connection that was opened before the generation is a flow of its own.
+// A connection that was opened before the generation is a flow of its own. Whoever sends on it, its requests belong to
+// the test that opened it.
 func TestRequests_EarlierConnections(t *testing.T) {
 	r := newRequestRig(t)
-	flowOf := func(cookie uint64) observation {
+	r.rec.test, r.rec.goroutine = "TestShop", billing.Recording
+	neighbor := &Recording{test: "TestOther", goroutine: 6}
+	subtest := &Recording{test: "TestShop/refund", goroutine: 7}
+	r.recorder.attribution.recordings = []*Recording{r.rec, neighbor, subtest}
+	endedByID.Store(goroutine.ID(8), &endedRecording{name: "TestEnded"})
+	t.Cleanup(func() { endedByID.Delete(goroutine.ID(8)) })
+	flowOf := func(cookie uint64, sender goroutine.ID) observation {
 		key := billing
 		key.Bound = cookie | 1<<63
 		key.Generation++
+		key.Recording = sender
 		return observed(key, "")
 	}
-	during, before := r.opens(billing, 11, 0, get("/during")), r.opens(billing, 9, 0, get("/before"))
-	foreign := billing
-	foreign.Recording++
-	shared := r.opens(foreign, 12, 0, get("/shared"))
-	got := r.add(t, noMPTCP, flowOf(during), flowOf(before), flowOf(shared), flowOf(99))
-	want := []string{"GET /during", "opaque: " + opaqueEarlier, "opaque: " + opaqueShared, "opaque: " + opaqueEarlier}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	openedBy := func(opener goroutine.ID, seconds int, path string) uint64 {
+		key := billing
+		key.Recording = opener
+		return r.opens(key, seconds, 0, get(path))
+	}
+	const own, unknown = 5, 0
+	during, before := openedBy(own, 11, "/during"), openedBy(own, 9, "/before")
+	for _, row := range []struct {
+		reason string
+		o      observation
+		want   string
+	}{
+		{"opened and sent by the test", flowOf(during, own), "GET /during"},
+		{"sent in an interrupt", flowOf(during, goroutine.Unread), "GET /during"},
+		{"sent by no goroutine of a test", flowOf(during, unknown), "GET /during"},
+		{"opened before the recording", flowOf(before, own), "opaque: " + opaqueEarlier},
+		{"of which nothing is known", flowOf(99, own), "opaque: " + opaqueEarlier},
+		{"opened by a parallel test", flowOf(openedBy(6, 12, "/other"), own), "opaque: " + opaqueShared},
+		{"opened by a test that has ended", flowOf(openedBy(8, 12, "/ended"), own), "opaque: " + opaqueShared},
+		{"opened by a subtest", flowOf(openedBy(7, 12, "/refund"), own), "GET /refund"},
+		{"opened by no goroutine of a test", flowOf(openedBy(unknown, 12, "/init"), own), "GET /init"},
+	} {
+		if got := r.add(t, allRead, row.o); got[0] != row.want {
+			t.Errorf("%s: %s, want %s", row.reason, got[0], row.want)
+		}
 	}
 	r.rec.isPackage = true // it has the flows of all tests
-	if got := r.add(t, noMPTCP, flowOf(shared)); got[0] != "GET /shared" {
+	if got := r.add(t, allRead, flowOf(openedBy(6, 13, "/shared"), own)); got[0] != "GET /shared" {
 		t.Errorf("of a recording of the package: %s", got)
 	}
 }
@@ -180,7 +216,7 @@ func TestRequests_Infrastructure(t *testing.T) {
 		}
 		r.opens(billing, at, 0, get(path))
 	}
-	if got := r.add(t, noMPTCP, observed(billing, "")); !slices.Equal(got, []string{"GET /test"}) {
+	if got := r.add(t, allRead, observed(billing, "")); !slices.Equal(got, []string{"GET /test"}) {
 		t.Errorf("requests %q", got)
 	}
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Where clients connect by MPTCP. Its bytes leave through other sockets than the one that connects, and over several
- * paths: they are not read.
+ * Destinations of connections that are not read, so that user space knows that requests to them may be missing:
  *
- * Some kernels call the connect hook for the MPTCP socket. On others, such as 6.18, it sees only the TCP socket of the
- * first path. The SYN of each path has the option.
+ * MPTCP: its bytes leave through other sockets than the one that connects, and over several paths. Some kernels call
+ * the connect hook for the MPTCP socket. On others, such as 6.18, the hook sees only the TCP socket of the first path.
+ * The SYN of each path has the option.
+ *
+ * A socket in scope that a process out of scope connected: tcp_syn.h reports its flow by the SYN.
  */
 #pragma once
 
@@ -22,8 +24,8 @@
 #define TCP_OPTION_PADDING 1
 #define TCP_OPTION_MPTCP 30
 
-/* An end of a connection to which a client connects by MPTCP. */
-struct mptcp_end {
+/* The server's end of a connection that is not read. */
+struct unread_end {
 	__u8 addr[16];
 	__u32 port;
 };
@@ -32,24 +34,23 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 16384);
-	__type(key, struct mptcp_end);
-	__type(value, __u32);
-} mptcp_ends SEC(".maps");
+	__type(key, struct unread_end);
+	__type(value, __u32); /* enum stream_opaque */
+} unread_ends SEC(".maps");
 
-static __always_inline void add_mptcp_end(const __u8 *addr, __u16 port)
+static __always_inline void add_unread_end(const __u8 *addr, __u16 port, __u32 why)
 {
-	struct mptcp_end end = { .port = port };
-	__u32 one = 1;
+	struct unread_end end = { .port = port };
 
 	__builtin_memcpy(end.addr, addr, sizeof(end.addr));
-	if (bpf_map_update_elem(&mptcp_ends, &end, &one, BPF_ANY))
+	if (bpf_map_update_elem(&unread_ends, &end, &why, BPF_ANY))
 		lose_stream(LOST_STREAM);
 }
 
 static __always_inline void note_mptcp(struct bpf_sock_addr *ctx, const __u8 *addr)
 {
 	if (ctx->protocol == IPPROTO_MPTCP)
-		add_mptcp_end(addr, bpf_ntohs((__u16)ctx->user_port));
+		add_unread_end(addr, bpf_ntohs((__u16)ctx->user_port), STREAM_MPTCP);
 }
 
 /* Whether the options of a SYN ask for MPTCP. Not static, so that each option is not verified anew. */
