@@ -11,7 +11,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// requests returns the shop with requests: 500 of checkout to cart, the last of which is denied; frontend speaks TLS.
+// requests returns the shop with requests. checkout sends 500 to cart, and the last one is denied. frontend uses TLS.
 func requests() page.Run {
 	run := shop()
 	asking := &run.Results[0].Flows[1]

@@ -127,7 +127,7 @@ func (f *GoldenFile) recorded(listed, names []string) (all part, complete bool) 
 	for _, test := range slices.Sorted(maps.Keys(f.parts)) {
 		p := f.parts[test]
 		scopes = append(scopes, p.scope)
-		all.flows = append(all.flows, WithRequests(p.flows, p.scope, anyRecords)...)
+		all.flows = append(all.flows, MarkOpaque(p.flows, p.scope, anyRecords)...)
 	}
 	if !f.isShared() { // nothing to unite
 		all.scope = scopes[0]

@@ -46,9 +46,9 @@ func kind(r flow.Request) flow.Request {
 	return r
 }
 
-// WithRequests returns the flows of a test in a golden file whose policies list requests. If the test does not record
-// them, policies have to allow every request of its flows.
-func WithRequests(flows []flow.Flow, of policy.Scope, anyRecords bool) []flow.Flow {
+// MarkOpaque returns the flows of one of the tests that share a golden file. If any of these tests records requests and
+// this one does not, its flows over TCP are opaque: policies have to allow every request.
+func MarkOpaque(flows []flow.Flow, of policy.Scope, anyRecords bool) []flow.Flow {
 	if !anyRecords || of.Requests {
 		return flows
 	}

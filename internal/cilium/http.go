@@ -16,7 +16,7 @@ type HTTPRule struct {
 	Method string `json:"method,omitempty"`
 	Host   string `json:"host,omitempty"` // matches the Host header or :authority, with its port if that has one
 
-	// Nobody records headers, and [Validate] rejects them. They are here so that the error can say so.
+	// Recordings have no headers, so [Validate] rejects these. Without the fields, the error could not say why.
 	Headers       []string      `json:"headers,omitempty"`
 	HeaderMatches []HeaderMatch `json:"headerMatches,omitempty"`
 }
@@ -41,7 +41,7 @@ func (r HTTPRule) AllowsAll() bool {
 }
 
 // Allows reports whether the rule matches a request, as Cilium's proxy decides: uri is the path with the query, as
-// sent. A rule with conditions on headers matches nothing, because nobody knows the headers.
+// sent. A rule with conditions on headers matches nothing, because headers are not recorded.
 func (r HTTPRule) Allows(method, host, uri string) bool {
 	return len(r.Headers)+len(r.HeaderMatches) == 0 &&
 		matchesWhole(r.Path, uri) && matchesWhole(r.Method, method) && matchesWhole(r.Host, host)

@@ -257,7 +257,7 @@ func addAll(u check.Union, all []placed) (check.Union, error) {
 			u.Tests = append(u.Tests, test)
 		}
 		scopes = append(scopes, p.Scope)
-		for _, f := range check.WithRequests(p.Flows, p.Scope, anyRecords) {
+		for _, f := range check.MarkOpaque(p.Flows, p.Scope, anyRecords) {
 			set.Add(f)
 		}
 		u.Notices = append(u.Notices, p.File.Recording.Notices...)

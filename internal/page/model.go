@@ -80,7 +80,7 @@ type row struct {
 	Tests          []int         // indexes, ascending
 	Seen           []observation // in the order of tests
 	Requests       []request     // the worst verdict first
-	Opaque         string        // why there may be more requests; empty if there are none, or nobody read them
+	Opaque         string        // why there may be more requests; empty if there are none, or they were not read
 }
 
 // observation is a flow in one test.

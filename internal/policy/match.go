@@ -37,7 +37,7 @@ type RequestMatch uint8
 
 const (
 	RequestMatches  RequestMatch = iota
-	RequestsUnknown              // nobody knows the requests
+	RequestsUnknown              // the flow is opaque
 	OtherRequest
 )
 

@@ -211,8 +211,8 @@ func (s Scope) ListsRequests(p metav1.Object, subject Workload, f flow.Flow) boo
 }
 
 // UnlistedRequest returns why a policy's list does not allow a subject's flow, which the policy's rules allow, or "".
-// The flow has at most one request, or is opaque. If the test does not record requests, the notice says that nobody
-// compares them with the list.
+// The flow has at most one request, or is opaque. If the test does not record requests, the notice says that
+// they are not compared with the list.
 func (s Scope) UnlistedRequest(p metav1.Object, subject Workload, f flow.Flow) (why, notice string) {
 	limits := s.limiting(p, subject, f)
 	if len(limits) == 0 {

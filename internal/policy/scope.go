@@ -98,7 +98,7 @@ type Scope struct {
 	Binaries bool
 
 	// Requests says that the requests of flows were recorded, and that policies list them. Without it, a flow has no
-	// requests because nobody read them.
+	// requests because they were not read.
 	Requests bool
 	// FoldPaths holds patterns that [urlpath.CheckFold] accepts. Policies write the paths that match a pattern as that
 	// pattern. FoldPaths changes no verdict.

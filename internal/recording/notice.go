@@ -131,7 +131,8 @@ const (
 	CodeOtherTest NoticeCode = "other-test"
 	// CodeForeignPolicy: a committed policy is for no workload of this run.
 	CodeForeignPolicy NoticeCode = "foreign-policy"
-	// CodeWideRule: a committed rule allows everything, the whole internet or every request, or nobody compares requests.
+	// CodeWideRule: a committed rule allows everything, the whole internet or every request, or its requests are not
+	// compared.
 	CodeWideRule NoticeCode = "wide-rule"
 	// CodeWidened: an update opens a port to anyone that is open to named callers. An update prints it without -v, too.
 	CodeWidened NoticeCode = "widened"

@@ -24,7 +24,7 @@ func (c *connection) parseHTTP2(last uint32) error {
 	}
 	framer := http2.NewFramer(io.Discard, c.r)
 	framer.SetMaxReadFrameSize(1<<24 - 1)
-	// The server's settings, which nobody read, set the limits.
+	// The server's settings set the limits, and are not read.
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	framer.ReadMetaHeaders.SetAllowedMaxDynamicTableSize(16 << 20)
 	framer.MaxHeaderListSize = maxHead

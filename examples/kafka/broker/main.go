@@ -50,7 +50,7 @@ func fill(topics []string) error {
 	return nil
 }
 
-// listener is a listener at all addresses whose address, for clients, is kafka:9092.
+// listener listens at all addresses. Its own address is the one that clients use, kafka:9092.
 type listener struct{ net.Listener }
 
 func listen(network, _ string) (net.Listener, error) {

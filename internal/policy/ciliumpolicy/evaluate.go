@@ -171,7 +171,7 @@ func (c candidate) notices(f flow.Flow) []string {
 	return notices
 }
 
-// requestsNotice returns the notice on a flow whose requests nobody compares: the test does not record them, or the
+// requestsNotice returns the notice on a flow whose requests are not compared: the test does not record them, or the
 // rule has no HTTP rules although an update would write some.
 func (c candidate) requestsNotice(f flow.Flow) string {
 	v := c.policy

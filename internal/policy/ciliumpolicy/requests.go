@@ -103,7 +103,7 @@ func grouped(permissions []permission) []permission {
 	return all
 }
 
-// perRequest returns flows with at most one request each, or none if nobody read them.
+// perRequest returns flows with at most one request each, or none if they were not read.
 func (c Dialect) perRequest(flows []flow.Flow) []flow.Flow {
 	var all []flow.Flow
 	for _, f := range flows {
