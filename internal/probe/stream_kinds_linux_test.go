@@ -229,7 +229,7 @@ func TestStream_MPTCP(t *testing.T) {
 func TestStream_ReceivedSocketIsUnread(t *testing.T) {
 	r := newStreamRig(t, Sizes{})
 	r.untrackDescendants()
-	to := listen(t, "tcp4", "127.0.0.1:0")
+	to := sink(t, "tcp4", "127.0.0.1:0").Addr().(*net.TCPAddr).AddrPort()
 	fd := r.connectedByOthers(to)
 	_, err := unix.Write(fd, []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
 	check(t, err)
