@@ -80,7 +80,7 @@ func (p *Probe) loadEnforcement() error {
 	if err != nil {
 		return err
 	}
-	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: p.shared})
+	loaded, err := loadCollection(spec, p.shared)
 	if err != nil {
 		return err
 	}

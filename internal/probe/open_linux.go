@@ -163,7 +163,7 @@ func (p *Probe) load(sizes Sizes, layout layout) error {
 	if err != nil {
 		return err
 	}
-	loaded, err := ebpf.NewCollection(spec)
+	loaded, err := loadCollection(spec, nil)
 	if err != nil {
 		return err
 	}

@@ -78,13 +78,16 @@ func (p *Probe) requestReader() *requestReader {
 // load loads the programs. They share the connections and SYNs that the other programs record.
 func (q *requestReader) load(sizes Sizes, recorded map[string]*ebpf.Map) error {
 	spec, err := requestsSpec(sizes)
+	if err != nil {
+		return err
+	}
+	loaded, err := loadCollection(spec, map[string]*ebpf.Map{
+		bpf.RequestsMapConnections: recorded[bpf.RequestsMapConnections],
+		bpf.RequestsMapSyns:        recorded[bpf.RequestsMapSyns],
+	})
 	if err == nil {
-		err = spec.LoadAndAssign(&q.objects, &ebpf.CollectionOptions{
-			MapReplacements: map[string]*ebpf.Map{
-				bpf.RequestsMapConnections: recorded[bpf.RequestsMapConnections],
-				bpf.RequestsMapSyns:        recorded[bpf.RequestsMapSyns],
-			},
-		})
+		defer loaded.Close() // what is not assigned
+		err = loaded.Assign(&q.objects)
 	}
 	if err != nil {
 		return fmt.Errorf("load programs that read requests: %w", classify(err))
