@@ -5,6 +5,7 @@ package goroutine
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"math"
 	"runtime"
 	"sync"
@@ -106,21 +107,31 @@ func (f *finder) findSlot() error {
 	if err != nil {
 		return err
 	}
-	slots := make(map[int64]bool)
+	if f.slots != nil { // another thread has searched: here only its finds count
+		maps.DeleteFunc(f.slots, func(slot int64, _ bool) bool {
+			return f.memory.words(thread+uint64(slot), 1).at(0) != g
+		})
+		return f.slotsLeft()
+	}
+	f.slots = make(map[int64]bool)
 	const page = 4096
 	for offset := int64(-page); offset >= -maxSlot; offset -= page {
 		w := f.memory.words(thread+uint64(offset), page/8)
 		for i, word := range w {
-			if slot := offset + int64(8*i); word == g && (f.slots == nil || f.slots[slot]) {
-				slots[slot] = true
+			if word == g {
+				f.slots[offset+int64(8*i)] = true
 			}
 		}
 		if len(w) == 0 {
 			break
 		}
 	}
-	f.slots = slots
-	if len(slots) == 0 {
+	return f.slotsLeft()
+}
+
+// slotsLeft returns an error if no place is left where the threads keep g.
+func (f *finder) slotsLeft() error {
+	if len(f.slots) == 0 {
 		return errors.New("the thread has no pointer to its goroutine")
 	}
 	return nil
