@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/netzero-dev/netzero/internal/launch"
+	"github.com/netzero-dev/netzero/internal/usercache"
 )
 
 // removeOwn removes what this user has because of recordings: the images made of helpers, and the cache of helpers. It
@@ -19,7 +20,7 @@ func removeOwn(stdout, stderr io.Writer) bool {
 	if err != nil {
 		fmt.Fprintf(stderr, "netzero setup: %v\n", err)
 	}
-	cache, err := launch.RemoveCache()
+	cache, err := usercache.Remove()
 	switch {
 	case err != nil:
 		fmt.Fprintf(stderr, "netzero setup: %v\n", err)

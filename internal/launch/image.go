@@ -17,6 +17,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+
+	"github.com/netzero-dev/netzero/internal/usercache"
 )
 
 // helperTag is the build tag with which this program is the helper.
@@ -28,7 +30,7 @@ func BuildHelper(ctx context.Context, goarch string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := cacheDir()
+	dir, err := usercache.Make()
 	if err != nil {
 		return "", err
 	}

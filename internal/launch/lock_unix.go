@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/netzero-dev/netzero/internal/usercache"
 )
 
 // lockOnce locks a name among all processes of this user, and waits for it.
 func lockOnce(name string) (unlock func(), err error) {
-	dir, err := cacheDir()
+	dir, err := usercache.Make()
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/netzero-dev/netzero/internal/usercache"
 )
 
 // forwarded are the signals that are for the command.
@@ -50,7 +52,7 @@ func readIdentity() (identity, error) { return identity{}, errWindows }
 
 // lockOnce locks a name among all processes of this user, and waits for it.
 func lockOnce(name string) (unlock func(), err error) {
-	dir, err := cacheDir()
+	dir, err := usercache.Make()
 	if err != nil {
 		return nil, err
 	}

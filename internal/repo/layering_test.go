@@ -244,19 +244,22 @@ var layers = map[string]layer{
 			"golden", "internal/check", "internal/ci", "internal/doctor", "internal/editor", "internal/gotest",
 			"internal/hubble", "internal/launch", "internal/launcher", "internal/manifest", "internal/merge",
 			"internal/page", "internal/page/graphlayout", "internal/policydiff", "internal/recording", "internal/report",
-			"internal/serve", "internal/setup", "netzerotest/flow",
+			"internal/serve", "internal/setup", "internal/usercache", "netzerotest/flow",
 		},
 		others: []string{"golang.org/x/mod/module"},
 		tests:  []string{"internal/hubble/hubbletest", "internal/session"},
 	},
 	"internal/launch": {
-		own: []string{"internal/cgroup", "internal/docker", "internal/launcher", "internal/probe", "internal/ways"},
+		own: []string{
+			"internal/cgroup", "internal/docker", "internal/launcher", "internal/probe", "internal/usercache", "internal/ways",
+		},
 		others: slices.Concat(unix, []string{
 			"golang.org/x/sys/windows",
 			"github.com/testcontainers/testcontainers-go", "github.com/moby/moby", "github.com/containerd/errdefs",
 		}),
 	},
-	"internal/launcher": {own: []string{"internal/cgroup"}, others: unix},
+	"internal/launcher":  {own: []string{"internal/cgroup"}, others: unix},
+	"internal/usercache": {tests: []string{"internal/testenv"}},
 	"internal/endpoint": {
 		own: []string{"netzerotest/flow"}, others: unix,
 		tests: []string{"internal/cgroup", "github.com/vishvananda/netlink"},
@@ -279,7 +282,10 @@ var layers = map[string]layer{
 	},
 	"internal/urlpath": {tests: []string{"internal/urlpath"}},
 	"internal/probe": {
-		own:    []string{"bpf", "internal/dns", "internal/enforce", "internal/goroutine", "netzerotest/flow"},
+		own: []string{
+			"bpf", "internal/atomicfile", "internal/dns", "internal/enforce", "internal/goroutine", "internal/usercache",
+			"netzerotest/flow",
+		},
 		others: slices.Concat(ebpf, unix),
 		tests: []string{
 			"internal/cgroup", "internal/hostname", "golang.org/x/crypto/cryptobyte",
@@ -353,15 +359,15 @@ var refusals = []struct {
 		[]string{
 			"golden", "internal/atomicfile", "internal/check", "internal/cgroup", "internal/ci", "internal/endpoint",
 			"internal/gotest", "internal/manifest", "internal/probe", "internal/recorder", "internal/recording",
-			"internal/session",
-			"internal/settings", "internal/ways", "netzerotest",
+			"internal/session", "internal/settings", "internal/usercache", "internal/ways", "netzerotest",
 		},
 		"it opens no file",
 	},
 	{
 		"io/fs",
 		[]string{
-			"golden", "internal/atomicfile", "internal/check", "internal/cgroup", "internal/endpoint", "netzerotest",
+			"golden", "internal/atomicfile", "internal/check", "internal/cgroup", "internal/endpoint", "internal/usercache",
+			"netzerotest",
 		},
 		"it opens no file",
 	},
