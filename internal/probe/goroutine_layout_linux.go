@@ -1,10 +1,8 @@
 package probe
 
 import (
-	"fmt"
+	"errors"
 	"os"
-
-	"github.com/cilium/ebpf/btf"
 
 	"github.com/netzero-dev/netzero/bpf"
 	"github.com/netzero-dev/netzero/internal/goroutine"
@@ -18,7 +16,7 @@ type attribution struct {
 }
 
 // findAttribution finds the offsets in the kernel's BTF and in the Go runtime of this process.
-func findAttribution(kernel *btf.Spec) (a attribution) {
+func findAttribution(kernel *kernelTypes) (a attribution) {
 	g, err := goroutine.Find()
 	if err != nil {
 		return attribution{unattributed: err.Error()}
@@ -46,13 +44,13 @@ func findAttribution(kernel *btf.Spec) (a attribution) {
 
 // registerOffset returns the offset of the register that holds g on arm64, relative to the start of a task's kernel
 // stack.
-func registerOffset(kernel *btf.Spec) (uint32, error) {
+func registerOffset(kernel *kernelTypes) (uint32, error) {
 	const register = 28
-	var registers *btf.Struct
-	if err := kernel.TypeByName("pt_regs", &registers); err != nil {
-		return 0, fmt.Errorf("the kernel's BTF has no pt_regs: %w", err)
+	size, ok := kernel.size("pt_regs")
+	if !ok {
+		return 0, errors.New("the kernel's BTF has no pt_regs")
 	}
 	// BTF does not contain the size of the stack. A debug kernel may have a larger one; checkGoroutines detects that.
 	stack := uint32(max(16<<10, os.Getpagesize()))
-	return stack - registers.Size + 8*register, nil
+	return stack - size + 8*register, nil
 }

@@ -35,14 +35,21 @@ type member struct {
 // taskLayout is the layout of the running kernel, from its BTF.
 var taskLayout = sync.OnceValues(readTaskLayout)
 
-func readTaskLayout() (l layout, err error) {
-	kernel, err := btf.LoadKernelSpec()
+func readTaskLayout() (layout, error) {
+	kernel := openKernelTypes()
+	l := findLayout(kernel)
+	err := kernel.close()
 	if errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, os.ErrPermission) {
 		return layout{unnamed: noBTF, attribution: attribution{unattributed: noBTF}, untracked: noBTF}, nil
 	}
 	if err != nil {
-		return l, fmt.Errorf("read the kernel's BTF: %w", err)
+		return layout{}, fmt.Errorf("read the kernel's BTF: %w", err)
 	}
+	return l, nil
+}
+
+// findLayout finds all offsets that the kernel has.
+func findLayout(kernel *kernelTypes) (l layout) {
 	l.unnamed = findMembers(kernel, []member{
 		{&l.Mm, "task_struct", [][]string{{"mm"}}},
 		{&l.ExeFile, "mm_struct", [][]string{{"exe_file"}}},
@@ -68,11 +75,11 @@ func readTaskLayout() (l layout, err error) {
 	l.attribution = findAttribution(kernel)
 	l.family, l.untracked = findFamily(kernel)
 	l.pidNamespace = findPIDNamespace(kernel)
-	return l, nil
+	return l
 }
 
 // findFamily finds the offsets that relate processes. If one is missing, all are zero.
-func findFamily(kernel *btf.Spec) (family bpf.RecordFamilyLayout, missing string) {
+func findFamily(kernel *kernelTypes) (family bpf.RecordFamilyLayout, missing string) {
 	missing = findMembers(kernel, []member{
 		{&family.Tgid, "task_struct", [][]string{{"tgid"}}},
 		{&family.Parent, "task_struct", [][]string{{"real_parent"}}},
@@ -83,7 +90,7 @@ func findFamily(kernel *btf.Spec) (family bpf.RecordFamilyLayout, missing string
 }
 
 // findPIDNamespace finds the offsets of a task's pid namespace. If one is missing, all are zero.
-func findPIDNamespace(kernel *btf.Spec) (pidNamespace bpf.RecordPidNamespaceLayout) {
+func findPIDNamespace(kernel *kernelTypes) (pidNamespace bpf.RecordPidNamespaceLayout) {
 	missing := findMembers(kernel, []member{
 		{&pidNamespace.ThreadPid, "task_struct", [][]string{{"thread_pid"}}},
 		{&pidNamespace.Level, "pid", [][]string{{"level"}}},
@@ -92,27 +99,22 @@ func findPIDNamespace(kernel *btf.Spec) (pidNamespace bpf.RecordPidNamespaceLayo
 		{&pidNamespace.Ns, "upid", [][]string{{"ns"}}},
 		{&pidNamespace.Inum, "pid_namespace", [][]string{{"ns", "inum"}}},
 	})
-	var upid *btf.Struct
-	if err := kernel.TypeByName("upid", &upid); missing != "" || err != nil {
+	size, ok := kernel.size("upid")
+	if missing != "" || !ok {
 		return bpf.RecordPidNamespaceLayout{}
 	}
-	pidNamespace.Upid = upid.Size
+	pidNamespace.Upid = size
 	return pidNamespace
 }
 
 const noBTF = "the kernel has no readable BTF (/sys/kernel/btf/vmlinux)"
 
 // findMembers sets the offsets of all members. If one is missing, it returns which one, and sets all to zero.
-func findMembers(kernel *btf.Spec, members []member) (missing string) {
+func findMembers(kernel *kernelTypes, members []member) (missing string) {
 	for _, m := range members {
-		var in *btf.Struct
-		if err := kernel.TypeByName(m.in, &in); err != nil {
-			missing = "the kernel's BTF has no " + m.in
-			break
-		}
 		found := false
 		for _, path := range m.paths {
-			if offset, ok := offsetOf(in, path...); ok {
+			if offset, ok := kernel.offset(m.in, path...); ok {
 				*m.offset, found = offset, true
 				break
 			}

@@ -66,6 +66,7 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, fmt.Errorf("raise memlock limit: %w", err)
 	}
+	go readObject() // meanwhile loadWithNames finds what the programs have to know
 	p := &Probe{
 		queue: newQueue(), flushed: make(chan barrier, 1), stopped: make(chan struct{}),
 		hooks: make(map[ebpf.AttachType]link.Link), root: root, stream: handler.Stream,

@@ -3,7 +3,6 @@ package probe
 import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
-	"github.com/cilium/ebpf/btf"
 
 	"github.com/netzero-dev/netzero/bpf"
 )
@@ -14,7 +13,7 @@ type sender struct{ bpf.RecordSenderLayout }
 
 // findSender finds the offsets in the kernel's BTF, if the verifier accepts their use. The programs need the offsets of
 // a task's cgroup, too.
-func findSender(kernel *btf.Spec) (s sender) {
+func findSender(kernel *kernelTypes) (s sender) {
 	members := []member{
 		{&s.Pid, "task_struct", [][]string{{"pid"}}},
 		{&s.Level, "cgroup", [][]string{{"level"}}},
