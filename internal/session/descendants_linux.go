@@ -119,7 +119,7 @@ func (s *Session) findDescendants(before []process) error {
 	known, unclear := make(map[process]bool), make(map[process]bool)
 	deadline := time.Now().Add(patience)
 	for round := 1; ; round++ {
-		more, err := s.findDescendantsOnce(mine, known, unclear)
+		more, err := s.findDescendantsOnce(round == 1, mine, known, unclear)
 		if err != nil {
 			return err
 		}
@@ -148,11 +148,13 @@ func (s *Session) findDescendants(before []process) error {
 // leads to their children. mine are certain descendants, whatever /proc says. findDescendantsOnce adds to mine, and
 // adds uncertain ones to unclear.
 func (s *Session) findDescendantsOnce(
-	mine map[process]goroutine.ID, known, unclear map[process]bool,
+	first bool, mine map[process]goroutine.ID, known, unclear map[process]bool,
 ) (more bool, err error) {
-	inside, err := s.Leaf.Processes() // since their start, or for long enough
-	if err != nil {
-		return false, err
+	var inside []int // the processes that started in the leaf while it was in scope, or are known
+	if !first {
+		if inside, err = s.Leaf.Processes(); err != nil {
+			return false, err
+		}
 	}
 	roots := []int{os.Getpid()}
 	for p := range mine {

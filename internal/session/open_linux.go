@@ -92,11 +92,18 @@ func (s *Session) open(sizes probe.Sizes, handler probe.Handler) error {
 	}
 	s.passed(Tree, s.Tree.Root)
 	handler.ReadProcess = s.describe
-	if s.Probe, err = probe.Open(s.Tree.Root, sizes, handler); err != nil {
+	// The kernel makes a process wait until it may move to another cgroup. The programs load meanwhile.
+	entered := make(chan entry, 1)
+	go func() { entered <- s.enter() }()
+	s.Probe, err = probe.Open(s.Tree.Root, sizes, handler)
+	inside := <-entered
+	if err != nil {
 		return &Error{Programs, err}
 	}
 	s.passed(Programs, "loaded and attached to "+s.Tree.Root)
-	before, err := s.enter()
+	if err = inside.err; err == nil {
+		err = s.Probe.Watch(s.Leaf.ID)
+	}
 	if err != nil {
 		return &Error{Leaf, err}
 	}
@@ -108,7 +115,7 @@ func (s *Session) open(sizes probe.Sizes, handler probe.Handler) error {
 	if err := s.trackSockets(os.Getpid()); err != nil {
 		return &Error{Hooks, err}
 	}
-	if err := s.findDescendants(before); err != nil {
+	if err := s.findDescendants(inside.before); err != nil {
 		return &Error{Leaf, err}
 	}
 	if handler.Unrelated != nil {
@@ -120,21 +127,22 @@ func (s *Session) open(sizes probe.Sizes, handler probe.Handler) error {
 	return nil
 }
 
-// enter moves this process into a leaf cgroup that the programs watch, so that its children start there. It returns the
-// older descendants.
-func (s *Session) enter() (before []process, err error) {
-	if s.Leaf, err = cgroup.NewLeaf(s.Tree); err != nil {
-		return nil, err
-	}
-	if err := s.Probe.Watch(s.Leaf.ID); err != nil {
-		return nil, err
+// entry is the result of enter.
+type entry struct {
+	before []process // descendants of this process that are older than the leaf
+	err    error
+}
+
+// enter moves this process into a leaf cgroup, so that its children start there.
+func (s *Session) enter() (e entry) {
+	if s.Leaf, e.err = cgroup.NewLeaf(s.Tree); e.err != nil {
+		return e
 	}
 	descendants, err := endpoint.Descendants(os.Getpid())
 	if err != nil {
-		return nil, err
+		return entry{err: err}
 	}
-	before = identify(descendants)
-	return before, s.Leaf.Move(os.Getpid())
+	return entry{identify(descendants), s.Leaf.Move(os.Getpid())}
 }
 
 // trackSockets records the sockets that a process made before.
