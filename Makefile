@@ -11,7 +11,7 @@ RACE := ./golden ./internal/check ./internal/dns ./internal/enforce/... ./intern
 	./internal/serve
 AS_ROOT := -exec "'$(CURDIR)/.ci/as-root'"
 # Nested modules, so that users of this module do not download their dependencies.
-MODULES := examples/postgres examples/blackbox examples/billing examples/kafka internal/browser internal/conformance internal/conformance/statedb internal/stress
+MODULES := examples/postgres examples/blackbox examples/billing examples/kafka internal/browser internal/conformance internal/conformance/statedb internal/cost internal/stress
 # Nested modules that make test omits, because their first run builds a control plane.
 CLUSTER := internal/cluster internal/cluster/controlplane
 
@@ -55,7 +55,7 @@ test: images ## run all tests; those that cannot run fail (Linux >= 5.10, cgroup
 	NETZERO=require $(GO) test -count=1 -v $(AS_LEAST) -run '^TestRecorded$$' ./internal/environments
 
 .PHONY: test-examples
-test-examples: ## run the nested modules (examples, browser, conformance, stress); NETZERO_EXAMPLES_IMAGES=public uses public images
+test-examples: ## run the nested modules (examples, browser, conformance, cost, stress); NETZERO_EXAMPLES_IMAGES=public uses public images
 	@.ci/need record
 	@set -e; for module in $(MODULES); do \
 		(set -x; cd $$module && NETZERO_TEST_REQUIRE=1 $(CONTAINERS) $(EXAMPLE_IMAGES) $(GO) test -count=1 -timeout 20m $(AS_ROOT) ./...); done

@@ -81,6 +81,10 @@ var layers = map[string]layer{
 		"k8s.io/apiextensions-apiserver", "github.com/prometheus", "github.com/santhosh-tekuri/jsonschema",
 	}},
 	"internal/conformance/statedb/part": {},
+	"internal/cost": {tests: []string{
+		"netzerotest", "internal/cgroup", "github.com/testcontainers/testcontainers-go", "github.com/cilium/ebpf",
+		"gonum.org/v1/plot",
+	}},
 	"internal/stress": {tests: []string{
 		"netzerotest/flow", "netzerotest", "github.com/testcontainers/testcontainers-go",
 		"github.com/jackc/pgx", "github.com/lib/pq", "google.golang.org/grpc",
