@@ -81,13 +81,10 @@ func (r *Recorder) nameFlow(
 // by DNS. A Peer that is known by its name only was identified by DNS too.
 func (rec *Recording) sawRemote(k probe.Key, candidates []string) bool {
 	if len(candidates) == 0 {
-		o, seen := rec.observations[observationKey{k, ""}]
+		o, seen := rec.observations[k][""]
 		return seen && o.isOnlyAddress()
 	}
-	for key, o := range rec.observations {
-		if key.Key != k {
-			continue
-		}
+	for _, o := range rec.observations[k] {
 		switch o.flow.Destination.Evidence {
 		case flow.ByDNS:
 			return true

@@ -141,7 +141,7 @@ func destinations(
 	t.Helper()
 	r := &Recorder{session: &session.Session{Leaf: &cgroup.Leaf{ID: 1}}}
 	rec := &Recording{
-		recorder: r, identifier: endpoint.New(endpoint.Config{}), observations: make(map[observationKey]*observation),
+		recorder: r, identifier: endpoint.New(endpoint.Config{}), observations: make(observations),
 	}
 	r.containers = newContainerState(func() {}, func() {})
 	r.attribution = attribution{ownCgroup: 1, recordings: []*Recording{rec}}
@@ -152,7 +152,7 @@ func destinations(
 	}
 	r.handle(events)
 	got := make(map[string]uint64)
-	for _, o := range rec.observations {
+	for o := range rec.observations.each {
 		if count, belongs := rec.countOf(*o, rec.namedFlows(), flows, payloads); belongs {
 			d := o.flow.Destination
 			text := d.String() + " " + d.Evidence.String()

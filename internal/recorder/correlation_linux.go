@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -20,6 +21,7 @@ type correlation struct {
 	pendingQuestions map[pendingQuestion]bool // over TCP, without an answer so far
 	ambiguous        []*probe.FlowEvent       // flows with several candidate names
 	hints            map[probe.Key]*flowHints
+	hintsAt          map[remote][]*flowHints    // the same
 	serverNames      map[uint64]serverName      // that clients sent, by ServerNameKey.Hash
 	searchDomains    map[uint64]endpoint.Search // of the resolvers, by cgroup
 }
@@ -28,6 +30,12 @@ type correlation struct {
 type serverName struct {
 	name     string
 	evidence flow.Evidence
+}
+
+// remote is an address as a cgroup reaches it.
+type remote struct {
+	cgroup uint64
+	addr   netip.Addr
 }
 
 // flowHints are the names that clients sent on the connections of a flow.
@@ -81,22 +89,21 @@ func (c *correlation) hintsOf(k probe.Key) *flowHints {
 	hints := c.hints[k]
 	if hints == nil {
 		if c.hints == nil {
-			c.hints = make(map[probe.Key]*flowHints)
+			c.hints, c.hintsAt = make(map[probe.Key]*flowHints), make(map[remote][]*flowHints)
 		}
 		hints = &flowHints{}
 		c.hints[k] = hints
+		at := remote{k.Cgroup, k.Addr}
+		c.hintsAt[at] = append(c.hintsAt[at], hints)
 	}
 	return hints
 }
 
 // isNamedByClient reports whether a client of any flow to an address sent one of the DNS names as the server's.
 func (c *correlation) isNamedByClient(k probe.Key, names []string) bool {
-	for at, hints := range c.hints {
-		if at.Cgroup == k.Cgroup && at.Addr == k.Addr && hints.NamesOneOf(names) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.hintsAt[remote{k.Cgroup, k.Addr}], func(hints *flowHints) bool {
+		return hints.NamesOneOf(names)
+	})
 }
 
 func (c *correlation) keepServerName(hash uint64, name serverName) {

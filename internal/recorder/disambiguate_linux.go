@@ -22,7 +22,7 @@ func (rec *Recording) countedObservations(
 ) []observation {
 	named := rec.namedFlows()
 	var all []observation
-	for _, kept := range rec.observations {
+	for kept := range rec.observations.each {
 		o := *kept
 		if count, belongs := rec.countOf(o, named, flows, names); belongs {
 			o.flow.Count += count
@@ -63,7 +63,7 @@ func (rec *Recording) countOf(
 // namedFlows returns to which peers this recording has flows under names that clients sent.
 func (rec *Recording) namedFlows() map[probe.Key]bool {
 	named := make(map[probe.Key]bool)
-	for _, o := range rec.observations {
+	for o := range rec.observations.each {
 		if len(o.sentNames) > 0 {
 			named[initiatorAndPeer(o.event.Key)] = true
 		}

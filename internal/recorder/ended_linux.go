@@ -38,7 +38,7 @@ func (r *Recorder) recordingAfter(e *endedRecording, id goroutine.ID) *Recording
 	}
 	ended := &Recording{
 		recorder: r, goroutine: id, test: e.name, ended: true, identifier: e.identifier, source: e.source,
-		started: e.started, options: e.options, observations: make(map[observationKey]*observation),
+		started: e.started, options: e.options, observations: make(observations),
 		overlapping: make(map[string]bool), infrastructure: make(map[infrastructureKey]observation),
 	}
 	if recording := e.recording.Value(); recording != nil && recording.recorder == r {

@@ -67,14 +67,35 @@ func (rec *Recording) record(
 	e *probe.FlowEvent, name string, identity endpoint.Identity, why unattributed,
 ) *observation {
 	o := rec.observe(e, name, identity, why)
-	key := observationKey{e.Key, identity.Endpoint.Name}
-	if earlier, known := rec.observations[key]; known {
+	if earlier, known := rec.observations[e.Key][identity.Endpoint.Name]; known {
 		o.flow.Count, o.flow.First = earlier.flow.Count, earlier.flow.First
 		o.sentNames, o.lookedUpNames = earlier.sentNames, earlier.lookedUpNames
 	}
 	if !slices.Contains(o.lookedUpNames, name) {
 		o.lookedUpNames = append(slices.Clip(o.lookedUpNames), name)
 	}
-	rec.observations[key] = &o
+	rec.observations.put(identity.Endpoint.Name, &o)
 	return &o
+}
+
+// observations are those of a recording: of each flow, by the name of its destination. A flow has few of them, however
+// many flows there are.
+type observations map[probe.Key]map[string]*observation
+
+func (all observations) put(name string, o *observation) {
+	if all[o.event.Key] == nil {
+		all[o.event.Key] = make(map[string]*observation)
+	}
+	all[o.event.Key][name] = o
+}
+
+// each yields all observations.
+func (all observations) each(yield func(*observation) bool) {
+	for _, named := range all {
+		for _, o := range named {
+			if !yield(o) {
+				return
+			}
+		}
+	}
 }

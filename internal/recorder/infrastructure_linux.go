@@ -29,9 +29,10 @@ const (
 	healthChecks   = "health checks"
 )
 
-// infrastructureKey is an observationKey plus the part of the infrastructure that opened the flow.
+// infrastructureKey is a flow, the name of its destination, and the part of the infrastructure that opened it.
 type infrastructureKey struct {
-	observationKey
+	probe.Key
+	name string
 	part string
 }
 
@@ -123,7 +124,7 @@ func (r *Recorder) handleInfrastructure(
 		for _, name := range names {
 			o := rec.observe(e, name, r.identify(rec, e, name, machine), why)
 			o.flow.Count, o.infrastructure = max(count, 1), by
-			key := infrastructureKey{observationKey{e.Key, o.identity.Endpoint.Name}, by}
+			key := infrastructureKey{e.Key, o.identity.Endpoint.Name, by}
 			if earlier, again := rec.infrastructure[key]; again {
 				o.flow.Count, o.flow.First = o.flow.Count+earlier.flow.Count, earlier.flow.First
 			}
@@ -135,10 +136,8 @@ func (r *Recorder) handleInfrastructure(
 
 // addCount adds to the observations of a flow the connections that the kernel counted before it forgot the flow.
 func (rec *Recording) addCount(k probe.Key, count uint64) {
-	for key, o := range rec.observations {
-		if key.Key == k {
-			o.flow.Count += count
-		}
+	for _, o := range rec.observations[k] {
+		o.flow.Count += count
 	}
 }
 

@@ -57,17 +57,11 @@ type Recording struct {
 	lostBefore lossCount
 	options    Options
 
-	observations map[observationKey]*observation // guarded by Recorder.mu
+	observations observations // guarded by Recorder.mu
 	// opened by the test's infrastructure; guarded by Recorder.mu
 	infrastructure map[infrastructureKey]observation
 	lookups        map[lookupKey]*lookup // guarded by Recorder.mu
 	overlapping    map[string]bool       // tests whose recordings overlapped; guarded by Recorder.mu
-}
-
-// observationKey is the kernel's key of a flow plus one candidate name.
-type observationKey struct {
-	probe.Key
-	name string
 }
 
 // observation is a flow as it was last observed, and what its destination is to the workload. flow.Count has the
@@ -160,7 +154,7 @@ func newRecording(r *Recorder, options Options, peers endpoint.Peers) *Recording
 		},
 		started:        now(),
 		options:        options,
-		observations:   make(map[observationKey]*observation),
+		observations:   make(observations),
 		lookups:        make(map[lookupKey]*lookup),
 		overlapping:    make(map[string]bool),
 		infrastructure: make(map[infrastructureKey]observation),

@@ -90,11 +90,10 @@ func (s *Simulation) Open(e *probe.FlowEvent, name string) {
 	e.Time = now()
 	r, rec := s.recorder, s.recording
 	identity := r.identify(rec, e, name, make(machineReadings))
-	key := observationKey{e.Key, identity.Endpoint.Name}
 	if by := r.infrastructureOf(e); by != "" {
 		o := rec.observe(e, name, identity, unattributed{})
 		o.flow.Count, o.infrastructure = 1, by
-		rec.infrastructure[infrastructureKey{key, by}] = o
+		rec.infrastructure[infrastructureKey{e.Key, identity.Endpoint.Name, by}] = o
 		return
 	}
 	rec.record(e, name, identity, unattributed{}).flow.Count = 1
@@ -117,7 +116,7 @@ func (s *Simulation) snapshot() snapshot {
 	s.recorder.mu.Lock()
 	defer s.recorder.mu.Unlock()
 	now := s.recording.snapshot()
-	for _, o := range s.recording.observations {
+	for o := range s.recording.observations.each {
 		now.observed = append(now.observed, *o)
 	}
 	now.observed = slices.AppendSeq(now.observed, maps.Values(s.recording.infrastructure))

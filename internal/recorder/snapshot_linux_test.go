@@ -45,7 +45,7 @@ func TestSnapshot_IsACopy(t *testing.T) {
 	}
 
 	s.Open(event(container, netip.MustParseAddr("203.0.113.10")), "")
-	for _, o := range rec.observations {
+	for o := range rec.observations.each {
 		o.flow.Count, o.sentNames = 100, []string{"later.test"}
 	}
 	rec.lookups[lookupKey{container, "gone.svc.cluster.test"}].answered = true

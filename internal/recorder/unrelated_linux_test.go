@@ -21,7 +21,7 @@ func TestCgroups_UnrelatedFlowsAreDropped(t *testing.T) {
 	r := startRecorder(t)
 	rec := &Recording{
 		recorder: r, test: "T", identifier: endpoint.New(endpoint.Config{}),
-		observations: make(map[observationKey]*observation),
+		observations: make(observations),
 	}
 	if err := r.add(rec); err != nil {
 		t.Fatal(err)
@@ -45,8 +45,8 @@ func TestCgroups_UnrelatedFlowsAreDropped(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	counts := make(map[uint64]int)
-	for key := range rec.observations {
-		counts[key.Cgroup]++
+	for o := range rec.observations.each {
+		counts[o.event.Cgroup]++
 	}
 	if counts[unrelated] != 0 || counts[container] != 1 {
 		t.Errorf("%d flows of the unrelated cgroup and %d of the container, want 0 and 1",
