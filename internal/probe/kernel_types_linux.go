@@ -30,7 +30,7 @@ type typeAnswer struct {
 
 // typesFile is the content of the file.
 type typesFile struct {
-	Boot    string            `json:"boot"`    // /proc/sys/kernel/random/boot_id
+	Boot    string                `json:"boot"`    // /proc/sys/kernel/random/boot_id
 	Answers map[string]typeAnswer `json:"answers"` // to "task_struct" or "task_struct.mm"
 }
 
