@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -182,5 +183,21 @@ func TestMark_UnreadableLabelsStay(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A word that is no frame pointer may have any value.
+func TestWalk_AnyWord(t *testing.T) {
+	const begin = 1 << 20
+	for _, word := range []uint64{0, 1, 8, begin - 8, begin + 8, begin + 16, begin + 24, 1 << 63, ^uint64(0), ^uint64(7)} {
+		for n := range 5 {
+			stack := words{word, 5, word, 6}[:min(n, 4)]
+			for _, bp := range []uint64{word, begin} {
+				walk(1, bp, begin, stack)
+			}
+		}
+	}
+	if chain := walk(1, begin, begin, words{begin + 16, 5, 0, 6}); !slices.Equal(chain, []uintptr{1, 5, 6}) {
+		t.Errorf("chain %v, want 1, 5 and 6", chain)
 	}
 }

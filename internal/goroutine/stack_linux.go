@@ -84,7 +84,8 @@ func isSystemCall(word uint64) bool {
 // walk follows frame pointers through a piece of the stack that begins at an address.
 func walk(pc, bp, begin uint64, stack words) []uintptr {
 	chain := []uintptr{uintptr(pc)}
-	for end := begin + 8*uint64(len(stack)); len(chain) < frames && bp >= begin && bp+8 < end && bp%8 == 0; {
+	last := begin + 8*uint64(len(stack)) - 16 // a frame has two words
+	for len(chain) < frames && len(stack) > 1 && bp >= begin && bp <= last && bp%8 == 0 {
 		i := (bp - begin) / 8
 		if stack[i+1] == 0 {
 			break
