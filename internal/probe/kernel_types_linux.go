@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/internal/atomicfile"
 	"github.com/netzero-dev/netzero/internal/usercache"
@@ -34,9 +35,13 @@ type typesFile struct {
 	Answers map[string]typeAnswer `json:"answers"` // to "task_struct" or "task_struct.mm"
 }
 
-// openKernelTypes reads the file, if there is one for this boot. Without a file all is read from the BTF.
+// openKernelTypes reads the file, if there is one for this boot and this process may read the BTF too: what is recorded
+// does not depend on earlier processes. Without a file all is read from the BTF.
 func openKernelTypes() *kernelTypes {
 	k := &kernelTypes{answers: make(map[string]typeAnswer)}
+	if unix.Access("/sys/kernel/btf/vmlinux", unix.R_OK) != nil {
+		return k
+	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil || !usercache.IsInOwn() {
 		return k
