@@ -150,9 +150,9 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 	@FUZZTIME=$(FUZZTIME) .ci/fuzz
 
 .PHONY: bench
-bench: ## measure what recording costs, print it and write docs/benchmarks.md (Linux, root or sudo)
-	@.ci/need record
-	@.ci/bench >docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md && cat docs/benchmarks.md
+bench: images ## measure what recording costs for an hour, print it and write docs/benchmarks.md (Linux, Docker, root or sudo)
+	@.ci/need test
+	@$(CONTAINERS) .ci/bench >docs/benchmarks.md.new && mv docs/benchmarks.md.new docs/benchmarks.md && cat docs/benchmarks.md
 
 .PHONY: clean
 clean: ## remove the files that the other targets leave

@@ -11,8 +11,8 @@ import (
 )
 
 var (
-	output = flag.String("o", "", "measure for minutes, and write the `directory`'s Markdown sections and pictures")
-	rounds = flag.Int("rounds", 7, "with -o: how often each way alternates with the others")
+	output = flag.String("write", "", "measure for half an hour, and write sections of the document to this `directory`")
+	rounds = flag.Int("rounds", 7, "with -write: how often each way alternates with the others")
 )
 
 // times returns how often to repeat a measurement, and how long one of it takes.

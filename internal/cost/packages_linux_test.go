@@ -11,7 +11,7 @@ import (
 
 // TestPackages measures go test ./... of a module with many packages, each with one recorded test.
 func TestPackages(t *testing.T) {
-	packages, n := 50, 5
+	packages, n := 50, min(*rounds, 5)
 	if *output == "" {
 		packages, n = 2, 1
 	}

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) { os.Exit(netzerotest.RecordPackage().Run(m)) }
 // TestSuites measures public test suites with a recording of the whole package, and without.
 func TestSuites(t *testing.T) {
 	if *output == "" {
-		t.Log("with -o only: it takes minutes")
+		t.Log("with -write only: it takes minutes")
 		return
 	}
 	var b strings.Builder
@@ -71,7 +71,7 @@ func (s suite) measure(t *testing.T) (without, with []float64) {
 		args = append(args, "-skip", s.skip)
 	}
 	runGo(t, dir, []string{"NETZERO=require", "CI="}, append(args, "-update")...)
-	for range 3 {
+	for range min(*rounds, 3) {
 		without = append(without, runGo(t, dir, []string{"NETZERO=off"}, args...))
 		with = append(with, runGo(t, dir, []string{"NETZERO=require", "CI="}, args...))
 	}
