@@ -364,11 +364,14 @@ func runTime(b *testing.B, p *Probe) uint64 {
 	}
 	sum := uint64(0)
 	o := p.objects
-	for _, program := range []*ebpf.Program{
+	programs := []*ebpf.Program{
 		o.Connect4, o.Connect6, o.Sendmsg4, o.Sendmsg6, o.PostBind4, o.PostBind6, o.Egress, o.Ingress,
 		p.enforcement.programs.Connect4, p.enforcement.programs.Egress, p.enforcement.programs.Ingress,
-		p.requests.objects.RequestsConnect4, p.requests.objects.RequestsEgress, p.requests.objects.RequestsIngress,
-	} {
+	}
+	if q := p.requests; q != nil {
+		programs = append(programs, q.objects.RequestsConnect4, q.objects.RequestsEgress, q.objects.RequestsIngress)
+	}
+	for _, program := range programs {
 		if program == nil {
 			continue
 		}
