@@ -312,7 +312,7 @@ __noinline int read_stream_payload(struct __sk_buff *skb)
 	return 0;
 }
 
-/* Keeps the destination of a SYN whose connection is not read. A socket of MPTCP's further paths has no connect. */
+/* Stores the destination of a connection that is not read. MPTCP connects the sockets of its further paths itself. */
 __noinline int leave_unread(struct __sk_buff *skb, __u32 why)
 {
 	struct connection *c = connection_of(skb);

@@ -53,7 +53,7 @@ static __always_inline struct replies *replies_of(struct __sk_buff *skb)
 	return sk ? bpf_sk_storage_get(&replies, sk, 0, 0) : NULL;
 }
 
-/* Keeps the correlation number of a request whose response is to be read. Not static: its loop is verified once. */
+/* Stores the correlation id of a request whose response is to be read. Not static: its loop is verified once. */
 __noinline int expect_reply(struct __sk_buff *skb, __u64 correlation)
 {
 	struct stream *s = stream_of(skb);

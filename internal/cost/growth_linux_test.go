@@ -22,7 +22,7 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest"
 )
 
-// remote is a host outside, all of whose ports refuse.
+// remote is a host of the lab that refuses every connection.
 var remote = netip.MustParseAddr("203.0.113.7")
 
 // A dimension is what there may be more of.
@@ -173,6 +173,9 @@ func runGrow(t *testing.T, lab *testnet.Net, d dimension, n int, netzero string)
 	m.Resident = float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss) * 1024
 	for line := range strings.Lines(string(out)) {
 		_, _ = fmt.Sscanf(line, mapsPrefix+"%f", &m.Maps)
+	}
+	if recorded := netzero == "require"; recorded != (m.Maps > 0) {
+		t.Fatalf("%v: recorded %t, with %.0f bytes of maps:\n%s", cmd.Args, recorded, m.Maps, out)
 	}
 	return m
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -90,7 +89,7 @@ func startTool(t *testing.T, command commander, args []string, ready string, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(unix.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second // bpftrace does not always end by the signal
 	if filepath.Base(cmd.Args[0]) == "bpftrace" {
-		mountTracing(t)
+		testenv.MountTracing(t)
 	}
 	reader, writer := io.Pipe()
 	cmd.Stdout, cmd.Stderr = writer, writer
@@ -124,19 +123,6 @@ func startTool(t *testing.T, command commander, args []string, ready string, out
 		cancel()
 		done.Wait()
 	}
-}
-
-// mountTracing mounts the file system that bpftrace reads, if it is missing, until the test ends.
-func mountTracing(t *testing.T) {
-	t.Helper()
-	const dir = "/sys/kernel/tracing"
-	if _, err := os.Stat(dir + "/events/syscalls"); err == nil {
-		return
-	}
-	if err := unix.Mount("tracefs", dir, "tracefs", 0, ""); err != nil {
-		t.Fatalf("mount tracefs: %v", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 }
 
 // attachEmpty attaches programs that do nothing to the hooks of a recording.

@@ -134,7 +134,7 @@ func connect(s servers, until time.Time) (int, error) {
 		if err != nil {
 			return err
 		}
-		_ = conn.(*net.TCPConn).SetLinger(0) // no TIME_WAIT, of which there would be too many
+		_ = conn.(*net.TCPConn).SetLinger(0) // closes by a reset: ports in TIME_WAIT would run out
 		return conn.Close()
 	})
 }

@@ -150,7 +150,7 @@ func TestWaysOut_Tools(t *testing.T) {
 	testenv.RequireCommand(t, "bpftrace", "bpftrace")
 	r := newRig(t)
 	r.joinDocker(t)
-	mountTracing(t)
+	testenv.MountTracing(t)
 	b := &observers{r: r, begun: make(map[string]moment)}
 	b.bpftrace = watch(t, exec.Command("bpftrace", "-B", "line", "-e", bpftraceProgram), "ready")
 	capture := []string{"-n", "-l", "--immediate-mode", "-tt", "-i"}
@@ -312,17 +312,4 @@ func awaitTracer(t *testing.T, pid int) {
 			t.Fatalf("strace traces %d of %d threads", traced, len(files))
 		}
 	}
-}
-
-// mountTracing mounts the file systems that bpftrace reads, if they are missing, until the test ends.
-func mountTracing(t *testing.T) {
-	t.Helper()
-	const dir = "/sys/kernel/tracing"
-	if _, err := os.Stat(dir + "/events/syscalls"); err == nil {
-		return
-	}
-	if err := unix.Mount("tracefs", dir, "tracefs", 0, ""); err != nil {
-		t.Fatalf("mount tracefs: %v", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 }

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +10,8 @@ import (
 )
 
 // loadCollection creates the maps of a collection, and then loads its programs in parallel: the kernel verifies each of
-// them in the thread that loads it. Replacements are maps that exist already. The collection cannot be used again.
+// them in the thread that loads it. Replacements are maps that exist already. The specification cannot be used again.
+// The error is that of the first program that failed, in the order of their names.
 func loadCollection(spec *ebpf.CollectionSpec, replacements map[string]*ebpf.Map) (*ebpf.Collection, error) {
 	programs := spec.Programs
 	spec.Programs = nil
@@ -19,25 +19,23 @@ func loadCollection(spec *ebpf.CollectionSpec, replacements map[string]*ebpf.Map
 	if err != nil {
 		return nil, err
 	}
-	var mu sync.Mutex
-	var failed error
+	names := slices.Sorted(maps.Keys(programs))
+	results, errs := make([]*ebpf.Program, len(names)), make([]error, len(names))
 	var done sync.WaitGroup
-	for _, name := range slices.Sorted(maps.Keys(programs)) {
-		done.Go(func() {
-			program, err := loadProgram(programs[name], loaded.Maps)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("program %s: %w", name, err))
-				return
-			}
-			loaded.Programs[name] = program
-		})
+	for i, name := range names {
+		done.Go(func() { results[i], errs[i] = loadProgram(programs[name], loaded.Maps) })
 	}
 	done.Wait()
-	if failed != nil {
+	for i, name := range names {
+		if errs[i] == nil {
+			loaded.Programs[name] = results[i]
+		} else if err == nil {
+			err = fmt.Errorf("program %s: %w", name, errs[i])
+		}
+	}
+	if err != nil {
 		loaded.Close()
-		return nil, failed
+		return nil, err
 	}
 	return loaded, nil
 }

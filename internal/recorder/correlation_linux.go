@@ -21,7 +21,7 @@ type correlation struct {
 	pendingQuestions map[pendingQuestion]bool // over TCP, without an answer so far
 	ambiguous        []*probe.FlowEvent       // flows with several candidate names
 	hints            map[probe.Key]*flowHints
-	hintsAt          map[remote][]*flowHints    // the same
+	hintsAt          map[remote][]*flowHints    // the same, by remote address
 	serverNames      map[uint64]serverName      // that clients sent, by ServerNameKey.Hash
 	searchDomains    map[uint64]endpoint.Search // of the resolvers, by cgroup
 }

@@ -146,8 +146,8 @@ func TestRequests_Names(t *testing.T) {
 	}
 }
 
-// A connection that was opened before the generation is a flow of its own. Whoever sends on it, its requests belong to
-// the test that opened it.
+// A connection that was opened before the generation is a flow of its own. Its requests belong to the test that opened
+// it, even if another test sends on it.
 func TestRequests_EarlierConnections(t *testing.T) {
 	r := newRequestRig(t)
 	r.rec.test, r.rec.goroutine = "TestShop", billing.Recording
@@ -179,7 +179,7 @@ func TestRequests_EarlierConnections(t *testing.T) {
 		{"sent in an interrupt", flowOf(during, goroutine.Unread), "GET /during"},
 		{"sent by no goroutine of a test", flowOf(during, unknown), "GET /during"},
 		{"opened before the recording", flowOf(before, own), "opaque: " + opaqueEarlier},
-		{"of which nothing is known", flowOf(99, own), "opaque: " + opaqueEarlier},
+		{"not seen before", flowOf(99, own), "opaque: " + opaqueEarlier},
 		{"opened by a parallel test", flowOf(openedBy(6, 12, "/other"), own), "opaque: " + opaqueShared},
 		{"opened by a test that has ended", flowOf(openedBy(8, 12, "/ended"), own), "opaque: " + opaqueShared},
 		{"opened by a subtest", flowOf(openedBy(7, 12, "/refund"), own), "GET /refund"},

@@ -323,7 +323,7 @@ var layers = map[string]layer{
 	},
 	"internal/kernels":       {own: []string{"internal/debian", "internal/kernels/guest"}, others: unix},
 	"internal/kernels/guest": {},
-	"internal/testenv":       {own: []string{"internal/images", "internal/kernels/guest"}},
+	"internal/testenv":       {own: []string{"internal/images", "internal/kernels/guest"}, others: unix},
 	"internal/images":        {own: []string{"internal/debian"}},
 	"internal/debian":        {},
 	"internal/testnet": {

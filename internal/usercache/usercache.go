@@ -35,7 +35,8 @@ func Make() (string, error) {
 		return "", fmt.Errorf("make netzero's cache: %w", err)
 	}
 	if !info.IsDir() || !isOwn(info) || isWritableByOthers(info) {
-		return "", fmt.Errorf("netzero's cache %s must be a directory of this user only: remove it", dir)
+		return "", fmt.Errorf("netzero's cache %s must be a directory that only this user may write into: remove it, "+
+			"or set XDG_CACHE_HOME", dir)
 	}
 	return dir, nil
 }

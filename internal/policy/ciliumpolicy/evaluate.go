@@ -171,8 +171,8 @@ func (c candidate) notices(f flow.Flow) []string {
 	return notices
 }
 
-// requestsNotice returns the notice on a flow whose requests are not compared: the test does not record them, or the
-// rule has no HTTP rules although an update would write some.
+// requestsNotice returns a notice if a flow's requests are not compared, because the test does not record them or the
+// rule has no HTTP rules, although an update would write some. It returns "" if they are compared.
 func (c candidate) requestsNotice(f flow.Flow) string {
 	v := c.policy
 	where := fmt.Sprintf("policy %s: %s %d", v.Name, c.word(), c.rule)
