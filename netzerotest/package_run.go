@@ -17,6 +17,7 @@ type packageRun struct {
 
 func (*packageRun) isPackage() bool         { return true }
 func (*packageRun) artifacts() string       { return "" }
+func (*packageRun) atEnd() func(func())     { return nil }
 func (*packageRun) String() string          { return "a test" }
 func (*packageRun) goldenName() string      { return "package" }
 func (*packageRun) header() golden.Header   { return golden.Header{Package: gotest.PackagePath()} }

@@ -82,7 +82,7 @@ func (r *Recording) begin() bool {
 	}
 	r.enforced = enforcement != nil
 	options := r.config.recorder(r.tb)
-	options.Enforcement = enforcement
+	options.Enforcement, options.AtEnd = enforcement, r.tb.atEnd()
 	r.started = time.Now()
 	r.live, err = recorder.Join(r.settings.Sizes, options)
 	var enforceError *recorder.EnforceError

@@ -31,6 +31,7 @@ type run interface {
 	isPartial() bool         // parts of it may not have run
 	artifacts() string       // the directory for its artifacts; empty without -artifacts
 	skippedAt() string       // the place at which it may have skipped a subtest, or ""
+	atEnd() func(func())     // calls a function after all tests; nil if that is not possible
 
 	// failedAlone reports whether it has failed for another reason than NetZero. Then its flows are not reported, because
 	// they are those of a service that did not work.
@@ -44,6 +45,7 @@ var failures gotest.Failures
 type testRun struct{ testing.TB }
 
 func (testRun) isPackage() bool         { return false }
+func (t testRun) atEnd() func(func())   { return gotest.AtEnd(t.TB) }
 func (t testRun) artifacts() string     { return gotest.Artifacts(t.TB) }
 func (testRun) String() string          { return "the test" }
 func (t testRun) goldenName() string    { return t.Name() }

@@ -61,7 +61,7 @@ func (p *Probe) TrackConnections(pid int, cgroup, netns uint64, initiator Initia
 		if err != nil || protocol != int(flow.TCP) {
 			return nil
 		}
-		return p.trackConnection(fd, cgroup, netns, initiator)
+		return p.trackConnection(fd, cgroup, netns, initiator, ebpf.UpdateNoExist)
 	})
 	if err != nil {
 		return fmt.Errorf("track earlier connections: %w", err)
@@ -70,7 +70,9 @@ func (p *Probe) TrackConnections(pid int, cgroup, netns uint64, initiator Initia
 }
 
 // trackConnection makes an earlier TCP connection of the process a flow once it sends.
-func (p *Probe) trackConnection(fd int, cgroup, netns uint64, initiator Initiator) error {
+func (p *Probe) trackConnection(
+	fd int, cgroup, netns uint64, initiator Initiator, update ebpf.MapUpdateFlags,
+) error {
 	if !isInitiator(fd) {
 		return nil
 	}
@@ -81,7 +83,7 @@ func (p *Probe) trackConnection(fd int, cgroup, netns uint64, initiator Initiato
 		}
 	}
 	c := bpf.RecordConnection{Key: keyTo(key), Pid: uint32(initiator.PID)}
-	err := p.objects.Connections.Update(int32(fd), c, ebpf.UpdateNoExist)
+	err := p.objects.Connections.Update(int32(fd), c, update)
 	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return err
 	}

@@ -21,7 +21,19 @@ import (
 // a flow once it sends (see [Key.Connection]). netns is the cookie of the process's network namespace, used if the
 // kernel does not return the socket's.
 func (p *Probe) TrackSockets(pid int, cgroup, netns uint64, initiator Initiator) error {
-	err := eachSocket(pid, func(fd int) error { return p.trackSocket(fd, cgroup, netns, initiator) })
+	return p.trackSockets(pid, cgroup, netns, initiator, ebpf.UpdateNoExist)
+}
+
+// RenewSockets is TrackSockets for a process that was in scope before: what the programs know about its sockets is
+// replaced.
+func (p *Probe) RenewSockets(pid int, cgroup, netns uint64, initiator Initiator) error {
+	return p.trackSockets(pid, cgroup, netns, initiator, ebpf.UpdateAny)
+}
+
+func (p *Probe) trackSockets(
+	pid int, cgroup, netns uint64, initiator Initiator, update ebpf.MapUpdateFlags,
+) error {
+	err := eachSocket(pid, func(fd int) error { return p.trackSocket(fd, cgroup, netns, initiator, update) })
 	if err != nil {
 		return fmt.Errorf("track earlier sockets: %w", err)
 	}
@@ -76,7 +88,9 @@ func eachSocket(pid int, do func(fd int) error) error {
 }
 
 // trackSocket adds one socket, if it is an IP socket.
-func (p *Probe) trackSocket(fd int, cgroup, netns uint64, initiator Initiator) error {
+func (p *Probe) trackSocket(
+	fd int, cgroup, netns uint64, initiator Initiator, update ebpf.MapUpdateFlags,
+) error {
 	number, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	if err != nil {
 		return nil // closed in between, or not a socket
@@ -91,7 +105,7 @@ func (p *Probe) trackSocket(fd int, cgroup, netns uint64, initiator Initiator) e
 	}
 	protocol := flow.Protocol(number)
 	if kind == unix.SOCK_RAW || protocol.IsICMP() || protocol == flow.SCTP {
-		return p.putInScope(fd, bpf.RecordSocket{Cgroup: cgroup})
+		return p.putInScope(fd, bpf.RecordSocket{Cgroup: cgroup}, update)
 	}
 	switch protocol {
 	case flow.TCP:
@@ -102,15 +116,15 @@ func (p *Probe) trackSocket(fd int, cgroup, netns uint64, initiator Initiator) e
 		const resolver = 53 // queries on the stream are read
 		if name, err := unix.Getpeername(fd); err == nil {
 			if remote, ok := addrPort(name); ok && remote.Port() == resolver {
-				if err := p.trackConnected(fd, cgroup, netns, protocol, initiator); err != nil {
+				if err := p.trackConnected(fd, cgroup, netns, protocol, initiator, update); err != nil {
 					return err
 				}
 			}
 		}
-		return p.trackConnection(fd, cgroup, netns, initiator)
+		return p.trackConnection(fd, cgroup, netns, initiator, update)
 	case flow.UDP, flow.UDPLite:
 		p.reportBind(fd, cgroup, netns, protocol, initiator)
-		return p.trackConnected(fd, cgroup, netns, protocol, initiator)
+		return p.trackConnected(fd, cgroup, netns, protocol, initiator, update)
 	}
 	return nil
 }
@@ -141,7 +155,9 @@ func netnsOf(fd int, ofProcess uint64) uint64 {
 }
 
 // trackConnected puts a socket in scope, with the destination to which it is connected, if any.
-func (p *Probe) trackConnected(fd int, cgroup, netns uint64, protocol flow.Protocol, initiator Initiator) error {
+func (p *Probe) trackConnected(
+	fd int, cgroup, netns uint64, protocol flow.Protocol, initiator Initiator, update ebpf.MapUpdateFlags,
+) error {
 	s := bpf.RecordSocket{Cgroup: cgroup}
 	if name, err := unix.Getpeername(fd); err == nil {
 		remote, ok := addrPort(name)
@@ -155,12 +171,12 @@ func (p *Probe) trackConnected(fd int, cgroup, netns uint64, protocol flow.Proto
 		copy(s.ConnectedBy.Comm[:len(s.ConnectedBy.Comm)-1], initiator.Comm)
 		copy(s.ConnectedBy.Executable[:len(s.ConnectedBy.Executable)-1], initiator.Executable)
 	}
-	return p.putInScope(fd, s)
+	return p.putInScope(fd, s, update)
 }
 
-// putInScope assigns a socket to a cgroup, unless the programs have done so.
-func (p *Probe) putInScope(fd int, s bpf.RecordSocket) error {
-	if err := p.objects.Sockets.Update(int32(fd), s, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+// putInScope assigns a socket to a cgroup. With [ebpf.UpdateNoExist] it does nothing if the programs have done so.
+func (p *Probe) putInScope(fd int, s bpf.RecordSocket, update ebpf.MapUpdateFlags) error {
+	if err := p.objects.Sockets.Update(int32(fd), s, update); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return err
 	}
 	return nil

@@ -30,13 +30,15 @@ type Probe struct {
 	variables         *ebpf.Map            // those that programs write
 	links             []link.Link
 	hooks             map[ebpf.AttachType]link.Link // those at the cgroup
+	handler           Handler
 	ring              *ring
 	queue             *queue
-	unnamed           string // why the programs do not read names of executables, or ""
-	unattributed      string // why they do not read goroutines, or ""
-	untracked         string // why they do not track descendants, or ""
-	entriesUnreported string // why they do not report entries into older cgroups, or ""
-	done              sync.WaitGroup
+	unnamed           string         // why the programs do not read names of executables, or ""
+	unattributed      string         // why they do not read goroutines, or ""
+	untracked         string         // why they do not track descendants, or ""
+	entriesUnreported string         // why they do not report entries into older cgroups, or ""
+	done              sync.WaitGroup // of the goroutines that read events
+	lostBefore        Loss           // the pause
 
 	syncing sync.Mutex
 	flushed chan barrier  // from Sync to the reader, which queues it
@@ -55,9 +57,8 @@ type Probe struct {
 	scanning        bool   // some descendants may be unknown
 	failure         error  // of the reader
 	enforcement     enforcement
-	requests        *requestReader     // nil until it is enabled
-	root            string             // where the programs are attached
-	stream          func(*StreamEvent) // of the handler
+	requests        *requestReader // nil until it is enabled
+	root            string         // where the programs are attached
 }
 
 // Open loads the programs, attaches them to root, a directory of the cgroup v2 tree, and delivers every event to the
@@ -68,8 +69,7 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	}
 	go readObject() // meanwhile loadWithNames finds what the programs have to know
 	p := &Probe{
-		queue: newQueue(), flushed: make(chan barrier, 1), stopped: make(chan struct{}),
-		hooks: make(map[ebpf.AttachType]link.Link), root: root, stream: handler.Stream,
+		handler: handler, flushed: make(chan barrier, 1), hooks: make(map[ebpf.AttachType]link.Link), root: root,
 	}
 	if err := p.loadWithNames(sizes); err != nil {
 		return nil, fmt.Errorf("load: %w", classify(err))
@@ -78,11 +78,7 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	if p.ring, err = newRing(p.objects.Events); err != nil {
 		return nil, errors.Join(fmt.Errorf("read ring buffer: %w", err), p.Close())
 	}
-	p.done.Go(func() { p.read(handler) })
-	p.done.Go(func() {
-		defer close(p.stopped)
-		p.queue.deliver(handler.Handle)
-	})
+	p.start()
 	_, err = p.NextGeneration() // generation 0 stands for everything older
 	if err == nil {
 		err = p.attach(root)
@@ -93,12 +89,22 @@ func Open(root string, sizes Sizes, handler Handler) (*Probe, error) {
 	return p, nil
 }
 
+// start starts to read and deliver events.
+func (p *Probe) start() {
+	p.queue, p.stopped = newQueue(), make(chan struct{})
+	p.done.Go(p.read)
+	p.done.Go(func() {
+		defer close(p.stopped)
+		p.queue.deliver(p.handler.Handle)
+	})
+}
+
 // CheckLoad reports whether the programs load, without attaching them. Errors: those of [Open].
 func CheckLoad() error {
 	if err := rlimit.RemoveMemlock(); err != nil && !errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("raise memlock limit: %w", err)
 	}
-	p := &Probe{queue: newQueue()}
+	p := &Probe{}
 	if err := p.loadWithNames(Sizes{}); err != nil {
 		return fmt.Errorf("load: %w", classify(err))
 	}

@@ -25,7 +25,8 @@ import (
 const readerNice = -15
 
 // read moves events from the ring buffer to the queue until the ring is closed.
-func (p *Probe) read(handler Handler) {
+func (p *Probe) read() {
+	handler := p.handler
 	defer p.queue.close()
 	runtime.LockOSThread() // never unlocked, so that no other goroutine inherits its priority
 	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), readerNice)

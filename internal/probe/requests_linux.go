@@ -62,7 +62,7 @@ func (p *Probe) EnableRequests() error {
 	}
 	q.done.Go(func() {
 		defer close(q.stopped)
-		q.read(p.stream, p.fail)
+		q.read(p.handler.Stream, p.fail)
 	})
 	p.requests = q
 	return nil

@@ -56,6 +56,10 @@ type Options struct {
 	// Enforcement is what the kernel refuses; nil if it refuses nothing.
 	Enforcement *Enforcement
 
+	// AtEnd calls a function when all tests of this process have ended; nil if nothing does. With it, what the last
+	// recording leaves stays for the next one, and is closed by that function.
+	AtEnd func(closeIdle func())
+
 	// Announce prints a line even without -v.
 	Announce func(text string)
 }

@@ -20,8 +20,9 @@ import (
 )
 
 // Recorder is the state that all recordings of this process share: one set of attached programs and one cgroup of its
-// own. The first recording creates it and the last one closes it.
+// own. The first recording creates it. After the last one it is idle, for the next one, or closed.
 type Recorder struct {
+	sizes   probe.Sizes
 	mu      sync.Mutex
 	session *session.Session   // nil until it is open
 	early   []probe.Event      // events that arrived before the session was open
@@ -38,6 +39,7 @@ type Recorder struct {
 	endedRecordings    map[goroutine.ID]*Recording // what tests opened after they had ended
 	earlierConnections connections                 // that earlier recorders left open
 	droppedLookups     uint64                      // because a recording kept too many
+	seen               seenEvents
 }
 
 // Recording is one recording in the recorder: a test's, or a package's.
@@ -83,12 +85,13 @@ type observation struct {
 
 var shared struct {
 	sync.Mutex
-	recorder    *Recorder
+	recorder    *Recorder   // nil if nothing is recorded
+	idle        *Recorder   // nil if there is none
 	connections connections // that the last recorder left open
 }
 
-// Join adds a recording to this process's recorder, and creates the recorder if there is none. Errors: *session.Error,
-// and [*EnforceError].
+// Join adds a recording to this process's recorder. If there is none, it resumes an idle one, or creates one. Errors:
+// *session.Error, and [*EnforceError].
 func Join(sizes probe.Sizes, options Options) (*Recording, error) {
 	peers, err := endpoint.NewPeers(options.Peers...)
 	if err != nil {
@@ -97,6 +100,11 @@ func Join(sizes probe.Sizes, options Options) (*Recording, error) {
 	shared.Lock()
 	defer shared.Unlock()
 	r := shared.recorder
+	if r == nil {
+		if r, err = resumed(sizes); err != nil {
+			return nil, err
+		}
+	}
 	if r == nil {
 		if r, err = newRecorder(sizes, options.Announce); err != nil {
 			return nil, err
@@ -162,7 +170,9 @@ func newRecording(r *Recorder, options Options, peers endpoint.Peers) *Recording
 }
 
 func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
-	r := &Recorder{attribution: attribution{self: os.Getpid()}, earlierConnections: shared.connections}
+	r := &Recorder{
+		sizes: sizes, attribution: attribution{self: os.Getpid()}, earlierConnections: shared.connections,
+	}
 	r.enforcement = newEnforcement(r)
 	r.containers = newContainerState(r.newGeneration, r.refreshEnforcement)
 	s, err := session.Open(sizes, probe.Handler{
@@ -233,7 +243,7 @@ func (r *Recorder) newGeneration() {
 	}
 }
 
-// Close ends a recording. The last one closes the recorder.
+// Close ends a recording. After the last one the recorder is idle or closed.
 func (rec *Recording) Close() error {
 	shared.Lock()
 	defer shared.Unlock()
@@ -251,6 +261,11 @@ func (rec *Recording) Close() error {
 	}
 	shared.recorder = nil
 	shared.connections = r.openConnections()
+	if err == nil && rec.options.AtEnd != nil && r.pause() {
+		shared.idle = r
+		rec.options.AtEnd(func() { closeIdle(rec.options.Announce) })
+		return nil
+	}
 	return errors.Join(err, r.close())
 }
 
@@ -267,7 +282,7 @@ func (r *Recorder) remove(rec *Recording) {
 func Unrecorded(do func()) {
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.recorder == nil && !cgroup.InLeaf() {
+	if shared.recorder == nil && closeIdleRecorder() == nil && !cgroup.InLeaf() {
 		do()
 	}
 }

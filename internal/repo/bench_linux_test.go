@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/testenv"
@@ -11,7 +12,7 @@ import (
 )
 
 // BenchmarkRecord is what a test pays for its recording, from Record to the verdict. The first of a process loads the
-// programs and the last one removes them; those between only join.
+// programs. Those that follow it, and those that run at the same time, do not.
 func BenchmarkRecord(b *testing.B) {
 	testenv.RequireRoot(b)
 	policy := filepath.Join(b.TempDir(), "policy.yaml")
@@ -24,8 +25,16 @@ func BenchmarkRecord(b *testing.B) {
 		return s
 	}
 	b.Run("alone", func(b *testing.B) {
-		for b.Loop() {
+		const flows = 65536
+		for i := 0; b.Loop(); i++ {
+			b.Setenv("NETZERO_MAX_FLOWS", strconv.Itoa(flows+i%2)) // no recording can use what the last one left
 			record("alone", policy).end()
+		}
+	})
+	b.Run("following", func(b *testing.B) {
+		record("following", policy).end()
+		for b.Loop() {
+			record("following", policy).end()
 		}
 	})
 	b.Run("joining", func(b *testing.B) {

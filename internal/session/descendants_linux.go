@@ -222,7 +222,7 @@ func (s *Session) findDescendantsOnce(
 		return false, err
 	}
 	for _, pid := range fresh {
-		if err := s.trackSockets(pid); err != nil {
+		if err := s.trackSockets(pid, s.Probe.TrackSockets); err != nil {
 			return false, err
 		}
 	}

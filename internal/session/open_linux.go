@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -112,7 +113,7 @@ func (s *Session) open(sizes probe.Sizes, handler probe.Handler) error {
 		return &Error{Hooks, err}
 	}
 	s.self.Store(int64(s.Self.PID))
-	if err := s.trackSockets(os.Getpid()); err != nil {
+	if err := s.trackSockets(os.Getpid(), s.Probe.TrackSockets); err != nil {
 		return &Error{Hooks, err}
 	}
 	if err := s.findDescendants(inside.before); err != nil {
@@ -145,15 +146,38 @@ func (s *Session) enter() (e entry) {
 	return entry{identify(descendants), s.Leaf.Move(os.Getpid())}
 }
 
-// trackSockets records the sockets that a process made before.
-func (s *Session) trackSockets(pid int) error {
+// RenewSockets records the sockets that the processes in scope have now, as if the session had just begun.
+func (s *Session) RenewSockets() error {
+	inside, err := s.Leaf.Processes()
+	if err != nil {
+		return err
+	}
+	descendants, err := s.Descendants()
+	if err != nil {
+		return err
+	}
+	for pid := range descendants {
+		if !slices.Contains(inside, pid) {
+			inside = append(inside, pid)
+		}
+	}
+	for _, pid := range inside {
+		if err := s.trackSockets(pid, s.Probe.RenewSockets); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trackSockets records the sockets that a process made before. track is a method of the probe.
+func (s *Session) trackSockets(pid int, track func(int, uint64, uint64, probe.Initiator) error) error {
 	initiator := probe.Initiator{PID: pid}
 	if pid == os.Getpid() {
 		initiator.PID = s.Self.PID
 	}
 	initiator.Process = s.describe(initiator, nil)
 	initiator.Executable = initiator.Process.Name
-	return s.Probe.TrackSockets(pid, s.Leaf.ID, s.netnsOf(pid), initiator)
+	return track(pid, s.Leaf.ID, s.netnsOf(pid), initiator)
 }
 
 // describe returns the process that opened a flow. Outside of the initial pid namespace only this process is known. The

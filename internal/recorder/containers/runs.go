@@ -45,6 +45,9 @@ type run struct {
 // Clone returns a copy.
 func (r *Runs) Clone() Runs { return Runs{slices.Clone(r.all)} }
 
+// IsEmpty reports whether no client has started.
+func (r *Runs) IsEmpty() bool { return len(r.all) == 0 }
+
 // Begin records that a client starts that descends from the test process. It returns false for a component of the
 // engine.
 func (r *Runs) Begin(pid int, at time.Duration, recording goroutine.ID, command []string, cut bool) bool {
