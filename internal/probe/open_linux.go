@@ -37,6 +37,7 @@ type Probe struct {
 	unattributed      string         // why they do not read goroutines, or ""
 	untracked         string         // why they do not track descendants, or ""
 	entriesUnreported string         // why they do not report entries into older cgroups, or ""
+	reportsCreation   bool           // they report every cgroup that is created
 	done              sync.WaitGroup // of the goroutines that read events
 	lostBefore        Loss           // the pause
 
@@ -289,8 +290,12 @@ func (p *Probe) attachCgroupCreation() {
 	l, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "cgroup_mkdir", Program: p.objects.CgroupMade})
 	if err == nil {
 		p.links = append(p.links, l)
+		p.reportsCreation = p.unnamed == ""
 	}
 }
+
+// ReportsCreation reports whether there is a [MkdirEvent] for each cgroup that is created.
+func (p *Probe) ReportsCreation() bool { return p.reportsCreation }
 
 // attachCgroupEntry attaches the program that reports tasks that enter older cgroups.
 func (p *Probe) attachCgroupEntry() {

@@ -12,7 +12,7 @@ import (
 )
 
 // Pause delivers all events that the kernel wrote before the call, and then ends the goroutines that read events. The
-// programs stay attached, and the kernel keeps later events until [Probe.Resume]. It must not be called after
+// programs stay attached, and the kernel keeps later events for [Probe.Missed] and [Probe.Resume]. It must not be called after
 // [Probe.EnableRequests].
 func (p *Probe) Pause() error {
 	err := p.Sync()
@@ -24,33 +24,33 @@ func (p *Probe) Pause() error {
 	return err
 }
 
-// Resume ends a pause. It passes every event since then to missed, and does not deliver it. It returns false, and the
-// pause goes on, if missed returns false for an event, or if the kernel had no room for one.
-func (p *Probe) Resume(missed func(Event) bool) (bool, error) {
+// Missed calls do with each event since [Probe.Pause]; none of them is delivered. It returns false, and leaves out the
+// rest, if do returns false, or if the kernel had no room for an event.
+func (p *Probe) Missed(do func(Event) bool) (bool, error) {
 	lost, err := p.Lost()
 	if err != nil || lost != p.lostBefore {
 		return false, err
 	}
+	defer p.ring.commit()
 	for {
 		sample, err := p.ring.unread()
-		if err != nil {
-			return false, err
-		}
-		if sample == nil {
-			break
+		if err != nil || sample == nil {
+			return err == nil, err
 		}
 		e, err := decode(sample)
 		if err != nil {
 			return false, err
 		}
-		if !missed(e) {
+		if _, isStack := e.(*stackEvent); !isStack && !do(e) {
 			return false, nil
 		}
 	}
-	p.ring.commit()
+}
+
+// Resume ends a pause: it delivers the events that [Probe.Missed] has not returned, and those that follow.
+func (p *Probe) Resume() {
 	p.ring.stopping.Store(false)
 	p.start()
-	return true, nil
 }
 
 // ForgetNames makes the programs forget what DNS answered so far.

@@ -30,7 +30,7 @@ func (r *Recorder) handleEvents(events []probe.Event) {
 	}
 	machine := make(machineReadings)
 	for _, e := range events {
-		r.seen.add(e)
+		r.see(e)
 		switch e := e.(type) {
 		case *probe.DNSEvent:
 			if e.Sent {

@@ -11,22 +11,44 @@ import (
 // next recording resumes it, and finds nothing of the earlier ones: it starts with the sockets and processes that there
 // are, as in a new recorder.
 //
-// A recorder with a container does not become idle, and one does not resume if a container may have started meanwhile:
-// who started a container can only be found while it starts.
+// A recorder that has seen a container do something does not become idle. An idle one does not resume if a container may
+// have done something meanwhile: who started a container can only be found while it starts.
 
-// seenEvents says what the kernel's tables of a recorder contain.
+// seenEvents says what a recorder and the kernel's tables contain.
 type seenEvents struct {
-	answers bool // of DNS
-	flows   int  // and server names
+	answers    bool // of DNS
+	containers bool // something that a container did
+	flows      int  // and server names
 }
 
-func (s *seenEvents) add(e probe.Event) {
+// see notes an event. The caller holds mu.
+func (r *Recorder) see(e probe.Event) {
 	switch e.(type) {
 	case *probe.DNSEvent:
-		s.answers = true
+		r.seen.answers = true
 	case *probe.FlowEvent, *probe.NameEvent:
-		s.flows++
+		r.seen.flows++
 	}
+	if cgroup, ok := cgroupOf(e); ok && cgroup != r.attribution.ownCgroup && !r.isUnrelated(cgroup) {
+		r.seen.containers = true
+	}
+}
+
+// cgroupOf returns the cgroup whose task caused an event.
+func cgroupOf(e probe.Event) (uint64, bool) {
+	switch e := e.(type) {
+	case *probe.FlowEvent:
+		return e.Cgroup, true
+	case *probe.NameEvent:
+		return e.Cgroup, true
+	case *probe.BindEvent:
+		return e.Cgroup, true
+	case *probe.DNSEvent:
+		return e.Cgroup, true
+	case *probe.QuestionEvent:
+		return e.Cgroup, true
+	}
+	return 0, false
 }
 
 // mostIdleFlows is how many flows an idle recorder may leave in the kernel's tables.
@@ -48,18 +70,19 @@ func (r *Recorder) pause() bool {
 // mayPause reports whether a recorder has nothing that only lasts while it is active, or that its next recording would
 // find.
 func (r *Recorder) mayPause() bool {
-	if r.enforcement.isEnabled() || r.requests.isActive() || r.containers.begun.Load() ||
-		len(r.containers.startEvents.all()) > 0 || len(r.containers.older.all()) > 0 {
+	p := r.session.Probe
+	if !p.ReportsCreation() || p.EntriesUnreported() != "" || r.enforcement.isEnabled() || r.requests.isActive() ||
+		r.containers.begun.Load() || len(r.containers.startEvents.all()) > 0 {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, c := range r.containers.cgroups {
-		if c.path == "" || len(c.ids) > 0 {
+	for id := range r.containers.cgroups {
+		if !isUnrelatedCgroup(r.containers.cgroups, id) && r.containers.older.container(id) == "" {
 			return false
 		}
 	}
-	return r.failure == nil && len(r.containers.attachments) == 0 && len(r.containers.waits) == 0 &&
+	return r.failure == nil && !r.seen.containers && len(r.containers.attachments) == 0 && len(r.containers.waits) == 0 &&
 		r.containers.runs.IsEmpty()
 }
 
@@ -79,24 +102,20 @@ func (r *Recorder) resume() bool {
 		return false
 	}
 	p := r.session.Probe
-	if ok, err := p.Resume(r.missed); err != nil || !ok {
+	if ok, err := p.Missed(r.missed); err != nil || !ok {
 		return false
 	}
-	r.mu.Lock()
-	seen := r.seen
-	r.mu.Unlock()
-	if seen.answers && p.ForgetNames() != nil {
+	if r.seen.answers && p.ForgetNames() != nil {
 		return false
 	}
-	if seen.flows > mostIdleFlows {
+	r.seen.answers = false
+	if r.seen.flows > mostIdleFlows {
 		if p.ForgetFlows() != nil {
 			return false
 		}
-		seen.flows = 0
+		r.seen.flows = 0
 	}
-	r.mu.Lock()
-	r.seen = seenEvents{flows: seen.flows}
-	r.mu.Unlock()
+	p.Resume()
 	return r.session.RenewSockets() == nil
 }
 
@@ -105,7 +124,7 @@ func (r *Recorder) resume() bool {
 func (r *Recorder) missed(e probe.Event) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seen.add(e)
+	r.see(e)
 	switch e := e.(type) {
 	case *probe.MkdirEvent:
 		id, _ := containerAt(e.Path)
@@ -116,22 +135,9 @@ func (r *Recorder) missed(e probe.Event) bool {
 		}
 		r.handleCgroup(e)
 		return r.session.Probe.Ignore(e.Cgroup) == nil
-	case *probe.FlowEvent:
-		return r.isOwnOrUnrelated(e.Cgroup)
-	case *probe.NameEvent:
-		return r.isOwnOrUnrelated(e.Cgroup)
-	case *probe.BindEvent:
-		return r.isOwnOrUnrelated(e.Cgroup)
-	case *probe.DNSEvent:
-		return r.isOwnOrUnrelated(e.Cgroup)
-	case *probe.QuestionEvent:
-		return r.isOwnOrUnrelated(e.Cgroup)
 	}
-	return false
-}
-
-func (r *Recorder) isOwnOrUnrelated(cgroup uint64) bool {
-	return cgroup == r.attribution.ownCgroup || r.isUnrelated(cgroup)
+	_, ok := cgroupOf(e)
+	return ok && !r.seen.containers
 }
 
 // closeIdle closes the idle recorder, if there is one.
