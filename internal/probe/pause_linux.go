@@ -12,8 +12,8 @@ import (
 )
 
 // Pause delivers all events that the kernel wrote before the call, and then ends the goroutines that read events. The
-// programs stay attached, and the kernel keeps later events for [Probe.Missed] and [Probe.Resume]. It must not be called after
-// [Probe.EnableRequests].
+// programs stay attached, and the kernel keeps later events for [Probe.Missed] and [Probe.Resume]. It must not be called
+// after [Probe.EnableRequests].
 func (p *Probe) Pause() error {
 	err := p.Sync()
 	lost, lostErr := p.Lost()

@@ -11,8 +11,8 @@ import (
 // next recording resumes it, and finds nothing of the earlier ones: it starts with the sockets and processes that there
 // are, as in a new recorder.
 //
-// A recorder that has seen a container do something does not become idle. An idle one does not resume if a container may
-// have done something meanwhile: who started a container can only be found while it starts.
+// A recorder that has seen a container do something does not become idle. An idle one does not resume if a container
+// may have done something meanwhile: who started a container can only be found while it starts.
 
 // seenEvents says what a recorder and the kernel's tables contain.
 type seenEvents struct {
