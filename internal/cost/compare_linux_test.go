@@ -27,8 +27,10 @@ func TestCompare(t *testing.T) {
 			}
 		}
 		fmt.Fprintf(&b, "| %s | %s", k.what, duration(median(measured[0])))
-		for i := range all[1:] {
-			fmt.Fprintf(&b, " | %.2f", median(ratios(measured[i+1], measured[0])))
+		for i, o := range all[1:] {
+			ratio := median(ratios(measured[i+1], measured[0]))
+			fmt.Fprintf(&b, " | %.2f", ratio)
+			figure(t, k.name+"/"+o.name, ratio)
 		}
 		b.WriteString(" |\n")
 	}

@@ -211,6 +211,8 @@ func TestGrowth(t *testing.T) {
 		}
 		all = append(all, g)
 	}
+	figure(t, "maps", all[0].Added[0].Maps/(1<<20))
+	figure(t, "resident", all[0].Added[0].Resident/(1<<20))
 	text, err := json.MarshalIndent(all, "", "\t")
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -31,6 +32,24 @@ func write(t *testing.T, name, text string) {
 		return
 	}
 	if err := os.WriteFile(filepath.Join(*output, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// figure writes a value by which an aim is judged: a line with a name and a number.
+func figure(t *testing.T, name string, value float64) {
+	t.Helper()
+	line := fmt.Sprintf("%s %.4f\n", strings.ReplaceAll(name, " ", "-"), value)
+	if *output == "" {
+		t.Log(line)
+		return
+	}
+	f, err := os.OpenFile(filepath.Join(*output, "figures"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(line); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -26,8 +26,10 @@ func TestPackages(t *testing.T) {
 		without = append(without, runGo(t, dir, []string{"NETZERO=off"}, "test", "-count=1", "./..."))
 		with = append(with, runGo(t, dir, []string{"NETZERO=require"}, "test", "-count=1", "./..."))
 	}
+	ratio := median(ratios(with, without))
 	write(t, "packages.md", fmt.Sprintf("| `go test ./...` of %d packages, one recorded test each | %.2f s | %.3f |\n",
-		packages, median(without), median(ratios(with, without))))
+		packages, median(without), ratio))
+	figure(t, "packages", ratio)
 }
 
 // runGo runs the go command in a module, and returns the seconds that it took.

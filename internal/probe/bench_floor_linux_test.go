@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -22,6 +23,30 @@ const refuse = "refuse"
 
 // floorWord is a word in the memory of the process that never moves.
 var floorWord uint64
+
+// BenchmarkOnce times what the kernel takes for the first recording of a process, whatever the recording is: it
+// verifies the programs, and moves the process to a cgroup and back.
+func BenchmarkOnce(b *testing.B) {
+	testenv.RequireRoot(b)
+	b.Run("load", func(b *testing.B) {
+		for b.Loop() {
+			must(b, CheckLoad())
+		}
+	})
+	b.Run("move", func(b *testing.B) {
+		tree, err := cgroup.FindTree()
+		must(b, err)
+		for b.Loop() {
+			b.StopTimer()
+			time.Sleep(50 * time.Millisecond) // a move soon after another one does not wait for the other CPUs
+			b.StartTimer()
+			leaf, err := cgroup.NewLeaf(tree)
+			must(b, err)
+			must(b, leaf.Move(os.Getpid()))
+			must(b, leaf.Leave())
+		}
+	})
+}
 
 // BenchmarkFloor times programs that see a connection and call one helper each. Ours need several of these calls.
 func BenchmarkFloor(b *testing.B) {
