@@ -34,9 +34,8 @@ func TestAtEnd_KnownForTests(t *testing.T) {
 	})
 }
 
-var ended bool
-
 func TestAtEnd_IsLater(t *testing.T) {
+	var ended bool
 	t.Run("first", func(t *testing.T) { AtEnd(t)(func() { ended = true }) })
 	t.Run("second", func(t *testing.T) {
 		if ended {
