@@ -12,10 +12,6 @@ import (
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
-// hostShape matches host names in lower case. It accepts underscores, which DNS names have and host names should not.
-// With asterisks a match is a pattern.
-var hostShape = regexp.MustCompile(`^[a-z0-9_*-]{1,63}(\.[a-z0-9_*-]{1,63})*$`)
-
 // The longest names, in bytes, by RFC 1035.
 const (
 	longestHost  = 253 // without the trailing dot
@@ -25,7 +21,27 @@ const (
 // IsHost reports whether a policy can hold a name as a host name.
 func IsHost(name string) bool { return isHostPattern(name) && !strings.Contains(name, "*") }
 
-func isHostPattern(name string) bool { return len(name) <= longestHost && hostShape.MatchString(name) }
+func isHostPattern(name string) bool { return len(name) <= longestHost && hasHostShape(name) }
+
+// hasHostShape reports whether a text is labels of a host name in lower case, separated by dots. It accepts underscores,
+// which DNS names have and host names should not. With asterisks the text is a pattern.
+func hasHostShape(text string) bool {
+	length := 0 // of the current label
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '.' && length > 0:
+			length = 0
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '_', c == '*', c == '-':
+			length++
+		default:
+			return false
+		}
+		if length > longestLabel {
+			return false
+		}
+	}
+	return length > 0
+}
 
 // AllowedName is one entry of [NamesAnnotation].
 type AllowedName struct {

@@ -275,7 +275,7 @@ func isWorkloadName(name string) bool {
 // isLongWorkload reports whether a name is that of a workload followed by its namespace, where the workload's own
 // name may be as long as a host name.
 func isLongWorkload(name string) bool {
-	return isWorkloadName(name) && hostShape.MatchString(name) &&
+	return isWorkloadName(name) && hasHostShape(name) &&
 		len(name) <= longestHost+len(".")+longestLabel+len(ServiceSuffix)
 }
 

@@ -18,6 +18,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -60,16 +61,50 @@ func Isolated[P any](subject Workload, d Direction, policies []P, doesNotIsolate
 }
 
 // Selects reports whether a selector matches. An invalid selector matches nothing; see [Dialect].Validate.
-func Selects(selector *metav1.LabelSelector, set labels.Set) bool {
-	if selector != nil {
-		for key, value := range selector.MatchLabels { // most selectors end here; the rest costs a hundred times as much
-			if label, has := set[key]; !has || label != value {
-				return false
-			}
+func Selects(selector *metav1.LabelSelector, set labels.Labels) bool {
+	if selector == nil {
+		return false
+	}
+	for key, value := range selector.MatchLabels {
+		if label, has := set.Lookup(key); !has || label != value {
+			return false
 		}
 	}
-	s, err := metav1.LabelSelectorAsSelector(selector)
+	if len(selector.MatchExpressions) == 0 {
+		return areLabels(selector.MatchLabels)
+	}
+	s, err := metav1.LabelSelectorAsSelector(selector) // which costs a hundred times as much
 	return err == nil && s.Matches(set)
+}
+
+// areLabels reports whether all keys and values of a set can be those of labels.
+func areLabels(set map[string]string) bool {
+	for key, value := range set {
+		if !isLabelKey(key) || !isLabelValue(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// isLabelKey is [validation.IsQualifiedName] without the reasons. Most keys have no prefix.
+func isLabelKey(key string) bool {
+	if strings.Contains(key, "/") {
+		return len(validation.IsQualifiedName(key)) == 0
+	}
+	return key != "" && isLabelValue(key)
+}
+
+// isLabelValue is [validation.IsValidLabelValue] without the reasons.
+func isLabelValue(value string) bool {
+	isAlphanumeric := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' }
+	for i := range len(value) {
+		isEnd := i == 0 || i == len(value)-1
+		if c := value[i]; !isAlphanumeric(c) && (isEnd || c != '-' && c != '_' && c != '.') {
+			return false
+		}
+	}
+	return len(value) <= validation.LabelValueMaxLength
 }
 
 // Abbreviate joins at most three phrases and counts the rest, so that a reason stays on one line.

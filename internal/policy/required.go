@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -94,11 +93,11 @@ func (s Scope) unselectable(e flow.Endpoint) string {
 	if e.Name == "" {
 		return fmt.Sprintf("the workload name %q cannot be a label", e.Name)
 	}
-	if len(validation.IsValidLabelValue(w.Namespace)) > 0 {
+	if !isLabelValue(w.Namespace) {
 		return fmt.Sprintf("%q cannot be a namespace", w.Namespace)
 	}
 	for key, value := range w.SelectorLabels() {
-		if len(validation.IsValidLabelValue(value)) == 0 && len(validation.IsQualifiedName(key)) == 0 {
+		if isLabelValue(value) && isLabelKey(key) {
 			continue
 		}
 		if value == e.Name {
