@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/index"
@@ -75,6 +73,11 @@ func newRules(policies []applicable, of func(applicable) []Rule) ruleTable {
 		var each []refs
 		for j, r := range of(v) {
 			ref := refs{r.peers(), r.AllowedPorts()}
+			for k, peer := range ref.peers {
+				if peer.endpoint != nil {
+					ref.peers[k].split = splitSelector(peer.endpoint)
+				}
+			}
 			each = append(each, ref)
 			if !r.isEmpty() { // an empty rule has no pairs
 				all = append(all, index.Rule{
@@ -93,7 +96,7 @@ func specsOfPeers(peers []peerRef) []index.Peer {
 	for i, peer := range peers {
 		switch {
 		case peer.endpoint != nil:
-			set := podLabels(peer.endpoint)
+			set := peer.selector().ofPods.MatchLabels
 			specs[i] = index.Peer{Class: "pods", Labels: set, Other: len(set) == 0}
 		case peer.name != nil && peer.name.MatchName != "":
 			specs[i] = index.Peer{Class: "names", Host: strings.TrimSuffix(strings.ToLower(peer.name.MatchName), ".")}
@@ -108,17 +111,6 @@ func specsOfPeers(peers []peerRef) []index.Peer {
 		}
 	}
 	return specs
-}
-
-// podLabels returns the labels that a selector requires of pods, without those of their namespace.
-func podLabels(selector *metav1.LabelSelector) map[string]string {
-	set := make(map[string]string)
-	for key, value := range plainSelector(selector).MatchLabels {
-		if !isNamespaceKey(key) {
-			set[key] = value
-		}
-	}
-	return set
 }
 
 func specsOfPorts(ports []portRef) []index.Port {

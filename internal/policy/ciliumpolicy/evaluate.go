@@ -213,7 +213,7 @@ func isWorld(peer peerRef) bool {
 		prefix, err := netip.ParsePrefix(peer.cidr.CIDR)
 		return err == nil && prefix.Bits() == 0
 	case peer.endpoint != nil:
-		return selectsOthers(peer.endpoint)
+		return selectsOthers(peer)
 	case peer.name != nil:
 		return peer.name.Matches("a.b") && peer.name.Matches("c.d.e")
 	}

@@ -1,12 +1,10 @@
 package ciliumpolicy
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
@@ -32,19 +30,17 @@ func (v applicable) matchRefs(a peerRef, b portRef, f flow.Flow) policy.Match {
 // redirects reports whether a pair stands for the cluster's resolver without naming it, as in package networkpolicy.
 func (v applicable) redirects(peer peerRef, port portRef, f flow.Flow) bool {
 	if f.Destination.Kind != flow.Resolver || !v.scope.IsResolverPort(f.Port) || peer.name != nil || port.icmp != nil ||
-		port.port != nil && !matchProtocol(*port.port, f.Protocol) || v.isForOtherResolver(peer, f.Destination) {
+		port.port != nil && !matchProtocol(*port.port, f.Protocol) {
 		return false
 	}
-	if peer.endpoint != nil && v.lostNamespace(peer.endpoint, f.Destination) || v.isNoResolver(peer, f.Destination) {
+	ports := v.scope.classifyPort(port, f.Port) // first, because most rules are for other ports
+	if ports == policy.NoDNS || v.isForOtherResolver(peer, f.Destination) {
 		return false
 	}
-	switch v.scope.classifyPort(port, f.Port) {
-	case policy.NamesDNS:
-		return true
-	case policy.IncludesDNS:
-		return mayBeResolver(peer)
+	if peer.endpoint != nil && v.lostNamespace(peer, f.Destination) || v.isNoResolver(peer, f.Destination) {
+		return false
 	}
-	return false
+	return ports == policy.NamesDNS || mayBeResolver(peer)
 }
 
 func (v applicable) matchPeer(peer peerRef, f flow.Flow) policy.PeerMatch {
@@ -61,12 +57,12 @@ func (v applicable) matchPeer(peer peerRef, f flow.Flow) policy.PeerMatch {
 		return policy.OtherKind // callers other than the peer exist
 	case peer.entity != "":
 		return v.matchEntity(peer.entity, peerEnd, f, isServer)
-	case peer.endpoint != nil && (isServer || isHost || !arePods) && selectsOthers(peer.endpoint):
+	case peer.endpoint != nil && (isServer || isHost || !arePods) && selectsOthers(peer):
 		return policy.PeerMatches
 	case isServer, isHost, arePods != (peer.endpoint != nil):
 		return policy.OtherKind
 	case arePods:
-		return v.matchPods(peer.endpoint, peerEnd)
+		return v.matchPods(peer, peerEnd)
 	case peer.name != nil:
 		return v.matchName(*peer.name, peerEnd)
 	}
@@ -75,12 +71,10 @@ func (v applicable) matchPeer(peer peerRef, f flow.Flow) policy.PeerMatch {
 
 // selectsOthers reports whether a selector also selects endpoints that are not pods. A requirement on the namespace
 // lifts the restriction to the policy's own namespace, and an endpoint without labels passes every exclusion.
-func selectsOthers(selector *metav1.LabelSelector) bool {
-	plain := plainSelector(selector)
-	return policy.Selects(plain, nil) &&
-		slices.ContainsFunc(plain.MatchExpressions, func(e metav1.LabelSelectorRequirement) bool {
-			return isNamespaceKey(e.Key)
-		})
+func selectsOthers(peer peerRef) bool {
+	selector := peer.selector()
+	return len(selector.ofNamespace.MatchExpressions) > 0 && policy.Selects(&selector.ofNamespace, labels.Set{}) &&
+		policy.Selects(&selector.ofPods, labels.Set{})
 }
 
 func (v applicable) matchEntity(entity string, peerEnd flow.Endpoint, f flow.Flow, isServer bool) policy.PeerMatch {
@@ -116,37 +110,23 @@ func (v applicable) opens(entity string, f flow.Flow) bool {
 	})
 }
 
-func (v applicable) matchPods(selector *metav1.LabelSelector, peerEnd flow.Endpoint) policy.PeerMatch {
+func (v applicable) matchPods(peer peerRef, peerEnd flow.Endpoint) policy.PeerMatch {
 	w, _ := v.scope.WorkloadOf(peerEnd)
 	return v.matchLabels(
-		selector, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace),
+		peer, w.AsPeer(v.direction).AllLabels(), policy.NamespaceOf(w, v.direction, v.subject, v.namespace),
 	)
 }
 
-// matchLabels matches a selector against the labels of pods and of their namespace.
-func (v applicable) matchLabels(selector *metav1.LabelSelector, pods labels.Set, namespace string) policy.PeerMatch {
-	plain := plainSelector(selector)
-	byNamespace, others := &metav1.LabelSelector{}, &metav1.LabelSelector{}
-	part := func(key string) *metav1.LabelSelector {
-		if isNamespaceKey(key) {
-			return byNamespace
-		}
-		return others
-	}
-	for _, key := range slices.Sorted(maps.Keys(plain.MatchLabels)) {
-		metav1.AddLabelToSelector(part(key), key, plain.MatchLabels[key])
-	}
-	for _, e := range plain.MatchExpressions {
-		p := part(e.Key)
-		p.MatchExpressions = append(p.MatchExpressions, e)
-	}
-	all := endpointLabels(pods, namespace, v.scope.NamespaceLabels(namespace))
-	inNamespace := policy.Selects(byNamespace, all)
-	if policy.IsEmpty(byNamespace) {
+// matchLabels matches a peer with a selector against the labels of pods and of their namespace.
+func (v applicable) matchLabels(peer peerRef, pods labels.Set, namespace string) policy.PeerMatch {
+	selector := peer.selector()
+	all := endpointLabels{pods, namespace, v.scope.Namespaces[namespace]}
+	inNamespace := policy.Selects(&selector.ofNamespace, all)
+	if policy.IsEmpty(&selector.ofNamespace) {
 		inNamespace = namespace == v.namespace
 	}
 	switch {
-	case !policy.Selects(others, all):
+	case !policy.Selects(&selector.ofPods, all):
 		return policy.OtherPeer
 	case !inNamespace:
 		return policy.OtherNamespace

@@ -3,7 +3,6 @@ package ciliumpolicy
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -72,7 +71,7 @@ func doesNotSelect(p *cilium.NetworkPolicy, subject policy.Workload) string {
 		return fmt.Sprintf("policy %s is in namespace %s, not in %s", p.Name, p.Namespace, subject.Namespace)
 	case !policy.Selects(
 		plainSelector(&p.Spec.EndpointSelector),
-		endpointLabels(subject.AsSubject().AllLabels(), namespace, policy.NamespaceNameLabels(namespace)),
+		endpointLabels{pods: subject.AsSubject().AllLabels(), namespace: namespace},
 	):
 		return fmt.Sprintf("policy %s selects %s, the pods have %s",
 			p.Name, describeSourced(p.Spec.EndpointSelector), subject.AsSubject().AllLabels())
@@ -86,12 +85,19 @@ func doesNotIsolate(p *cilium.NetworkPolicy, subject policy.Workload, d policy.D
 		return why
 	}
 	switch {
-	case len(RulesOf(p, d))+len(DenyRulesOf(p, d)) == 0:
+	case !hasRules(p, d):
 		return fmt.Sprintf("policy %s has no %s rules, not even {}", p.Name, d)
 	case !DeniesByDefault(p, d):
 		return fmt.Sprintf("policy %s denies nothing by default, by its enableDefaultDeny.%s", p.Name, d)
 	}
 	return ""
+}
+
+func hasRules(p *cilium.NetworkPolicy, d policy.Direction) bool {
+	if d == policy.Ingress {
+		return len(p.Spec.Ingress)+len(p.Spec.IngressDeny) > 0
+	}
+	return len(p.Spec.Egress)+len(p.Spec.EgressDeny) > 0
 }
 
 // DeniesByDefault reports whether a policy denies everything in a direction that its rules do not allow, if it has
@@ -128,33 +134,86 @@ func denyByDefault(p *cilium.NetworkPolicy, d policy.Direction) {
 	}
 }
 
-// endpointLabels returns the labels by which Cilium identifies pods, without their sources.
-func endpointLabels(pods labels.Set, namespace string, ofNamespace labels.Set) labels.Set {
-	set := labels.Set{cilium.NamespaceLabel: namespace}
-	for key, value := range ofNamespace {
-		set[cilium.NamespaceMetaLabel+key] = value
+// endpointLabels are the labels by which Cilium identifies pods, without their sources. They implement [labels.Labels].
+type endpointLabels struct {
+	pods        labels.Set
+	namespace   string
+	ofNamespace map[string]string // known labels of the namespace, without the one for its name
+}
+
+// Lookup implements [labels.Labels].
+func (l endpointLabels) Lookup(key string) (value string, exists bool) {
+	if key == cilium.NamespaceLabel || key == cilium.NamespaceMetaLabel+policy.NamespaceLabel {
+		return l.namespace, true
 	}
-	return labels.Merge(pods, set)
+	if name, is := strings.CutPrefix(key, cilium.NamespaceMetaLabel); is {
+		if value, exists = l.ofNamespace[name]; exists {
+			return value, true
+		}
+	}
+	return l.pods.Lookup(key)
+}
+
+// Has implements [labels.Labels].
+func (l endpointLabels) Has(key string) bool {
+	_, exists := l.Lookup(key)
+	return exists
+}
+
+// Get implements [labels.Labels].
+func (l endpointLabels) Get(key string) string {
+	value, _ := l.Lookup(key)
+	return value
 }
 
 // plainSelector returns a selector without the sources of its keys. A key with a source that pod labels do not have
 // stays as it is. No validation accepts such a key.
 func plainSelector(s *metav1.LabelSelector) *metav1.LabelSelector {
-	plain := &metav1.LabelSelector{}
-	for _, key := range slices.Sorted(maps.Keys(s.MatchLabels)) {
-		metav1.AddLabelToSelector(plain, plainKey(key), s.MatchLabels[key])
-	}
-	for _, e := range s.MatchExpressions {
-		e.Key = plainKey(e.Key)
-		plain.MatchExpressions = append(plain.MatchExpressions, e)
-	}
+	plain := new(metav1.LabelSelector)
+	addPlain(s, func(string) *metav1.LabelSelector { return plain })
 	return plain
 }
 
+// podSelector is a selector without the sources of its keys, in two parts.
+type podSelector struct{ ofNamespace, ofPods metav1.LabelSelector }
+
+func splitSelector(s *metav1.LabelSelector) *podSelector {
+	split := new(podSelector)
+	addPlain(s, func(key string) *metav1.LabelSelector {
+		if isNamespaceKey(key) {
+			return &split.ofNamespace
+		}
+		return &split.ofPods
+	})
+	return split
+}
+
+// addPlain adds the requirements of a selector, without the sources of their keys, each to the selector that part
+// returns for its key. Of several sources of a key, the last in alphabetical order counts.
+func addPlain(s *metav1.LabelSelector, part func(key string) *metav1.LabelSelector) {
+	for key, value := range s.MatchLabels {
+		name := plainKey(key)
+		isLast := func(source string) bool {
+			other := source + name
+			_, has := s.MatchLabels[other]
+			return !has || other <= key || plainKey(other) != name
+		}
+		if isLast("") && isLast(cilium.AnySource) && isLast(cilium.KubernetesSource) {
+			metav1.AddLabelToSelector(part(name), name, value)
+		}
+	}
+	for _, e := range s.MatchExpressions {
+		e.Key = plainKey(e.Key)
+		p := part(e.Key)
+		p.MatchExpressions = append(p.MatchExpressions, e)
+	}
+}
+
 func plainKey(key string) string {
-	switch source, name := cilium.SplitKey(key); source {
-	case cilium.KubernetesSource, cilium.AnySource:
-		return name
+	for _, source := range []string{cilium.KubernetesSource, cilium.AnySource} {
+		if name, has := strings.CutPrefix(key, source); has {
+			return name
+		}
 	}
 	return key
 }

@@ -139,7 +139,7 @@ func (x *reaching) allow(v applicable, i int, rule Rule) error {
 // isOutside reports whether a peer is every host outside of the cluster, whatever its address and name.
 func isOutside(peer peerRef) bool {
 	return peer == peerRef{} || peer.entity == cilium.All || peer.entity == cilium.World ||
-		peer.endpoint != nil && selectsOthers(peer.endpoint)
+		peer.endpoint != nil && selectsOthers(peer)
 }
 
 // peersOf returns the peers of a rule, or one for every peer.

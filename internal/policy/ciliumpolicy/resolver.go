@@ -99,10 +99,10 @@ func allowsAny(peer peerRef, port portRef) bool {
 
 // lostNamespace reports whether a selector selects pods like the resolver's, but certainly in another namespace. If no
 // manifest has the resolver's namespace, only its name is known, so requirements on its other labels are ignored.
-func (v applicable) lostNamespace(selector *metav1.LabelSelector, e flow.Endpoint) bool {
-	r := v.scope.ResolverOf(e)
-	if len(podLabels(selector)) == 0 && !slices.ContainsFunc(selector.MatchExpressions, isOfPods) ||
-		v.matchLabels(selector, r.Labels, r.Namespace) != policy.OtherNamespace {
+func (v applicable) lostNamespace(peer peerRef, e flow.Endpoint) bool {
+	selector, r := peer.endpoint, v.scope.ResolverOf(e)
+	if len(peer.selector().ofPods.MatchLabels) == 0 && !slices.ContainsFunc(selector.MatchExpressions, isOfPods) ||
+		v.matchLabels(peer, r.Labels, r.Namespace) != policy.OtherNamespace {
 		return false
 	}
 	if _, known := v.scope.Namespaces[r.Namespace]; known {
@@ -124,7 +124,7 @@ func (v applicable) lostNamespace(selector *metav1.LabelSelector, e flow.Endpoin
 	if len(byName.MatchLabels)+len(byName.MatchExpressions) == before {
 		return true
 	}
-	return namesNamespace(byName) && v.matchLabels(byName, r.Labels, r.Namespace) == policy.OtherNamespace
+	return namesNamespace(byName) && v.matchLabels(peerRef{endpoint: byName}, r.Labels, r.Namespace) == policy.OtherNamespace
 }
 
 // isNoResolver reports whether a peer cannot be a place of the resolver, whatever its ports: addresses that never leave
@@ -162,14 +162,14 @@ func (v applicable) matchResolver(peer peerRef, r policy.Resolver) policy.PeerMa
 	case r.Addresses.IsValid() && peer.cidr != nil:
 		return policy.MatchRange(peer.cidr.CIDR, peer.cidr.Except, r.Addresses)
 	case r.Addresses.IsValid():
-		if peer.entity == cilium.Host || peer.entity == cilium.World || peer.endpoint != nil && selectsOthers(peer.endpoint) {
+		if peer.entity == cilium.Host || peer.entity == cilium.World || peer.endpoint != nil && selectsOthers(peer) {
 			return policy.PeerMatches // Cilium treats some of the node's own addresses as the host, others as the world
 		}
 		return policy.OtherKind
 	case peer.entity != "":
 		return v.matchEntity(peer.entity, flow.ClusterResolver, flow.Flow{}, false)
 	case peer.endpoint != nil:
-		return v.matchLabels(peer.endpoint, r.Labels, r.Namespace)
+		return v.matchLabels(peer, r.Labels, r.Namespace)
 	}
 	return policy.OtherKind
 }

@@ -2,6 +2,7 @@ package ciliumpolicy
 
 import (
 	"iter"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -38,7 +39,7 @@ func DenyRulesOf(p *cilium.NetworkPolicy, d policy.Direction) []Rule {
 }
 
 func ingress(list []cilium.IngressRule) []Rule {
-	var rules []Rule
+	rules := make([]Rule, 0, len(list))
 	for _, r := range list {
 		rules = append(rules, Rule{r.FromEndpoints, nil, r.FromCIDR, r.FromCIDRSet, r.FromEntities, r.ToPorts, r.ICMPs})
 	}
@@ -46,7 +47,7 @@ func ingress(list []cilium.IngressRule) []Rule {
 }
 
 func egress(list []cilium.EgressRule) []Rule {
-	var rules []Rule
+	rules := make([]Rule, 0, len(list))
 	for _, r := range list {
 		rules = append(rules, Rule{r.ToEndpoints, r.ToFQDNs, r.ToCIDR, r.ToCIDRSet, r.ToEntities, r.ToPorts, r.ICMPs})
 	}
@@ -56,7 +57,7 @@ func egress(list []cilium.EgressRule) []Rule {
 // SetRules sets the rules of a policy that allow flows in a direction. Without any, egress denies everything.
 func SetRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 	if d == policy.Ingress {
-		p.Spec.Ingress = nil
+		p.Spec.Ingress = slices.Grow([]cilium.IngressRule(nil), len(rules))
 		for _, r := range rules {
 			p.Spec.Ingress = append(p.Spec.Ingress, cilium.IngressRule{
 				FromEndpoints: r.Endpoints, FromCIDR: r.Addresses, FromCIDRSet: r.Cidrs,
@@ -65,7 +66,7 @@ func SetRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 		}
 		return
 	}
-	p.Spec.Egress = nil
+	p.Spec.Egress = slices.Grow([]cilium.EgressRule(nil), len(rules))
 	for _, r := range rules {
 		p.Spec.Egress = append(p.Spec.Egress, cilium.EgressRule{
 			ToEndpoints: r.Endpoints, ToFQDNs: r.Names, ToCIDR: r.Addresses, ToCIDRSet: r.Cidrs,
@@ -89,19 +90,33 @@ func SetDenyRules(p *cilium.NetworkPolicy, d policy.Direction, rules []Rule) {
 
 // isEmpty reports whether a rule has no fields. Such a rule allows nothing; it only gives the direction a rule, so that
 // the direction is denied by default.
-func (r Rule) isEmpty() bool { return len(r.peers())+len(r.Ports)+len(r.Icmps) == 0 }
+func (r Rule) isEmpty() bool { return r.countPeers()+len(r.Ports)+len(r.Icmps) == 0 }
 
-// peerRef is one peer of a rule. At most one field is set; without any, it is every peer.
+// countPeers returns the length of peers.
+func (r Rule) countPeers() int {
+	return len(r.Endpoints) + len(r.Names) + len(r.Addresses) + len(r.Cidrs) + len(r.Entities)
+}
+
+// peerRef is one peer of a rule. It has at most one of endpoint, name, cidr and entity; without any, it is every peer.
 type peerRef struct {
 	endpoint *metav1.LabelSelector
+	split    *podSelector // of endpoint; may be nil
 	name     *cilium.FQDN
 	cidr     *cilium.CIDRRule
 	entity   string
 }
 
+// selector returns endpoint in two parts.
+func (p peerRef) selector() *podSelector {
+	if p.split != nil {
+		return p.split
+	}
+	return splitSelector(p.endpoint)
+}
+
 // peers returns all peers of a rule, of every kind, in order.
 func (r Rule) peers() []peerRef {
-	var peers []peerRef
+	peers := make([]peerRef, 0, r.countPeers())
 	for i := range r.Endpoints {
 		peers = append(peers, peerRef{endpoint: &r.Endpoints[i]})
 	}
@@ -169,7 +184,7 @@ func (r Rule) pairs() iter.Seq2[int, int] {
 		if r.isEmpty() {
 			return
 		}
-		peers, ports := len(r.peers()), len(r.AllowedPorts())
+		peers, ports := r.countPeers(), len(r.AllowedPorts())
 		for i := range max(1, peers) {
 			for j := range max(1, ports) {
 				if !yield(min(i, peers-1), min(j, ports-1)) {
