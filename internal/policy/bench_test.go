@@ -3,11 +3,13 @@ package policy_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -33,16 +35,15 @@ func many(n int) []flow.Flow {
 	return flows
 }
 
-func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
+// benchmarkPolicies measures policies of flows. half are the flows of committed policies that deny some of them.
+func benchmarkPolicies[P any](b *testing.B, flows, half []flow.Flow, denied int, rules interface {
 	Generate([]flow.Flow) []P
 	Required([]flow.Flow) []flow.Flow
 	Evaluator([]P) func(flow.Flow) policy.Verdict
 	Unused([]P, []flow.Flow) []string
 	Merge([]P, []flow.Flow) []P
 }) {
-	flows := many(n)
-	policies := rules.Generate(flows)
-	half := rules.Generate(flows[:n/2])
+	policies, older := rules.Generate(flows), rules.Generate(half)
 	b.Run("evaluate", func(b *testing.B) {
 		for b.Loop() {
 			evaluate := rules.Evaluator(policies)
@@ -55,15 +56,17 @@ func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
 	})
 	b.Run("deny", func(b *testing.B) {
 		for b.Loop() {
-			evaluate := rules.Evaluator(half)
-			denied := 0
+			evaluate := rules.Evaluator(older)
+			n := 0
 			for _, f := range flows {
-				if evaluate(f).Outcome == policy.Denied {
-					denied++
+				for _, g := range f.PerRequest() {
+					if evaluate(g).Outcome == policy.Denied {
+						n++
+					}
 				}
 			}
-			if denied != n-n/2 {
-				b.Fatalf("%d of %d are denied", denied, n)
+			if n != denied {
+				b.Fatalf("%d are denied, want %d", n, denied)
 			}
 		}
 	})
@@ -74,7 +77,7 @@ func benchmarkPolicies[P any](b *testing.B, n int, rules interface {
 			}
 		}
 	})
-	for name, committed := range map[string][]P{"merge-same": policies, "merge-half": half, "merge-all": nil} {
+	for name, committed := range map[string][]P{"merge-same": policies, "merge-half": older, "merge-all": nil} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				rules.Merge(committed, flows)
@@ -120,12 +123,42 @@ func BenchmarkSubjects(b *testing.B) {
 	}
 }
 
+// BenchmarkRequests has one flow with many requests, whose paths do not fold.
+func BenchmarkRequests(b *testing.B) {
+	scope := policy.Scope{
+		Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}, Requests: true,
+	}
+	for _, n := range []int{1000, 4000} {
+		flows := paths(n)
+		half := slices.Clone(flows)
+		half[0].Requests = half[0].Requests[:n/2]
+		b.Run(fmt.Sprintf("NetworkPolicy-%d", n), func(b *testing.B) {
+			benchmarkPolicies(b, flows, half, n-n/2, networkpolicy.Dialect{Scope: scope})
+		})
+		b.Run(fmt.Sprintf("Cilium-%d", n), func(b *testing.B) {
+			benchmarkPolicies(b, flows, half, n-n/2, ciliumpolicy.Dialect{Scope: scope})
+		})
+	}
+}
+
+// paths returns one flow with n requests to distinct paths.
+func paths(n int) []flow.Flow {
+	flows := many(2)[1:]
+	for i := range n {
+		flows[0].Requests = append(flows[0].Requests, policytest.HTTP("GET", fmt.Sprintf("/customers/name-%06d/orders", i)))
+	}
+	return flows
+}
+
 func BenchmarkPolicies(b *testing.B) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
 	for _, n := range []int{2000, 20000} {
+		flows := many(n)
 		b.Run(fmt.Sprintf("NetworkPolicy-%d", n), func(b *testing.B) {
-			benchmarkPolicies(b, n, networkpolicy.Dialect{Scope: scope})
+			benchmarkPolicies(b, flows, flows[:n/2], n-n/2, networkpolicy.Dialect{Scope: scope})
 		})
-		b.Run(fmt.Sprintf("Cilium-%d", n), func(b *testing.B) { benchmarkPolicies(b, n, ciliumpolicy.Dialect{Scope: scope}) })
+		b.Run(fmt.Sprintf("Cilium-%d", n), func(b *testing.B) {
+			benchmarkPolicies(b, flows, flows[:n/2], n-n/2, ciliumpolicy.Dialect{Scope: scope})
+		})
 	}
 }
