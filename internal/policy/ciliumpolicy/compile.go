@@ -2,6 +2,7 @@ package ciliumpolicy
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ type compiled struct {
 	why        string
 	allowed    ruleTable
 	denied     ruleTable
+	hasDenials bool
 }
 
 // ruleTable holds the rules of the applicable policies, with an index.
@@ -64,14 +66,17 @@ func (s *compiled) build() {
 	}
 	s.allowed = newRules(s.applicable, func(v applicable) []Rule { return v.rules })
 	s.denied = newRules(s.applicable, func(v applicable) []Rule { return v.denials })
+	s.hasDenials = slices.ContainsFunc(s.applicable, func(v applicable) bool { return len(v.denials) > 0 })
 }
 
 func newRules(policies []applicable, of func(applicable) []Rule) ruleTable {
 	x := ruleTable{index: index.New()}
 	var all []index.Rule
 	for i, v := range policies {
-		var each []refs
-		for j, r := range of(v) {
+		rules := of(v)
+		all = slices.Grow(all, len(rules))
+		each := make([]refs, 0, len(rules))
+		for j, r := range rules {
 			ref := refs{r.peers(), r.AllowedPorts()}
 			for k, peer := range ref.peers {
 				if peer.endpoint != nil {
@@ -191,29 +196,82 @@ func (s *compiled) ruleVerdict(f flow.Flow) policy.Verdict {
 	if s.isolating < 0 {
 		return policy.Verdict{Outcome: policy.Unprotected, Rule: -1, Reason: s.why}
 	}
-	if f.Destination.Kind == flow.Resolver {
-		// A port alone may make a rule match the resolver, so the index is of no use.
-		return s.scope.evaluateApplicable(s.applicable, s.isolating, s.subject, s.direction, f)
-	}
-	nearest := candidate{policy: s.applicable[s.isolating], rule: -1}
-	for _, at := range s.allowed.index.Nearest(s.spec(f)) {
+	candidateAt := func(at index.Pair) candidate {
 		v := s.applicable[at.Policy]
 		peer, port := s.allowed.pair(at)
-		x := candidate{v, at.Rule, at.Peer, port, v.matchRefs(peer, port, f)}
-		if x.match.Allows() {
-			return policy.Verdict{
-				Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices(f),
-			}
+		return candidate{v, at.Rule, at.Peer, port, v.matchRefs(peer, port, f)}
+	}
+	first, found := s.first(f)
+	if found {
+		x := candidateAt(first)
+		return policy.Verdict{
+			Outcome: policy.Allowed, Policy: x.policy.Name, Rule: first.Rule, Reason: x.allowedReason(), Notices: x.notices(f),
 		}
-		if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
+	}
+	nearest := candidate{policy: s.applicable[s.isolating], rule: -1}
+	for at := range s.nearest(f) {
+		if x := candidateAt(at); nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
 			nearest = x
 		}
 	}
 	return s.scope.notAllowed(nearest, s.applicable, s.isolating, s.subject, s.direction, f)
 }
 
+func (s *compiled) allows(at index.Pair, f flow.Flow) bool {
+	peer, port := s.allowed.pair(at)
+	return s.applicable[at.Policy].matchRefs(peer, port, f).Allows()
+}
+
+// first returns the first pair that allows a flow, if any does.
+func (s *compiled) first(f flow.Flow) (index.Pair, bool) {
+	allows := func(at index.Pair) bool { return s.allows(at, f) }
+	if f.Destination.Kind != flow.Resolver {
+		return s.allowed.index.First(s.spec(f), allows)
+	}
+	for at := range s.every() {
+		if allows(at) {
+			return at, true
+		}
+	}
+	return index.Pair{}, false
+}
+
+// nearest yields pairs in order. They include the first of those that come nearest to a flow.
+func (s *compiled) nearest(f flow.Flow) iter.Seq[index.Pair] {
+	if f.Destination.Kind == flow.Resolver {
+		return s.every()
+	}
+	return slices.Values(s.allowed.index.Nearest(s.spec(f)))
+}
+
+// every yields all pairs in order. A port alone may make a rule match the resolver, so the index is of no use for it.
+func (s *compiled) every() iter.Seq[index.Pair] {
+	return func(yield func(index.Pair) bool) {
+		for i, rules := range s.allowed.rules {
+			for j, r := range rules {
+				if s.applicable[i].rules[j].isEmpty() {
+					continue
+				}
+				for peer := range max(1, len(r.peers)) {
+					for port := range max(1, len(r.ports)) {
+						if !yield(index.Pair{
+							PeerAt: index.PeerAt{RuleAt: index.RuleAt{Policy: i, Rule: j}, Peer: min(peer, len(r.peers)-1)},
+							Port:   min(port, len(r.ports)-1),
+						}) {
+							return
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 // denies returns the policy and the rule that deny a flow, or an empty reason.
 func (s *compiled) denies(f flow.Flow) (applicable, string) {
+	if !s.hasDenials {
+		return applicable{}, ""
+	}
 	for _, at := range s.denied.index.Nearest(s.spec(f)) {
 		if f.Lookup && at.Port >= 0 {
 			continue // as in applicable.denies
@@ -239,42 +297,40 @@ func (s *compiled) isMissing(f flow.Flow) bool {
 	if s.isolating < 0 || f.Lookup || f.Destination.Kind == flow.Resolver {
 		return s.verdict(f).Outcome == policy.Denied
 	}
-	for _, at := range s.allowed.index.Nearest(s.spec(f)) {
-		peer, port := s.allowed.pair(at)
-		if s.applicable[at.Policy].matchRefs(peer, port, f).Allows() {
-			return false
+	return !s.allowed.index.Any(s.spec(f), func(at index.Pair) bool { return s.allows(at, f) }) &&
+		s.scope.inexpressible(s.direction, f) == ""
+}
+
+// missing returns those of a subject's flows that a rule could allow, and that no rule allows.
+func (s *compiled) missing(flows []flow.Flow) []flow.Flow {
+	var missing []flow.Flow
+	for _, f := range flows {
+		if !f.Lookup && s.isMissing(f) { // lookups are listed in an annotation
+			missing = append(missing, f)
 		}
 	}
-	return s.scope.inexpressible(s.direction, f) == ""
+	return missing
 }
 
 // onlyUnseen reports whether a rule allows a flow by name, and only the permission to read the lookup is missing.
 func (s *compiled) onlyUnseen(f flow.Flow) bool {
-	return slices.ContainsFunc(s.allowing(f), func(at index.Pair) bool {
+	for at := range s.allowing(f) {
 		peer, port := s.allowed.pair(at)
 		match := s.applicable[at.Policy].matchRefs(peer, port, f)
-		return match.Peer == policy.LookupNotRead && match.Port == policy.PortMatches &&
-			match.Request == policy.RequestMatches
-	})
-}
-
-// allowing returns candidate pairs. They include every pair that allows the flow.
-func (s *compiled) allowing(f flow.Flow) []index.Pair {
-	if f.Destination.Kind != flow.Resolver {
-		return s.allowed.index.Allowing(s.spec(f))
-	}
-	var all []index.Pair
-	for i, v := range s.applicable {
-		for j, r := range v.rules {
-			for peer, port := range r.pairs() {
-				all = append(all, index.Pair{
-					PeerAt: index.PeerAt{RuleAt: index.RuleAt{Policy: i, Rule: j}, Peer: peer},
-					Port:   port,
-				})
-			}
+		if match.Peer == policy.LookupNotRead && match.Port == policy.PortMatches &&
+			match.Request == policy.RequestMatches {
+			return true
 		}
 	}
-	return all
+	return false
+}
+
+// allowing yields candidate pairs. They include every pair that allows the flow.
+func (s *compiled) allowing(f flow.Flow) iter.Seq[index.Pair] {
+	if f.Destination.Kind == flow.Resolver {
+		return s.every()
+	}
+	return s.allowed.index.Allowing(s.spec(f))
 }
 
 // fqdnIndex finds the names and patterns that match a host.

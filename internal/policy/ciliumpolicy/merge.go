@@ -73,6 +73,9 @@ func newMerging(c Dialect, committed Policies, flows []flow.Flow) *merging {
 // subject.
 func (m *merging) isolating(subject policy.Workload, d policy.Direction) *cilium.NetworkPolicy {
 	p := m.ownPart(subject, d)
+	if isIsolating(p, subject, d) {
+		return p
+	}
 	if p == nil {
 		p = m.addPart(subject)
 	}
@@ -86,6 +89,11 @@ func (m *merging) isolating(subject policy.Workload, d policy.Direction) *cilium
 		denyByDefault(p, d)
 	}
 	return p
+}
+
+// isIsolating reports whether a policy isolates the subject, and has rules that allow something or are empty.
+func isIsolating(p *cilium.NetworkPolicy, subject policy.Workload, d policy.Direction) bool {
+	return p != nil && doesNotIsolate(p, subject, d) == "" && len(RulesOf(p, d)) > 0
 }
 
 // addAll makes the policies allow every flow at both ends, and list the programs that opened it.
@@ -136,22 +144,31 @@ func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 	w := subject.Workload
 	flows := m.scope.needed(d, m.flows.Of(w, d))
 	isolated, _ := isolates(policy.WithoutDenyAll(m.scope.Scope, m.policies), w, d)
-	switch needed := d == policy.Egress || m.scope.IsolatesIngress(subject, m.scope.serves(flows)); {
-	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
+	if !isolated && d == policy.Ingress && !m.scope.IsolatesIngress(subject, m.scope.serves(flows)) {
 		return false
 	}
+	c := m.scope.compile(m.policies, w, d)
+	missing := c.missing(flows)
+	if isolated && len(missing) == 0 {
+		return false
+	}
+	changes := !isIsolating(m.ownPart(w, d), w, d)
 	e := edit{m, m.isolating(w, d), w, d}
-	e.addPorts(m.missing(w, d, flows))
-	e.addRules(m.missing(w, d, flows))
-	e.addLookups(m.missing(w, d, flows))
+	if changes {
+		c = e.compile()
+		missing = c.missing(flows)
+	}
+	if e.addPorts(c, missing) {
+		c = e.compile()
+		missing = c.missing(missing) // more ports only allow more
+	}
+	if len(missing) == 0 {
+		return true
+	}
+	e.addRules(c, missing)
+	c = e.compile()
+	e.addLookups(c, c.missing(flows)) // of all flows: with names, rules for single addresses allow less
 	return true
-}
-
-// missing returns the flows of a subject that a rule could allow, and that no rule allows.
-func (m *merging) missing(subject policy.Workload, d policy.Direction, flows []flow.Flow) []flow.Flow {
-	s := m.scope.compile(m.policies, subject, d)
-	// Lookups are listed in an annotation.
-	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return f.Lookup || !s.isMissing(f) })
 }
 
 // edit is an update of one subject's policy in one direction.
@@ -167,12 +184,12 @@ func (e edit) compile() *compiled {
 	return e.scope.compile(e.policies, e.subject, e.direction)
 }
 
-// addPorts adds the port, or the ICMP type, of each flow to the rule for its peer, if there is exactly one.
-func (e edit) addPorts(flows []flow.Flow) {
+// addPorts adds the port, or the ICMP type, of each flow to the rule for its peer, if there is exactly one. c has the
+// current policies. It reports whether it added any.
+func (e edit) addPorts(c *compiled, flows []flow.Flow) bool {
 	if len(flows) == 0 {
-		return
+		return false
 	}
-	c := e.compile()
 	own := slices.IndexFunc(c.applicable, func(v applicable) bool { return v.NetworkPolicy == e.policy })
 	rules := c.applicable[own].rules
 	type sharing struct {
@@ -209,7 +226,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 	}
 	isAllowed := func(f flow.Flow) bool { // by the ports added so far: one port may allow two flows
 		candidates := slices.Clone(uniform)
-		for _, at := range c.allowed.index.Matching(c.spec(f)) {
+		for at := range c.allowed.index.Matching(c.spec(f)) {
 			if at.Policy == own {
 				candidates = append(candidates, at.Rule)
 			}
@@ -247,8 +264,9 @@ func (e edit) addPorts(flows []flow.Flow) {
 		e.addMetadata(f)
 		if o.peer.rank == rankResolver { // it may let Cilium read lookups, and match any port of the resolver
 			SetRules(e.policy, e.direction, rules)
-			e.addPorts(e.missing(e.subject, e.direction, flows[n+1:]))
-			return
+			c = e.compile()
+			e.addPorts(c, c.missing(flows[n+1:]))
+			return true
 		}
 		added[addition{same[0], o.port, o.end, o.protocol, request{}}] = true
 		if o.peer.rank == rankAPIServer || o.peer.rank == rankHost || o.peer.rank == rankNodes || o.peer.rank == rankAnyone {
@@ -258,14 +276,12 @@ func (e edit) addPorts(flows []flow.Flow) {
 	if len(added) > 0 {
 		SetRules(e.policy, e.direction, rules)
 	}
+	return len(added) > 0
 }
 
-// addRules adds a rule for each peer of the flows, as Generate writes it, unless the policy has it.
-func (e edit) addRules(flows []flow.Flow) {
-	if len(flows) == 0 {
-		return
-	}
-	c := e.compile()
+// addRules adds a rule for each peer of the flows, as Generate writes it, unless the policy has it. c has the current
+// policies.
+func (e edit) addRules(c *compiled, flows []flow.Flow) {
 	var missing []flow.Flow
 	list := RulesOf(e.policy, e.direction)
 	for _, f := range flows {
@@ -295,12 +311,11 @@ func icmpOrNot(icmp bool) flow.Protocol {
 	return flow.TCP
 }
 
-// addLookups lets Cilium read the lookups of names that a rule already allows.
-func (e edit) addLookups(flows []flow.Flow) {
+// addLookups lets Cilium read the lookups of names that a rule already allows. c has the current policies.
+func (e edit) addLookups(c *compiled, flows []flow.Flow) {
 	if len(flows) == 0 {
 		return
 	}
-	c := e.compile()
 	rules := RulesOf(e.policy, e.direction)
 	var list *[]cilium.FQDN // the first list of lookups
 	for i := range rules {

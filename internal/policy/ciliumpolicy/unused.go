@@ -131,7 +131,7 @@ func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 	s := &compiled{scope: v.scope, direction: v.direction, applicable: []applicable{v}}
 	s.build()
 	for _, f := range flows {
-		for _, at := range s.allowing(f) {
+		for at := range s.allowing(f) {
 			peer, port := s.allowed.pair(at)
 			match := s.applicable[0].matchRefs(peer, port, f)
 			isFor := match // what an opaque flow sent may be any of the requests

@@ -4,6 +4,7 @@ package index
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 )
@@ -14,9 +15,9 @@ import (
 // The index relies on two facts. A peer that requires an address, a label or a host cannot match a flow without it.
 // All other peers of one class match such a flow equally, so the first of those with equal ports represents them all.
 type Index struct {
-	ports    map[RuleAt]*portIndex
+	ports    [][]portIndex // by policy and rule
 	prefixes map[netip.Prefix][]PeerAt
-	lengths  map[int]bool // prefix lengths in use
+	lengths  []int // prefix lengths in use
 	labels   map[labelPair][]PeerAt
 	hosts    map[string][]PeerAt
 	others   []PeerAt // peers that may match any flow
@@ -76,9 +77,36 @@ func (p Port) number() (int, bool) {
 
 // portIndex holds the ports of one rule.
 type portIndex struct {
-	byNumber map[int][]int
-	others   []int
-	first    int // the first with exactly one number; -1 if there is none
+	numbered []numberedPort // with exactly one number, sorted by number and index
+	others   []int          // the indexes of the others
+	first    int            // the smallest index of a numbered port; -1 if there is none
+}
+
+type numberedPort struct{ number, index int }
+
+// matching returns the numbered ports that can match a flow.
+func (x portIndex) matching(f Flow) []numberedPort {
+	switch {
+	case f.AnyPort:
+		return x.numbered
+	case len(f.Ports) == 1:
+		return x.at(f.Ports[0])
+	}
+	var all []numberedPort
+	for _, n := range f.Ports {
+		all = append(all, x.at(n)...)
+	}
+	return all
+}
+
+// at returns the ports with a number.
+func (x portIndex) at(number int) []numberedPort {
+	i, _ := slices.BinarySearchFunc(x.numbered, number, func(p numberedPort, n int) int { return cmp.Compare(p.number, n) })
+	end := i
+	for end < len(x.numbered) && x.numbered[end].number == number {
+		end++
+	}
+	return x.numbered[i:end]
 }
 
 // classIndex holds the first pair of a class for each way in which ports match.
@@ -102,9 +130,8 @@ type Flow struct {
 // New returns an empty index.
 func New() *Index {
 	return &Index{
-		ports: make(map[RuleAt]*portIndex), prefixes: make(map[netip.Prefix][]PeerAt), lengths: make(map[int]bool),
-		labels: make(map[labelPair][]PeerAt), hosts: make(map[string][]PeerAt), classes: make(map[string]*classIndex),
-		uniform: make(map[int][]Pair),
+		prefixes: make(map[netip.Prefix][]PeerAt), labels: make(map[labelPair][]PeerAt),
+		hosts: make(map[string][]PeerAt), classes: make(map[string]*classIndex), uniform: make(map[int][]Pair),
 	}
 }
 
@@ -125,9 +152,10 @@ func (x *Index) AddAll(rules []Rule, everywhere Peer) {
 			}
 		}
 	}
+	var classes []string // of one rule
 	for _, r := range rules {
 		x.addPorts(r)
-		classes := make(map[string]bool)
+		classes = classes[:0]
 		add := func(i int, p Peer) {
 			at := PeerAt{r.At, i}
 			switch {
@@ -135,7 +163,9 @@ func (x *Index) AddAll(rules []Rule, everywhere Peer) {
 				x.others = append(x.others, at)
 			case p.Prefix.IsValid():
 				x.prefixes[p.Prefix.Masked()] = append(x.prefixes[p.Prefix.Masked()], at)
-				x.lengths[p.Prefix.Bits()] = true
+				if !slices.Contains(x.lengths, p.Prefix.Bits()) {
+					x.lengths = append(x.lengths, p.Prefix.Bits())
+				}
 			case len(p.Labels) > 0:
 				pair := rarest(p.Labels, frequency)
 				x.labels[pair] = append(x.labels[pair], at)
@@ -144,8 +174,8 @@ func (x *Index) AddAll(rules []Rule, everywhere Peer) {
 			default:
 				x.addUniform(at, r.Ports)
 			}
-			if !p.Other && !classes[p.Class] {
-				classes[p.Class] = true
+			if !p.Other && !slices.Contains(classes, p.Class) {
+				classes = append(classes, p.Class)
 				x.addToClass(p.Class, at, r.Ports)
 			}
 		}
@@ -180,20 +210,32 @@ func eachPort(ports []Port, do func(i int, p Port)) {
 }
 
 func (x *Index) addPorts(r Rule) {
-	index := &portIndex{byNumber: make(map[int][]int), first: -1}
+	index := portIndex{first: -1}
 	eachPort(r.Ports, func(i int, p Port) {
 		n, single := p.number()
 		if !single {
 			index.others = append(index.others, i)
 			return
 		}
-		index.byNumber[n] = append(index.byNumber[n], i)
+		index.numbered = append(index.numbered, numberedPort{n, i})
 		if index.first < 0 {
 			index.first = i
 		}
 	})
-	x.ports[r.At] = index
+	slices.SortFunc(index.numbered, func(a, b numberedPort) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.index, b.index))
+	})
+	for len(x.ports) <= r.At.Policy {
+		x.ports = append(x.ports, nil)
+	}
+	of := &x.ports[r.At.Policy]
+	for len(*of) <= r.At.Rule {
+		*of = append(*of, portIndex{first: -1})
+	}
+	(*of)[r.At.Rule] = index
 }
+
+func (x *Index) portsOf(at RuleAt) portIndex { return x.ports[at.Policy][at.Rule] }
 
 func (x *Index) addUniform(at PeerAt, ports []Port) {
 	eachPort(ports, func(i int, p Port) {
@@ -228,53 +270,60 @@ func (x *Index) addToClass(class string, at PeerAt, ports []Port) {
 	})
 }
 
-// Matching returns the peers that can match a flow, without those of classes that match as a whole.
-func (x *Index) Matching(f Flow) []PeerAt {
-	found := slices.Clone(x.others)
-	if f.Addr.IsValid() {
-		for bits := range x.lengths {
-			if prefix, err := f.Addr.Prefix(bits); err == nil {
-				found = append(found, x.prefixes[prefix]...)
+// Matching yields the peers that can match a flow, without those of classes that match as a whole.
+func (x *Index) Matching(f Flow) iter.Seq[PeerAt] {
+	return func(yield func(PeerAt) bool) {
+		each := func(peers []PeerAt) bool {
+			for _, at := range peers {
+				if !yield(at) {
+					return false
+				}
+			}
+			return true
+		}
+		if !each(x.others) {
+			return
+		}
+		if f.Addr.IsValid() {
+			for _, bits := range x.lengths {
+				if prefix, err := f.Addr.Prefix(bits); err == nil && !each(x.prefixes[prefix]) {
+					return
+				}
 			}
 		}
-	}
-	if f.NoAddr {
-		found = append(found, x.prefixes[netip.PrefixFrom(netip.IPv4Unspecified(), 0)]...)
-		found = append(found, x.prefixes[netip.PrefixFrom(netip.IPv6Unspecified(), 0)]...)
-	}
-	for key, value := range f.Labels {
-		found = append(found, x.labels[labelPair{key, value}]...)
-	}
-	if f.Host != "" {
-		found = append(found, x.hosts[f.Host]...)
-	}
-	return found
-}
-
-// withPorts returns each peer with those of its ports that can match the flow, and with the first that cannot.
-func (x *Index) withPorts(peers []PeerAt, f Flow) []Pair {
-	var pairs []Pair
-	for _, at := range peers {
-		ports := x.ports[at.RuleAt]
-		for _, i := range ports.others {
-			pairs = append(pairs, Pair{at, i})
+		if f.NoAddr && !(each(x.prefixes[netip.PrefixFrom(netip.IPv4Unspecified(), 0)]) &&
+			each(x.prefixes[netip.PrefixFrom(netip.IPv6Unspecified(), 0)])) {
+			return
 		}
-		if ports.first >= 0 {
-			pairs = append(pairs, Pair{at, ports.first})
-		}
-		for _, n := range f.Ports {
-			for _, i := range ports.byNumber[n] {
-				pairs = append(pairs, Pair{at, i})
+		for key, value := range f.Labels {
+			if !each(x.labels[labelPair{key, value}]) {
+				return
 			}
 		}
+		if f.Host != "" {
+			each(x.hosts[f.Host])
+		}
 	}
-	return pairs
 }
 
 // Nearest returns sorted pairs. They include the first that allows the flow, if any does, and the first of those that
 // come nearest to it.
 func (x *Index) Nearest(f Flow) []Pair {
-	pairs := x.withPorts(x.Matching(f), f)
+	var pairs []Pair
+	for at := range x.Matching(f) {
+		ports := x.portsOf(at.RuleAt)
+		for _, i := range ports.others {
+			pairs = append(pairs, Pair{at, i})
+		}
+		if ports.first >= 0 { // stands for those that cannot match
+			pairs = append(pairs, Pair{at, ports.first})
+		}
+		for _, n := range f.Ports {
+			for _, p := range ports.at(n) {
+				pairs = append(pairs, Pair{at, p.index})
+			}
+		}
+	}
 	for _, class := range x.classes {
 		pairs = append(append(pairs, class.others...), class.first...)
 		for _, n := range f.Ports {
@@ -285,34 +334,65 @@ func (x *Index) Nearest(f Flow) []Pair {
 	return slices.Compact(pairs)
 }
 
-// Allowing returns pairs that include all that allow the flow.
-func (x *Index) Allowing(f Flow) []Pair {
-	if f.AnyPort {
-		return x.withAllPorts(f)
-	}
-	pairs := append(x.withPorts(x.Matching(f), f), x.unported...)
-	for _, n := range f.Ports {
-		pairs = append(pairs, x.uniform[n]...)
-	}
-	return pairs
-}
-
-// withAllPorts is Allowing for a flow that any port may match.
-func (x *Index) withAllPorts(f Flow) []Pair {
-	pairs := slices.Clone(x.unported)
-	for _, uniform := range x.uniform {
-		pairs = append(pairs, uniform...)
-	}
-	for _, at := range x.Matching(f) {
-		ports := x.ports[at.RuleAt]
-		for _, i := range ports.others {
-			pairs = append(pairs, Pair{at, i})
+// Allowing yields pairs that include all that allow the flow, in no particular order.
+func (x *Index) Allowing(f Flow) iter.Seq[Pair] {
+	return func(yield func(Pair) bool) {
+		each := func(pairs []Pair) bool {
+			for _, p := range pairs {
+				if !yield(p) {
+					return false
+				}
+			}
+			return true
 		}
-		for _, same := range ports.byNumber {
-			for _, i := range same {
-				pairs = append(pairs, Pair{at, i})
+		for at := range x.Matching(f) {
+			ports := x.portsOf(at.RuleAt)
+			for _, i := range ports.others {
+				if !yield(Pair{at, i}) {
+					return
+				}
+			}
+			for _, p := range ports.matching(f) {
+				if !yield(Pair{at, p.index}) {
+					return
+				}
+			}
+		}
+		if !each(x.unported) {
+			return
+		}
+		if f.AnyPort {
+			for _, pairs := range x.uniform {
+				if !each(pairs) {
+					return
+				}
+			}
+			return
+		}
+		for _, n := range f.Ports {
+			if !each(x.uniform[n]) {
+				return
 			}
 		}
 	}
-	return pairs
+}
+
+// First returns the first of the pairs that allow a flow, if any does.
+func (x *Index) First(f Flow, allows func(Pair) bool) (first Pair, found bool) {
+	for at := range x.Allowing(f) {
+		if (!found || at.compare(first) < 0) && allows(at) {
+			first, found = at, true
+		}
+	}
+	return first, found
+}
+
+// Any reports whether any pair allows a flow.
+func (x *Index) Any(f Flow, allows func(Pair) bool) bool {
+	for at := range x.Allowing(f) {
+		if allows(at) {
+			return true
+		}
+	}
+	return false
 }

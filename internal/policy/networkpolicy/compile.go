@@ -143,9 +143,9 @@ func (c *compiled) spec(f flow.Flow) index.Flow {
 // pair returns the policy, peer and port at the position.
 func (c *compiled) pair(
 	at index.Pair,
-) (v applicable, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) {
-	v = c.applicable[at.Policy]
-	rule := v.rules[at.Rule]
+) (v *applicable, peer *networkingv1.NetworkPolicyPeer, port *networkingv1.NetworkPolicyPort) {
+	v = &c.applicable[at.Policy]
+	rule := &v.rules[at.Rule]
 	if at.Peer >= 0 {
 		peer = &rule.Peers[at.Peer]
 	}
@@ -182,16 +182,20 @@ func (c *compiled) verdict(f flow.Flow) policy.Verdict {
 
 // ruleVerdict returns the verdict of the rules of policies that isolate the subject.
 func (c *compiled) ruleVerdict(f flow.Flow) policy.Verdict {
-	nearest := candidate{policy: c.applicable[0], rule: -1}
-	for _, at := range c.index.Nearest(c.spec(f)) {
+	spec := c.spec(f)
+	candidateAt := func(at index.Pair) candidate {
 		v, peer, port := c.pair(at)
-		x := candidate{v, at.Rule, peer, v.match(peer, port, f)}
-		if x.match.Allows() {
-			return policy.Verdict{
-				Outcome: policy.Allowed, Policy: v.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices(),
-			}
+		return candidate{*v, at.Rule, peer, v.match(peer, port, f)}
+	}
+	if at, found := c.index.First(spec, func(at index.Pair) bool { return c.allows(at, f) }); found {
+		x := candidateAt(at)
+		return policy.Verdict{
+			Outcome: policy.Allowed, Policy: x.policy.Name, Rule: at.Rule, Reason: x.allowedReason(), Notices: x.notices(),
 		}
-		if nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
+	}
+	nearest := candidate{policy: c.applicable[0], rule: -1}
+	for _, at := range c.index.Nearest(spec) {
+		if x := candidateAt(at); nearest.rule < 0 || x.match.Compare(nearest.match) > 0 {
 			nearest = x
 		}
 	}
@@ -208,12 +212,24 @@ func (c *compiled) isMissing(f flow.Flow) bool {
 		f.Requests, f.Opaque = nil, ""
 		return c.verdict(f).Outcome == policy.Denied
 	}
-	for _, at := range c.index.Nearest(c.spec(f)) {
-		if v, peer, port := c.pair(at); v.match(peer, port, f).Allows() {
-			return false
+	return !c.index.Any(c.spec(f), func(at index.Pair) bool { return c.allows(at, f) }) &&
+		c.scope.inexpressible(c.direction, f) == ""
+}
+
+func (c *compiled) allows(at index.Pair, f flow.Flow) bool {
+	v, peer, port := c.pair(at)
+	return v.match(peer, port, f).Allows()
+}
+
+// missing returns those of a subject's flows that [compiled.isMissing] reports.
+func (c *compiled) missing(flows []flow.Flow) []flow.Flow {
+	var missing []flow.Flow
+	for _, f := range flows {
+		if c.isMissing(f) {
+			missing = append(missing, f)
 		}
 	}
-	return c.scope.inexpressible(c.direction, f) == ""
+	return missing
 }
 
 // hostIndex finds the external flows that an entry may match.

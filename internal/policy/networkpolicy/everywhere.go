@@ -149,18 +149,24 @@ func exceptsPrivate(prefix netip.Prefix, except []string) bool {
 	return contains
 }
 
-// annotateEverywhere lists the peers that rules without peers in a subject's policy are for.
+// annotateEverywhere lists the peers that rules without peers in a subject's policy are for. It reports whether it
+// added any.
 func (d Dialect) annotateEverywhere(
 	p *networkingv1.NetworkPolicy, subject policy.Workload, direction policy.Direction, flows []flow.Flow,
-) {
+) bool {
+	added := false
 	for _, f := range flows {
-		if d.inexpressible(direction, f) != "" {
+		reservations := d.reservationsFor(subject, direction, f)
+		if len(reservations) == 0 || d.inexpressible(direction, f) != "" {
 			continue
 		}
-		for _, r := range d.reservationsFor(subject, direction, f) {
+		for _, r := range reservations {
+			before := p.Annotations[r.Annotation]
 			policy.AddEntry(p, r.Annotation, r.String())
+			added = added || p.Annotations[r.Annotation] != before
 		}
 	}
+	return added
 }
 
 // dropEverywhere removes the entries that no flow needs.

@@ -18,14 +18,21 @@ import (
 // Kubernetes reads a missing or empty list. A rule allows everything that any of its pairs allows.
 func (r Rule) pairs() iter.Seq2[*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort] {
 	return func(yield func(*networkingv1.NetworkPolicyPeer, *networkingv1.NetworkPolicyPort) bool) {
-		for _, peer := range elements(r.Peers) {
-			for _, port := range elements(r.Ports) {
-				if !yield(peer, port) {
+		for i := range max(1, len(r.Peers)) {
+			for j := range max(1, len(r.Ports)) {
+				if !yield(element(r.Peers, i), element(r.Ports, j)) {
 					return
 				}
 			}
 		}
 	}
+}
+
+func element[T any](list []T, i int) *T {
+	if len(list) == 0 {
+		return nil
+	}
+	return &list[i]
 }
 
 func elements[T any](list []T) []*T {

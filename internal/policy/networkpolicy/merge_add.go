@@ -41,24 +41,37 @@ func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 	w := subject.Workload
 	flows := policy.Needed(d, m.flows.Of(w, d))
 	isolated, _ := isolates(policy.WithoutDenyAll(m.scope.Scope, m.policies), w, d)
-	switch needed := d == policy.Egress || m.scope.IsolatesIngress(subject, m.scope.serves(flows)); {
-	case !isolated && !needed, isolated && len(m.missing(w, d, flows)) == 0:
+	if !isolated && d == policy.Ingress && !m.scope.IsolatesIngress(subject, m.scope.serves(flows)) {
 		return false
 	}
-	e := edit{m, m.isolating(w, d), w, d}
-	if d == policy.Egress {
-		flows = append(flows, e.addNames(flows)...)
+	missing := m.missing(w, d, flows)
+	if isolated && len(missing) == 0 {
+		return false
 	}
-	e.scope.annotateEverywhere(e.policy, w, d, e.missing(w, d, flows))
-	e.addPorts(m.missing(w, d, flows))
-	e.addRules(m.missing(w, d, flows))
+	own := m.own(w)
+	changes := own == nil || doesNotIsolate(own, w, d) != ""
+	e := edit{m, m.isolating(w, d), w, d}
+	if changes {
+		missing = m.missing(w, d, flows)
+	}
+	if d == policy.Egress {
+		var nowhere []flow.Flow
+		missing, nowhere = e.addNames(flows, missing)
+		flows = append(flows, nowhere...)
+	}
+	if e.scope.annotateEverywhere(e.policy, w, d, missing) {
+		missing = m.missing(w, d, flows) // reserved rules allow less
+	}
+	if e.addPorts(missing) {
+		missing = m.missing(w, d, missing) // more ports only allow more
+	}
+	e.addRules(missing)
 	return true
 }
 
 // missing returns those of a subject's flows that a policy could allow and none does.
 func (m *merging) missing(subject policy.Workload, d policy.Direction, flows []flow.Flow) []flow.Flow {
-	c := m.scope.compile(m.policies, subject, d)
-	return slices.DeleteFunc(slices.Clone(flows), func(f flow.Flow) bool { return !c.isMissing(f) })
+	return m.scope.compile(m.policies, subject, d).missing(flows)
 }
 
 // edit is a change of a subject's policy in one direction.
@@ -74,15 +87,14 @@ func (e edit) applicable() applicable {
 	return e.scope.applicablePolicies([]*networkingv1.NetworkPolicy{e.policy}, e.subject, e.direction)[0]
 }
 
-// addNames lists the names of the missing flows. For each public one it also returns a flow without an address,
-// because a rule for the name's current address is not enough.
-func (e edit) addNames(flows []flow.Flow) []flow.Flow {
-	var nowhere []flow.Flow
+// addNames lists the names of the missing ones of some flows. It returns those that are still missing, and for each
+// public name a flow without an address, because a rule for the name's current address is not enough.
+func (e edit) addNames(flows, missing []flow.Flow) (still, nowhere []flow.Flow) {
 	for {
 		var added []string
 		var listed *policy.NameIndex // set once a flow has to be listed
 		checksNoName := false
-		for _, f := range e.missing(e.subject, policy.Egress, flows) {
+		for _, f := range missing {
 			if f.Lookup {
 				added = append(added, e.scope.LookupEntry(e.subject, f))
 				continue
@@ -91,7 +103,7 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 				continue
 			}
 			if listed == nil {
-				checksNoName, listed = e.checksNoName(), policy.NewNameIndex(e.applicable().names)
+				checksNoName, listed = e.checksNoName(), policy.NewNameIndex(policy.ListedNames(e.policy).All)
 			}
 			if checksNoName {
 				continue
@@ -108,17 +120,21 @@ func (e edit) addNames(flows []flow.Flow) []flow.Flow {
 				nowhere = append(nowhere, f)
 			}
 		}
-		// The first entry makes the policy check the names of flows that it allowed before.
-		if policy.AddEntries(e.policy, policy.NamesAnnotation, added) == 0 {
-			return nowhere
+		checksNames := gatesNames(e.policy)
+		isDone := policy.AddEntries(e.policy, policy.NamesAnnotation, added) == 0
+		c := e.scope.compile(e.policies, e.subject, policy.Egress)
+		if isDone || checksNames { // further entries only allow more
+			return append(c.missing(missing), c.missing(nowhere)...), nowhere
 		}
+		// The first entry makes the policy check the names of flows that it allowed before.
+		missing = c.missing(flows)
 	}
 }
 
 // checksNoName reports whether the policy opens the internet without NamesAnnotation, and flows need or may need
 // that.
 func (e edit) checksNoName() bool {
-	if e.applicable().annotated {
+	if gatesNames(e.policy) {
 		return false
 	}
 	rules := RulesOf(e.policy, policy.Egress)
@@ -133,10 +149,10 @@ func (e edit) checksNoName() bool {
 }
 
 // addPorts adds the port of each flow to the only rule for the flow's peer, if there is one and it then allows the
-// flow.
-func (e edit) addPorts(flows []flow.Flow) {
+// flow. It reports whether it added any.
+func (e edit) addPorts(flows []flow.Flow) bool {
 	if len(flows) == 0 {
-		return
+		return false
 	}
 	c := e.applicable().compile()
 	rules := c.applicable[0].rules
@@ -169,7 +185,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 			return false
 		}
 		candidates := slices.Clone(everywhere)
-		for _, at := range c.index.Matching(c.spec(f)) {
+		for at := range c.index.Matching(c.spec(f)) {
 			candidates = append(candidates, at.Rule)
 		}
 		first, last := e.scope.PortsOfFlow(f)
@@ -209,6 +225,7 @@ func (e edit) addPorts(flows []flow.Flow) {
 	if len(added) > 0 {
 		SetRules(e.policy, e.direction, rules)
 	}
+	return len(added) > 0
 }
 
 // addRules adds a rule for each peer of the flows, in the form that Generate writes.

@@ -1,6 +1,8 @@
 package networkpolicy
 
 import (
+	"iter"
+
 	networkingv1 "k8s.io/api/networking/v1"
 
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -44,7 +46,7 @@ func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 	c := v.compile()
 	internets := make(map[int]bool) // the rules with a used half of the internet
 	for _, f := range flows {
-		for _, at := range c.allowing(f) {
+		for at := range c.allowing(f) {
 			v, peer, port := c.pair(at)
 			if !v.match(peer, port, f).Allows() {
 				continue
@@ -71,22 +73,24 @@ func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 }
 
 // allowing returns pairs that include all that allow a flow.
-func (c *compiled) allowing(f flow.Flow) []index.Pair {
+func (c *compiled) allowing(f flow.Flow) iter.Seq[index.Pair] {
 	if !needsEveryRule(c.direction, f) {
 		return c.index.Allowing(c.spec(f))
 	}
-	var all []index.Pair
-	for i, v := range c.applicable {
-		for j, r := range v.rules {
-			for peer := range max(1, len(r.Peers)) {
-				for port := range max(1, len(r.Ports)) {
-					all = append(all, index.Pair{
-						PeerAt: index.PeerAt{RuleAt: index.RuleAt{Policy: i, Rule: j}, Peer: min(peer, len(r.Peers)-1)},
-						Port:   min(port, len(r.Ports)-1),
-					})
+	return func(yield func(index.Pair) bool) {
+		for i, v := range c.applicable {
+			for j, r := range v.rules {
+				for peer := range max(1, len(r.Peers)) {
+					for port := range max(1, len(r.Ports)) {
+						if !yield(index.Pair{
+							PeerAt: index.PeerAt{RuleAt: index.RuleAt{Policy: i, Rule: j}, Peer: min(peer, len(r.Peers)-1)},
+							Port:   min(port, len(r.Ports)-1),
+						}) {
+							return
+						}
+					}
 				}
 			}
 		}
 	}
-	return all
 }
