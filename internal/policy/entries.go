@@ -34,6 +34,25 @@ func DropEntries(p metav1.Object, annotation string, needed func(entry string) b
 	}
 }
 
+// mapEntries passes each entry of an annotation through change. It keeps the first of entries that become equal, and
+// writes the list if any entry changed.
+func mapEntries(p metav1.Object, annotation string, change func(entry string) string) {
+	entries := EntriesOf(p, annotation)
+	kept, changed := make([]string, 0, len(entries)), false
+	seen := make(map[string]bool)
+	for _, entry := range entries {
+		to := change(entry)
+		changed = changed || to != entry
+		if !seen[to] {
+			seen[to] = true
+			kept = append(kept, to)
+		}
+	}
+	if changed {
+		SetEntries(p, annotation, kept)
+	}
+}
+
 // EntriesOf returns the entries of one of our annotations, in their order.
 func EntriesOf(p metav1.Object, annotation string) []string {
 	var entries []string

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,18 +55,15 @@ func compareFolds(p, q string) int {
 // FoldNames replaces each listed name of a policy that matches a pattern of Fold by that pattern, in place. Patterns
 // that people wrote stay.
 func (s Scope) FoldNames(p metav1.Object) {
-	entries := EntriesOf(p, NamesAnnotation)
-	var folded []string
-	for _, entry := range entries {
-		if n, err := ParseName(entry); err == nil && IsHost(n.Host) && !isWorkloadLookup(entry) {
-			n.Host = s.Folded(n.Host)
-			entry = n.String()
-		}
-		if !slices.Contains(folded, entry) {
-			folded = append(folded, entry)
-		}
+	if len(s.Fold) == 0 {
+		return
 	}
-	if slices.ContainsFunc(entries, func(entry string) bool { return !slices.Contains(folded, entry) }) {
-		SetEntries(p, NamesAnnotation, folded)
-	}
+	mapEntries(p, NamesAnnotation, func(entry string) string {
+		n, err := ParseName(entry)
+		if err != nil || !IsHost(n.Host) || isWorkloadLookup(entry) {
+			return entry
+		}
+		n.Host = s.Folded(n.Host)
+		return n.String()
+	})
 }

@@ -107,13 +107,21 @@ func isLabelValue(value string) bool {
 	return len(value) <= validation.LabelValueMaxLength
 }
 
+// mostPhrases is the largest number of phrases that a reason names.
+const mostPhrases = 3
+
 // Abbreviate joins at most three phrases and counts the rest, so that a reason stays on one line.
 func Abbreviate(phrases []string, separator string) string {
-	const most = 3
-	if rest := len(phrases) - most; rest > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(phrases[:most], separator), rest)
+	return abbreviate(phrases[:min(mostPhrases, len(phrases))], len(phrases), separator)
+}
+
+// abbreviate is [Abbreviate] of n phrases, of which it gets the first.
+func abbreviate(first []string, n int, separator string) string {
+	text := strings.Join(first, separator)
+	if rest := n - mostPhrases; rest > 0 {
+		return fmt.Sprintf("%s and %d more", text, rest)
 	}
-	return strings.Join(phrases, separator)
+	return text
 }
 
 // MetadataServiceEntry returns the entry of [MetadataAnnotation] for a port of the instance metadata service.

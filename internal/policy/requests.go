@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -123,26 +124,98 @@ func parseRequest(entry string) (allowedRequest, error) {
 
 // requestList holds the well-formed entries of an annotation: a malformed one allows nothing, see [ValidateLists].
 type requestList struct {
-	all   []allowedRequest
-	exact map[string][]int // the indexes of entries with exactly one peer, by peer
-	wide  []int            // the indexes of those with asterisks in the peer
+	all     []allowedRequest
+	targets map[requestTarget]*requestsAt
+	exact   map[string][]*requestsAt // those with exactly one peer, by peer
+	wide    []*requestsAt            // those with asterisks in the peer
+}
+
+// requestsAt holds the entries for one peer and its ports.
+type requestsAt struct {
+	requestTarget
+	entries  []int // their indexes, sorted
+	allowAll []int // of those that allow every request
+	paths    urlpath.Index
+}
+
+// add appends an entry.
+func (l *requestList) add(r allowedRequest) {
+	t := l.targets[r.requestTarget]
+	if t == nil {
+		t = &requestsAt{requestTarget: r.requestTarget}
+		l.targets[r.requestTarget] = t
+		if strings.Contains(r.peer, "*") {
+			l.wide = append(l.wide, t)
+		} else {
+			l.exact[r.peer] = append(l.exact[r.peer], t)
+		}
+	}
+	i := len(l.all)
+	l.all = append(l.all, r)
+	t.entries = append(t.entries, i)
+	if r.allowsAll() {
+		t.allowAll = append(t.allowAll, i)
+	} else {
+		t.paths.Add(r.path, i)
+	}
+}
+
+// matching yields the indexes of the entries that allow a request.
+func (l *requestList) matching(t *requestsAt, request flow.Request) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, i := range t.allowAll {
+			if !yield(i) {
+				return
+			}
+		}
+		for i := range t.paths.Matching(request.Path) {
+			if l.all[i].matches(request) && !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// limits are the entries that limit the requests of a flow.
+type limits struct {
+	list    *requestList
+	targets []*requestsAt
+}
+
+// allow reports whether an entry allows a request.
+func (l limits) allow(request flow.Request) bool {
+	for _, t := range l.targets {
+		for range l.list.matching(t, request) {
+			return true
+		}
+	}
+	return false
+}
+
+// describe returns the first of the peers and ports, and the requests, both in the order of the list.
+func (l limits) describe() (target requestTarget, requests string) {
+	var first []int // enough to abbreviate them
+	n := 0
+	for _, t := range l.targets {
+		n += len(t.entries)
+		first = append(first, t.entries[:min(mostPhrases, len(t.entries))]...)
+	}
+	slices.Sort(first)
+	var phrases []string
+	for _, i := range first[:min(mostPhrases, len(first))] {
+		phrases = append(phrases, l.list.all[i].request())
+	}
+	return l.list.all[first[0]].requestTarget, abbreviate(phrases, n, ", ")
 }
 
 // requestsIn returns the entries of a policy.
 func requestsIn(p metav1.Object) *requestList {
 	return requestLists.read(p.GetAnnotations()[RequestsAnnotation], func(text string) *requestList {
-		list := &requestList{exact: make(map[string][]int)}
+		list := &requestList{targets: make(map[requestTarget]*requestsAt), exact: make(map[string][]*requestsAt)}
 		for entry := range strings.SplitSeq(text, ",") {
-			r, err := parseRequest(strings.TrimSpace(entry))
-			switch {
-			case err != nil:
-				continue
-			case strings.Contains(r.peer, "*"):
-				list.wide = append(list.wide, len(list.all))
-			default:
-				list.exact[r.peer] = append(list.exact[r.peer], len(list.all))
+			if r, err := parseRequest(strings.TrimSpace(entry)); err == nil {
+				list.add(r)
 			}
-			list.all = append(list.all, r)
 		}
 		return list
 	})
@@ -150,16 +223,15 @@ func requestsIn(p metav1.Object) *requestList {
 
 var requestLists memo[*requestList]
 
-// at returns the indexes of the entries for the destination and port of a flow of a subject, sorted. namespace is that
-// of the policy.
-func (l *requestList) at(s Scope, namespace string, f flow.Flow) []int {
+// at returns the entries for the destination and port of a flow of a subject. namespace is that of the policy.
+func (l *requestList) at(s Scope, namespace string, f flow.Flow) []*requestsAt {
 	if len(l.all) == 0 || f.Protocol != flow.TCP || f.Lookup {
 		return nil
 	}
-	var found []int
-	consider := func(i int) {
-		if r := l.all[i]; r.first <= f.Port && f.Port <= r.last {
-			found = append(found, i)
+	var found []*requestsAt
+	consider := func(t *requestsAt) {
+		if t.first <= f.Port && f.Port <= t.last {
+			found = append(found, t)
 		}
 	}
 	var names []string
@@ -172,32 +244,28 @@ func (l *requestList) at(s Scope, namespace string, f flow.Flow) []int {
 		names = []string{EndpointAddress(e).String()}
 	}
 	for _, name := range names {
-		for _, i := range l.exact[name] {
-			consider(i)
+		for _, t := range l.exact[name] {
+			consider(t)
 		}
 	}
 	if f.Destination.Kind != flow.Address {
-		for _, i := range l.wide {
-			if slices.ContainsFunc(names, func(name string) bool { return MatchHost(l.all[i].peer, name) }) {
-				consider(i)
+		for _, t := range l.wide {
+			if slices.ContainsFunc(names, func(name string) bool { return MatchHost(t.peer, name) }) {
+				consider(t)
 			}
 		}
 	}
-	slices.Sort(found)
 	return found
 }
 
-// limiting returns the entries that limit the requests of a flow; none if every request is allowed.
-func (s Scope) limiting(p metav1.Object, subject Workload, f flow.Flow) []allowedRequest {
+// limiting returns the entries that limit the requests of a flow; no targets if every request is allowed.
+func (s Scope) limiting(p metav1.Object, subject Workload, f flow.Flow) limits {
 	list := requestsIn(p)
-	var limits []allowedRequest
-	for _, i := range list.at(s, policyNamespace(p, subject), f) {
-		if list.all[i].allowsAll() {
-			return nil
-		}
-		limits = append(limits, list.all[i])
+	targets := list.at(s, policyNamespace(p, subject), f)
+	if slices.ContainsFunc(targets, func(t *requestsAt) bool { return len(t.allowAll) > 0 }) {
+		targets = nil
 	}
-	return limits
+	return limits{list, targets}
 }
 
 func policyNamespace(p metav1.Object, subject Workload) string {
@@ -215,27 +283,22 @@ func (s Scope) ListsRequests(p metav1.Object, subject Workload, f flow.Flow) boo
 // they are not compared with the list.
 func (s Scope) UnlistedRequest(p metav1.Object, subject Workload, f flow.Flow) (why, notice string) {
 	limits := s.limiting(p, subject, f)
-	if len(limits) == 0 {
+	if len(limits.targets) == 0 {
 		return "", ""
 	}
-	if !s.Requests {
+	if s.Requests && f.Opaque == "" && (len(f.Requests) == 0 || limits.allow(f.Requests[0])) {
+		return "", ""
+	}
+	switch target, lists := limits.describe(); {
+	case !s.Requests:
 		return "", fmt.Sprintf("policy %s lists requests for %s, which this test does not record: add the option Requests",
-			p.GetName(), limits[0].requestTarget)
-	}
-	var listed []string
-	for _, r := range limits {
-		listed = append(listed, r.request())
-	}
-	matches := func(r allowedRequest) bool { return r.matches(f.Requests[0]) }
-	switch lists := Abbreviate(listed, ", "); {
+			p.GetName(), target)
 	case f.Opaque != "":
 		return fmt.Sprintf("%s: its requests cannot be compared with the annotation %s, which lists %s for %s",
-			f.Opaque, RequestsAnnotation, lists, limits[0].requestTarget), ""
-	case len(f.Requests) == 0, slices.ContainsFunc(limits, matches):
-		return "", ""
+			f.Opaque, RequestsAnnotation, lists, target), ""
 	default:
 		return fmt.Sprintf("%s is not in the annotation %s, which lists %s for %s",
-			f.Requests[0], RequestsAnnotation, lists, limits[0].requestTarget), ""
+			f.Requests[0], RequestsAnnotation, lists, target), ""
 	}
 }
 
@@ -351,10 +414,9 @@ func (s Scope) missingRequests(
 	for _, f := range g.flows {
 		all = append(all, f.entries...)
 		limits := s.limiting(p, f.subject, f.Flow)
-		isListed = isListed || len(limits) > 0 || s.ListsRequests(p, f.subject, f.Flow) || !mayList(f.subject, f.Flow)
+		isListed = isListed || len(limits.targets) > 0 || s.ListsRequests(p, f.subject, f.Flow) || !mayList(f.subject, f.Flow)
 		for i, request := range f.Requests {
-			matches := func(r allowedRequest) bool { return r.matches(request) }
-			if len(limits) > 0 && !slices.ContainsFunc(limits, matches) {
+			if len(limits.targets) > 0 && !limits.allow(request) {
 				missing = append(missing, f.entries[i])
 			}
 		}
@@ -365,19 +427,19 @@ func (s Scope) missingRequests(
 	return all
 }
 
-func spellAll(all []allowedRequest) []string {
-	var entries []string
-	for _, r := range all {
-		entries = append(entries, r.String())
-	}
-	return entries
-}
-
 // stopLimiting removes the entries that limit the requests of a flow.
 func (s Scope) stopLimiting(p metav1.Object, subject Workload, f flow.Flow) {
-	if limits := spellAll(s.limiting(p, subject, f)); len(limits) > 0 {
-		DropEntries(p, RequestsAnnotation, func(entry string) bool { return !slices.Contains(limits, entry) })
+	limits := s.limiting(p, subject, f)
+	if len(limits.targets) == 0 {
+		return
 	}
+	dropped := make(map[string]bool)
+	for _, t := range limits.targets {
+		for _, i := range t.entries {
+			dropped[limits.list.all[i].String()] = true
+		}
+	}
+	DropEntries(p, RequestsAnnotation, func(entry string) bool { return !dropped[entry] })
 }
 
 // unusedRequests returns the entries that no flow of the subjects needed. Without [Scope].Requests an entry is used if
@@ -390,9 +452,20 @@ func (s Scope) unusedRequests(p metav1.Object, subjects []Subject, flows Subject
 	used := make([]bool, len(list.all))
 	for _, subject := range subjects {
 		for _, f := range flows.Of(subject.Workload, Egress) {
-			for _, i := range list.at(s, policyNamespace(p, subject.Workload), f) {
-				used[i] = used[i] || !s.Requests || NeedsEveryRequest(f) || list.all[i].allowsAll() ||
-					slices.ContainsFunc(f.Requests, list.all[i].matches)
+			for _, t := range list.at(s, policyNamespace(p, subject.Workload), f) {
+				if !s.Requests || NeedsEveryRequest(f) {
+					for _, i := range t.entries {
+						used[i] = true
+					}
+				}
+				for _, i := range t.allowAll {
+					used[i] = true
+				}
+				for _, request := range f.Requests {
+					for i := range list.matching(t, request) {
+						used[i] = true
+					}
+				}
 			}
 		}
 	}
@@ -416,33 +489,34 @@ func (s Scope) DescribeUnusedRequests(p metav1.Object, subjects []Subject, flows
 
 // DropRequests removes the entries of a policy that no flow of the subjects needed.
 func (s Scope) DropRequests(p metav1.Object, subjects []Subject, flows SubjectFlows) {
-	if unused := s.unusedRequests(p, subjects, flows); len(unused) > 0 {
-		DropEntries(p, RequestsAnnotation, func(entry string) bool { return !slices.Contains(unused, entry) })
+	unused := make(map[string]bool)
+	for _, entry := range s.unusedRequests(p, subjects, flows) {
+		unused[entry] = true
+	}
+	if len(unused) > 0 {
+		DropEntries(p, RequestsAnnotation, func(entry string) bool { return !unused[entry] })
 	}
 }
 
 // FoldRequests replaces each host and path in a policy's list that matches a pattern of Fold or FoldPaths by that
 // pattern, in place.
 func (s Scope) FoldRequests(p metav1.Object) {
-	entries := EntriesOf(p, RequestsAnnotation)
-	var folded []string
-	for _, entry := range entries {
-		if r, err := parseRequest(entry); err == nil {
-			if _, err := netip.ParseAddr(r.peer); err != nil && IsHost(r.peer) && !isWorkloadName(r.peer) {
-				r.peer = s.Folded(r.peer)
-			}
-			if !r.allowsAll() {
-				r.path = s.FoldedPath(r.path)
-			}
-			entry = r.String()
-		}
-		if !slices.Contains(folded, entry) {
-			folded = append(folded, entry)
-		}
+	if len(s.Fold)+len(s.FoldPaths) == 0 {
+		return
 	}
-	if slices.ContainsFunc(entries, func(entry string) bool { return !slices.Contains(folded, entry) }) {
-		SetEntries(p, RequestsAnnotation, folded)
-	}
+	mapEntries(p, RequestsAnnotation, func(entry string) string {
+		r, err := parseRequest(entry)
+		if err != nil {
+			return entry
+		}
+		if _, err := netip.ParseAddr(r.peer); err != nil && IsHost(r.peer) && !isWorkloadName(r.peer) {
+			r.peer = s.Folded(r.peer)
+		}
+		if !r.allowsAll() {
+			r.path = s.FoldedPath(r.path)
+		}
+		return r.String()
+	})
 }
 
 // FoldedPath returns the pattern of FoldPaths that matches every path of another pattern, or that pattern. Of several
@@ -478,10 +552,7 @@ func UniteRequests[P metav1.Object](united P, parts []P, opens func(p P, first, 
 	DropEntries(united, RequestsAnnotation, func(entry string) bool {
 		r, err := parseRequest(entry)
 		return err != nil || !slices.ContainsFunc(parts, func(p P) bool {
-			limits := slices.ContainsFunc(requestsIn(p).all, func(own allowedRequest) bool {
-				return own.requestTarget == r.requestTarget
-			})
-			return !limits && opens(p, r.first, r.last)
+			return requestsIn(p).targets[r.requestTarget] == nil && opens(p, r.first, r.last)
 		})
 	})
 }
