@@ -12,23 +12,23 @@ import (
 // later.
 func InsertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare func(a, b K) int) []T {
 	type keyed struct {
-		element T
+		element *T
 		key     K
 		ordered bool
 	}
-	var all, added []keyed
-	for _, e := range list {
-		key, ok := keyOf(e)
-		all = append(all, keyed{e, key, ok})
+	keysOf := func(list []T) []keyed {
+		keys := make([]keyed, len(list))
+		for i := range list {
+			key, ok := keyOf(list[i])
+			keys[i] = keyed{&list[i], key, ok}
+		}
+		return keys
 	}
-	for _, e := range elements {
-		key, ok := keyOf(e)
-		added = append(added, keyed{e, key, ok})
-	}
+	all, added := keysOf(list), keysOf(elements)
 	later := func(of keyed) func(keyed) bool {
 		return func(other keyed) bool { return other.ordered && compare(other.key, of.key) > 0 }
 	}
-	var merged []keyed
+	merged := make([]keyed, 0, len(all)+len(added))
 	if slices.IsSortedFunc(added, func(a, b keyed) int { return compare(a.key, b.key) }) {
 		// An element that is not later than one of them is not later than the next one.
 		for _, a := range added {
@@ -48,7 +48,7 @@ func InsertAll[T, K any](list, elements []T, keyOf func(T) (K, bool), compare fu
 	}
 	result := make([]T, len(merged))
 	for i, m := range merged {
-		result[i] = m.element
+		result[i] = *m.element
 	}
 	return result
 }

@@ -204,18 +204,45 @@ func (s Scope) BySubject(flows []flow.Flow) (by SubjectFlows) {
 		s = s.Indexed()
 	}
 	for _, d := range Directions {
-		by.of[d] = make(map[subjectKey][]flow.Flow)
-		for _, f := range flows {
+		of := make(map[subjectKey][]int) // first the indexes, because flows are large
+		for i, f := range flows {
 			if d == Ingress && f.Lookup {
 				continue // a lookup without an address reaches no destination
 			}
 			if w, ok := s.SubjectOf(d.SubjectEnd(f)); ok {
 				at := subjectKey{w.Namespace, w.Name}
-				by.of[d][at] = append(by.of[d][at], f)
+				of[at] = append(of[at], i)
 			}
+		}
+		by.of[d] = make(map[subjectKey][]flow.Flow)
+		for at, indexes := range of {
+			by.of[d][at] = pick(flows, indexes)
 		}
 	}
 	return by
+}
+
+// pick returns the flows at some indexes.
+func pick(flows []flow.Flow, indexes []int) []flow.Flow {
+	picked := make([]flow.Flow, len(indexes))
+	for i, at := range indexes {
+		picked[i] = flows[at]
+	}
+	return picked
+}
+
+// Filter returns the flows for which keep returns true, or nil if there are none.
+func Filter(flows []flow.Flow, keep func(flow.Flow) bool) []flow.Flow {
+	var indexes []int
+	for i, f := range flows {
+		if keep(f) {
+			indexes = append(indexes, i)
+		}
+	}
+	if len(indexes) == 0 {
+		return nil
+	}
+	return pick(flows, indexes)
 }
 
 // Of returns the flows of a subject in a direction, in their order.
@@ -225,11 +252,11 @@ func (by SubjectFlows) Of(subject Workload, d Direction) []flow.Flow {
 
 // OfAll returns the flows of any of the subjects in a direction.
 func (by SubjectFlows) OfAll(subjects []Subject, d Direction) []flow.Flow {
-	var all []flow.Flow
-	for _, subject := range subjects {
-		all = append(all, by.Of(subject.Workload, d)...)
+	lists := make([][]flow.Flow, len(subjects))
+	for i, subject := range subjects {
+		lists[i] = by.of[d][subjectKey{subject.Namespace, subject.Name}]
 	}
-	return all
+	return slices.Concat(lists...)
 }
 
 // Needed returns a subject's flows in a direction without those that a rule for any caller allows anyway. If any

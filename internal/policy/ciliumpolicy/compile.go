@@ -303,13 +303,9 @@ func (s *compiled) isMissing(f flow.Flow) bool {
 
 // missing returns those of a subject's flows that a rule could allow, and that no rule allows.
 func (s *compiled) missing(flows []flow.Flow) []flow.Flow {
-	var missing []flow.Flow
-	for _, f := range flows {
-		if !f.Lookup && s.isMissing(f) { // lookups are listed in an annotation
-			missing = append(missing, f)
-		}
-	}
-	return missing
+	return policy.Filter(flows, func(f flow.Flow) bool {
+		return !f.Lookup && s.isMissing(f) // lookups are listed in an annotation
+	})
 }
 
 // onlyUnseen reports whether a rule allows a flow by name, and only the permission to read the lookup is missing.

@@ -49,7 +49,7 @@ func (m *merging) dropRules(p *cilium.NetworkPolicy, d policy.Direction) {
 		return
 	}
 	deniedAll := !slices.ContainsFunc(rules, func(r Rule) bool { return !r.isEmpty() })
-	var kept []Rule
+	kept := make([]Rule, 0, len(rules))
 	for i, r := range rules {
 		if used := usage[i]; used.Rule && !r.isEmpty() {
 			kept = append(kept, r.keep(used))

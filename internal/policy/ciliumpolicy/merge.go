@@ -282,14 +282,11 @@ func (e edit) addPorts(c *compiled, flows []flow.Flow) bool {
 // addRules adds a rule for each peer of the flows, as Generate writes it, unless the policy has it. c has the current
 // policies.
 func (e edit) addRules(c *compiled, flows []flow.Flow) {
-	var missing []flow.Flow
 	list := RulesOf(e.policy, e.direction)
-	for _, f := range flows {
+	missing := policy.Filter(flows, func(f flow.Flow) bool {
 		e.addMetadata(f)
-		if !c.onlyUnseen(f) {
-			missing = append(missing, f)
-		}
-	}
+		return !c.onlyUnseen(f)
+	})
 	list = slices.DeleteFunc(list, func(r Rule) bool { return len(missing) > 0 && r.isEmpty() })
 	needed := e.scope.permissions(e.subject, e.direction, missing)
 	list = e.widen(list, needed)

@@ -105,10 +105,14 @@ func grouped(permissions []permission) []permission {
 
 // perRequest returns flows with at most one request each, or none if they were not read.
 func (c Dialect) perRequest(flows []flow.Flow) []flow.Flow {
-	var all []flow.Flow
+	all := make([]flow.Flow, 0, len(flows))
 	for _, f := range flows {
 		if !c.Requests {
 			f.Requests, f.Opaque = nil, ""
+		}
+		if len(f.Requests) < 2 { // most flows; without a list for each
+			all = append(all, f)
+			continue
 		}
 		all = append(all, f.PerRequest()...)
 	}

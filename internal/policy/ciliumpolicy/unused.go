@@ -121,7 +121,7 @@ func keepRequests(r Rule, used policy.Usage) {
 
 // usage returns which rules, peers and ports a subject's flows needed.
 func (v applicable) usage(flows []flow.Flow) []policy.Usage {
-	var all []policy.Usage
+	all := slices.Grow([]policy.Usage(nil), len(v.rules)) // nil without rules
 	for _, r := range v.rules {
 		all = append(all, policy.Usage{
 			Rule: r.isEmpty(), Peers: make([]bool, len(r.peers())), Ports: make([]bool, len(r.AllowedPorts())),

@@ -69,6 +69,7 @@ func (c *compiled) build() {
 	for i := range c.applicable {
 		v := &c.applicable[i]
 		v.listed = policy.ListedNames(v.NetworkPolicy)
+		all = slices.Grow(all, len(v.rules))
 		for j, r := range v.rules {
 			all = append(all, index.Rule{
 				At: index.RuleAt{Policy: i, Rule: j}, Peers: specsOfPeers(r.Peers), Ports: specsOfPorts(r.Ports),
@@ -223,13 +224,7 @@ func (c *compiled) allows(at index.Pair, f flow.Flow) bool {
 
 // missing returns those of a subject's flows that [compiled.isMissing] reports.
 func (c *compiled) missing(flows []flow.Flow) []flow.Flow {
-	var missing []flow.Flow
-	for _, f := range flows {
-		if c.isMissing(f) {
-			missing = append(missing, f)
-		}
-	}
-	return missing
+	return policy.Filter(flows, c.isMissing)
 }
 
 // hostIndex finds the external flows that an entry may match.

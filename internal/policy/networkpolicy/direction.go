@@ -44,13 +44,14 @@ type Rule struct {
 
 // RulesOf returns a policy's rules of a direction. Their peers and ports are not copies but the policy's own.
 func RulesOf(p *networkingv1.NetworkPolicy, d policy.Direction) []Rule {
-	var rules []Rule
 	if d == policy.Ingress {
+		rules := slices.Grow([]Rule(nil), len(p.Spec.Ingress))
 		for _, r := range p.Spec.Ingress {
 			rules = append(rules, Rule{r.From, r.Ports})
 		}
 		return rules
 	}
+	rules := slices.Grow([]Rule(nil), len(p.Spec.Egress))
 	for _, r := range p.Spec.Egress {
 		rules = append(rules, Rule{r.To, r.Ports})
 	}
@@ -60,13 +61,13 @@ func RulesOf(p *networkingv1.NetworkPolicy, d policy.Direction) []Rule {
 // SetRules replaces the rules of a policy in a direction.
 func SetRules(p *networkingv1.NetworkPolicy, d policy.Direction, rules []Rule) {
 	if d == policy.Ingress {
-		p.Spec.Ingress = nil
+		p.Spec.Ingress = slices.Grow([]networkingv1.NetworkPolicyIngressRule(nil), len(rules))
 		for _, r := range rules {
 			p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: r.Peers, Ports: r.Ports})
 		}
 		return
 	}
-	p.Spec.Egress = nil
+	p.Spec.Egress = slices.Grow([]networkingv1.NetworkPolicyEgressRule(nil), len(rules))
 	for _, r := range rules {
 		p.Spec.Egress = append(p.Spec.Egress, networkingv1.NetworkPolicyEgressRule{To: r.Peers, Ports: r.Ports})
 	}

@@ -47,7 +47,7 @@ func (m *merging) dropRules(p *networkingv1.NetworkPolicy, d policy.Direction) b
 	if usage == nil || len(rules) == 0 {
 		return false
 	}
-	var kept []Rule
+	kept := make([]Rule, 0, len(rules))
 	for i, r := range rules {
 		if used := usage[i]; used.Rule {
 			// A peer and a port are used, so neither list becomes empty, which would mean everywhere.

@@ -2,6 +2,7 @@ package networkpolicy
 
 import (
 	"iter"
+	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
 
@@ -39,7 +40,7 @@ func (d Dialect) usage(
 
 // usage returns the parts of each rule that a subject's flows needed.
 func (v applicable) usage(flows []flow.Flow) []policy.Usage {
-	var all []policy.Usage
+	all := slices.Grow([]policy.Usage(nil), len(v.rules)) // nil without rules
 	for _, r := range v.rules {
 		all = append(all, policy.Usage{Peers: make([]bool, len(r.Peers)), Ports: make([]bool, len(r.Ports))})
 	}
