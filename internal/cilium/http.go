@@ -2,7 +2,9 @@ package cilium
 
 import (
 	"fmt"
+	"iter"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -71,6 +73,49 @@ func (w whole) matches(text string) bool {
 	}
 	prefix, _ := w.part.LiteralPrefix() // many rules differ in their first bytes
 	return strings.HasPrefix(text, prefix) && w.all.MatchString(text)
+}
+
+// HTTPIndex finds those of many rules that allow a request, without comparing each.
+type HTTPIndex struct {
+	rules   []HTTPRule
+	prefix  map[string][]int // their indexes, by the text with which the paths that a rule matches begin
+	lengths []int            // of these texts
+}
+
+// NewHTTPIndex returns an index of rules.
+func NewHTTPIndex(rules []HTTPRule) *HTTPIndex {
+	x := &HTTPIndex{rules: rules, prefix: make(map[string][]int)}
+	for i, r := range rules {
+		prefix := ""
+		if r.Path != "" {
+			re := compiled(r.Path)
+			if re == nil {
+				continue // it matches nothing
+			}
+			prefix, _ = re.LiteralPrefix()
+		}
+		x.prefix[prefix] = append(x.prefix[prefix], i)
+		if !slices.Contains(x.lengths, len(prefix)) {
+			x.lengths = append(x.lengths, len(prefix))
+		}
+	}
+	return x
+}
+
+// Allowing yields the index of each rule that allows a request; see [HTTPRule.Allows].
+func (x *HTTPIndex) Allowing(method, host, uri string) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, n := range x.lengths {
+			if n > len(uri) {
+				continue
+			}
+			for _, i := range x.prefix[uri[:n]] {
+				if x.rules[i].Allows(method, host, uri) && !yield(i) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // validateHTTP validates the HTTP rules of a list of ports.

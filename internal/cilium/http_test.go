@@ -1,6 +1,9 @@
 package cilium
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestHTTPRule_MatchesWholeValues(t *testing.T) {
 	for _, c := range []struct {
@@ -31,5 +34,38 @@ func TestHTTPRule_MatchesWholeValues(t *testing.T) {
 		if got := c.rule.Allows(c.method, c.host, c.uri); got != c.want {
 			t.Errorf("%s: %+v allows %s %s%s: %v", c.reason, c.rule, c.method, c.host, c.uri, got)
 		}
+	}
+}
+
+// An index finds the rules that allow a request when each of them is compared with it.
+func TestHTTPIndex_AgreesWithAllows(t *testing.T) {
+	var rules []HTTPRule
+	for _, path := range []string{
+		"", "/", "/a", "/a/b", `/a(\?.*)?`, "/a.*", "/a|/b", "(", "/a)|(/b", "(?i)/A", "^/a$", `/a\.b`, "/a?", "/[a-c]", ".*b",
+	} {
+		for _, method := range []string{"", "GET", "GET|POST", "P.*"} {
+			rules = append(rules, HTTPRule{Path: path, Method: method}, HTTPRule{Path: path, Method: method, Host: "h"})
+		}
+		rules = append(rules, HTTPRule{Path: path, Headers: []string{"X"}})
+	}
+	x, matched := NewHTTPIndex(rules), 0
+	for _, uri := range []string{"", "/", "/a", "/A", "/a/b", "/a?x=1", "/ab", "/b", "/a.b", "/c", "*", "/a\n"} {
+		for _, method := range []string{"GET", "POST", "PUT"} {
+			for _, host := range []string{"", "h"} {
+				var want []int
+				for i, r := range rules {
+					if r.Allows(method, host, uri) {
+						want = append(want, i)
+					}
+				}
+				if got := slices.Sorted(x.Allowing(method, host, uri)); !slices.Equal(got, want) {
+					t.Errorf("%s %s%s: rules %v allow it, want %v", method, host, uri, got, want)
+				}
+				matched += len(want)
+			}
+		}
+	}
+	if matched < 100 {
+		t.Errorf("only %d rules matched", matched)
 	}
 }

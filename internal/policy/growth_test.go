@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -27,6 +28,46 @@ func TestGrowth_DeniedPorts(t *testing.T) {
 			checkDeniedGrowth(t, networkpolicy.Dialect{Scope: scope}, peer)
 		})
 		t.Run("Cilium/"+peer.Name, func(t *testing.T) { checkDeniedGrowth(t, ciliumpolicy.Dialect{Scope: scope}, peer) })
+	}
+}
+
+// The same holds for requests to distinct paths of one peer.
+func TestGrowth_RequestsOfOnePeer(t *testing.T) {
+	scope := policy.Scope{
+		Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}, Requests: true,
+	}
+	t.Run("NetworkPolicy", func(t *testing.T) { checkRequestsGrowth(t, networkpolicy.Dialect{Scope: scope}) })
+	t.Run("Cilium", func(t *testing.T) { checkRequestsGrowth(t, ciliumpolicy.Dialect{Scope: scope}) })
+}
+
+func checkRequestsGrowth[P any](t *testing.T, rules policy.Dialect[P]) {
+	measure := func(n int) map[string]uint64 {
+		flows := paths(n)
+		half := slices.Clone(flows)
+		half[0].Requests = half[0].Requests[:n/2]
+		policies, older := rules.Generate(flows), rules.Generate(half)
+		return map[string]uint64{
+			"generating": allocated(func() { rules.Generate(flows) }),
+			"evaluating": allocated(func() { rules.Evaluator(policies)(flows[0]) }),
+			"denying": allocated(func() {
+				evaluate := rules.Evaluator(older)
+				for _, f := range flows[0].PerRequest()[n/2:] {
+					if v := evaluate(f); v.Outcome != policy.Denied {
+						t.Fatalf("%v: %+v", f.Requests, v)
+					}
+				}
+			}),
+			"finding unused": allocated(func() { rules.Unused(policies, flows) }),
+			"dropping":       allocated(func() { rules.Merge(policies, half) }),
+			"merging":        allocated(func() { rules.Merge(older, flows) }),
+		}
+	}
+	const n = 500
+	once, more := measure(n), measure(2*n)
+	for what, bytes := range more {
+		if bytes > 3*once[what] {
+			t.Errorf("%s %d requests allocates %d bytes, twice as many %d", what, n, once[what], bytes)
+		}
 	}
 }
 

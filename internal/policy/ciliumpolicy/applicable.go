@@ -20,6 +20,8 @@ type applicable struct {
 	lookups      []cilium.FQDN // that any policy lets Cilium read for the subject's pods
 	read         *fqdnIndex    // of lookups; may be nil
 	descriptions *policy.Descriptions
+
+	byPeer func() map[peerKey][]int // see edit.rulesByPeer; may be nil
 }
 
 // applicablePolicies returns the policies that select the subject, in order, with their rules of a direction.

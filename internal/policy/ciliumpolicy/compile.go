@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
@@ -64,6 +65,13 @@ func (s *compiled) build() {
 			s.applicable[i].read = lookups
 		}
 	}
+	for i := range s.applicable {
+		v := &s.applicable[i]
+		v.byPeer = sync.OnceValue(func() map[peerKey][]int {
+			e := edit{merging: &merging{scope: s.scope}, subject: v.subject, direction: v.direction}
+			return e.rulesByPeer(v.rules)
+		})
+	}
 	s.allowed = newRules(s.applicable, func(v applicable) []Rule { return v.rules })
 	s.denied = newRules(s.applicable, func(v applicable) []Rule { return v.denials })
 	s.hasDenials = slices.ContainsFunc(s.applicable, func(v applicable) bool { return len(v.denials) > 0 })
@@ -82,6 +90,16 @@ func newRules(policies []applicable, of func(applicable) []Rule) ruleTable {
 				if peer.endpoint != nil {
 					ref.peers[k].split = splitSelector(peer.endpoint)
 				}
+			}
+			indexes := make(map[*cilium.L7Rules]*cilium.HTTPIndex) // ports of one entry share its rules
+			for k, port := range ref.ports {
+				if port.http == nil {
+					continue
+				}
+				if indexes[port.http] == nil {
+					indexes[port.http] = cilium.NewHTTPIndex(port.http.HTTP)
+				}
+				ref.ports[k].requests = indexes[port.http]
 			}
 			each = append(each, ref)
 			if !r.isEmpty() { // an empty rule has no pairs
@@ -120,6 +138,7 @@ func specsOfPeers(peers []peerRef) []index.Peer {
 
 func specsOfPorts(ports []portRef) []index.Port {
 	specs := make([]index.Port, len(ports))
+	texts := make(map[*cilium.L7Rules]string)
 	for i, ref := range ports {
 		if ref.icmp != nil {
 			specs[i] = index.Port{Icmp: true, First: ref.icmp.Number(), Name: ref.icmp.Family}
@@ -127,7 +146,10 @@ func specsOfPorts(ports []portRef) []index.Port {
 		}
 		specs[i].Protocol = ref.port.Protocol
 		if ref.http != nil {
-			specs[i].Requests = policy.EncodeJSON(ref.http)
+			if texts[ref.http] == "" {
+				texts[ref.http] = policy.EncodeJSON(ref.http)
+			}
+			specs[i].Requests = texts[ref.http]
 		}
 		if n, isNumber := ref.port.Number(); isNumber {
 			specs[i].First, specs[i].Last = n, max(n, int(ref.port.EndPort))

@@ -199,10 +199,14 @@ func (c candidate) isNarrowed(f flow.Flow) bool {
 	if !ok {
 		return false
 	}
+	byPeer := v.byPeer
+	if byPeer == nil {
+		byPeer = func() map[peerKey][]int { return e.rulesByPeer(v.rules) }
+	}
 	return slices.ContainsFunc(v.scope.permissionsOf(v.direction, f), func(o permission) bool {
 		return o.request.isHTTP() && o.policyPort() == *c.port.port &&
 			e.normalPermission(o).peer == e.normalPermission(peer).peer &&
-			!e.listsRequests(v.rules, peer.peer, *c.port.port)
+			!listsRequests(v.rules, byPeer()[peer.peer], *c.port.port)
 	})
 }
 
@@ -274,13 +278,21 @@ func (c candidate) deniedRequest(f flow.Flow, rule string) string {
 	if c.match.Request == policy.RequestsUnknown {
 		return fmt.Sprintf("%s allows only some HTTP requests, and those of this flow are not known: %s", rule, f.Opaque)
 	}
-	var listed []cilium.HTTPRule
-	for _, ref := range c.policy.rules[c.rule].AllowedPorts() {
+	var lists []*cilium.L7Rules
+	key := "requests " + strconv.Itoa(c.rule) // of these lists
+	for i, ref := range c.policy.rules[c.rule].AllowedPorts() {
 		if ref.http != nil && c.policy.matchPort(ref, f) == policy.PortMatches {
-			listed = append(listed, ref.http.HTTP...)
+			lists, key = append(lists, ref.http), key+" "+strconv.Itoa(i)
 		}
 	}
-	return fmt.Sprintf("%s is not in %s, which allows %s", f.Requests[0], rule, describeRequests(listed))
+	allowed := c.policy.descriptions.Get(key, func() policy.Description {
+		var listed []cilium.HTTPRule
+		for _, l := range lists {
+			listed = append(listed, l.HTTP...)
+		}
+		return policy.Description{Text: describeRequests(listed)}
+	})
+	return fmt.Sprintf("%s is not in %s, which allows %s", f.Requests[0], rule, allowed.Text)
 }
 
 // describe describes the peer end of a flow for a reason.

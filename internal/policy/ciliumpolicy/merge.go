@@ -1,7 +1,6 @@
 package ciliumpolicy
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -225,16 +224,23 @@ func (e edit) addPorts(c *compiled, flows []flow.Flow) bool {
 		})
 	}
 	isAllowed := func(f flow.Flow) bool { // by the ports added so far: one port may allow two flows
+		if len(added) == 0 {
+			return false
+		}
 		candidates := slices.Clone(uniform)
 		for at := range c.allowed.index.Matching(c.spec(f)) {
 			if at.Policy == own {
 				candidates = append(candidates, at.Rule)
 			}
 		}
+		if len(candidates) == 0 {
+			return false
+		}
 		o := e.scope.permissionOf(e.direction, f)
+		requests := append(e.scope.requestsOf(f), request{every: true})
 		for _, i := range candidates {
 			for _, port := range append([]uint16{o.port}, policy.AcceptedPorts(f)...) {
-				for _, r := range append(e.scope.requestsOf(f), request{every: true}) {
+				for _, r := range requests {
 					if a := (addition{i, port, o.end, o.protocol, r}); added[a] && allows(a, f) {
 						return true
 					}
@@ -243,10 +249,24 @@ func (e edit) addPorts(c *compiled, flows []flow.Flow) bool {
 		}
 		return false
 	}
-	flows = slices.Clone(flows)
-	slices.SortStableFunc(flows, func(f, g flow.Flow) int {
-		return cmp.Compare(e.scope.requestRank(f), e.scope.requestRank(g))
-	})
+	if e.scope.Requests {
+		var byRank [3][]flow.Flow
+		for _, f := range flows {
+			rank := e.scope.requestRank(f)
+			byRank[rank] = append(byRank[rank], f)
+		}
+		flows = slices.Concat(byRank[:]...)
+	}
+	requests := make(map[int][]permission) // by rule: added at once, because there may be thousands
+	addRequests := func(rule int) {
+		rules[rule].allowAll(requests[rule])
+		delete(requests, rule)
+	}
+	addAllRequests := func() {
+		for rule := range requests {
+			addRequests(rule)
+		}
+	}
 	for n, f := range flows {
 		if isAllowed(f) {
 			continue
@@ -257,12 +277,19 @@ func (e edit) addPorts(c *compiled, flows []flow.Flow) bool {
 			continue
 		}
 		for _, each := range e.scope.permissionsOf(e.direction, f) {
-			rules[same[0]].allow(each)
+			// Rules for entities match by the ports of each other, so these get them at once.
+			if each.isForRequest() && len(rules[same[0]].Entities) == 0 {
+				requests[same[0]] = append(requests[same[0]], each)
+			} else {
+				addRequests(same[0])
+				rules[same[0]].allow(each)
+			}
 			added[addition{same[0], each.port, each.end, each.protocol, each.request}] = true
 			added[addition{same[0], each.port, each.end, each.protocol, request{}}] = true
 		}
 		e.addMetadata(f)
 		if o.peer.rank == rankResolver { // it may let Cilium read lookups, and match any port of the resolver
+			addAllRequests()
 			SetRules(e.policy, e.direction, rules)
 			c = e.compile()
 			e.addPorts(c, c.missing(flows[n+1:]))
@@ -274,6 +301,7 @@ func (e edit) addPorts(c *compiled, flows []flow.Flow) bool {
 		}
 	}
 	if len(added) > 0 {
+		addAllRequests()
 		SetRules(e.policy, e.direction, rules)
 	}
 	return len(added) > 0

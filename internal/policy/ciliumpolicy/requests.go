@@ -2,6 +2,7 @@ package ciliumpolicy
 
 import (
 	"cmp"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -183,42 +184,64 @@ func (v applicable) matchRequests(port portRef, f flow.Flow) policy.RequestMatch
 		return policy.RequestsUnknown
 	}
 	for _, r := range f.Requests {
-		allows := func(rule cilium.HTTPRule) bool { return allowsRequest(rule, r) }
-		if !slices.ContainsFunc(port.http.HTTP, allows) {
+		isAllowed := false
+		for range port.allowing(r) {
+			isAllowed = true
+			break
+		}
+		if !isAllowed {
 			return policy.OtherRequest
 		}
 	}
 	return policy.RequestMatches
 }
 
-// allowRequest allows the request of a permission at its port, unless every request is allowed there. An entry for
-// several ports is split.
-func (r *Rule) allowRequest(o permission) {
-	port, rule := o.policyPort(), o.request.rule()
+// allowRequests allows the requests of permissions at their one port, unless every request is allowed there. An entry
+// for several ports is split.
+func (r *Rule) allowRequests(permissions []permission) {
+	port := permissions[0].policyPort()
 	has := func(e cilium.PortRule) bool { return slices.Contains(e.Ports, port) }
 	if slices.ContainsFunc(r.Ports, func(e cilium.PortRule) bool { return e.Rules == nil && has(e) }) {
 		return
 	}
 	r.Ports = slices.Clone(r.Ports)
-	i := slices.IndexFunc(r.Ports, func(e cilium.PortRule) bool { return e.HasHTTP() && has(e) })
-	if i < 0 {
-		r.insertRequests(cilium.PortRule{
-			Ports: []cilium.Port{port}, Rules: &cilium.L7Rules{HTTP: []cilium.HTTPRule{rule}},
-		})
-		return
+	for len(permissions) > 0 {
+		i := slices.IndexFunc(r.Ports, func(e cilium.PortRule) bool { return e.HasHTTP() && has(e) })
+		if i < 0 {
+			r.insertRequests(cilium.PortRule{
+				Ports: []cilium.Port{port}, Rules: &cilium.L7Rules{HTTP: []cilium.HTTPRule{permissions[0].request.rule()}},
+			})
+			permissions = permissions[1:]
+			continue
+		}
+		entry := r.Ports[i]
+		type identity struct{ path, method, host string } // what compareHTTP compares
+		known := make(map[identity]bool)
+		for _, rule := range entry.Rules.HTTP {
+			known[identity{rule.Path, rule.Method, rule.Host}] = true
+		}
+		var added []cilium.HTTPRule
+		for len(permissions) > 0 && (len(added) == 0 || len(entry.Ports) == 1) {
+			rule := permissions[0].request.rule()
+			permissions = permissions[1:]
+			if id := (identity{rule.Path, rule.Method, rule.Host}); !known[id] {
+				known[id] = true
+				added = append(added, rule)
+			}
+		}
+		if len(added) == 0 {
+			return
+		}
+		ordered := func(rule cilium.HTTPRule) (cilium.HTTPRule, bool) { return rule, true }
+		list := policy.InsertAll(entry.Rules.HTTP, added, ordered, compareHTTP)
+		of := cilium.PortRule{Ports: []cilium.Port{port}, Rules: &cilium.L7Rules{HTTP: list}}
+		if len(entry.Ports) == 1 {
+			r.Ports[i] = of
+			return
+		}
+		r.Ports[i].Ports = slices.DeleteFunc(slices.Clone(entry.Ports), func(p cilium.Port) bool { return p == port })
+		r.insertRequests(of)
 	}
-	list := slices.Clone(r.Ports[i].Rules.HTTP)
-	if slices.ContainsFunc(list, func(other cilium.HTTPRule) bool { return compareHTTP(other, rule) == 0 }) {
-		return
-	}
-	list = policy.InsertBefore(list, rule, func(other cilium.HTTPRule) bool { return compareHTTP(other, rule) > 0 })
-	of := cilium.PortRule{Ports: []cilium.Port{port}, Rules: &cilium.L7Rules{HTTP: list}}
-	if len(r.Ports[i].Ports) == 1 {
-		r.Ports[i] = of
-		return
-	}
-	r.Ports[i].Ports = slices.DeleteFunc(slices.Clone(r.Ports[i].Ports), func(p cilium.Port) bool { return p == port })
-	r.insertRequests(of)
 }
 
 func compareHTTP(a, b cilium.HTTPRule) int {
@@ -235,20 +258,20 @@ func (r *Rule) insertRequests(e cilium.PortRule) {
 // shareEntries joins the ports with the same HTTP rules in one entry.
 func (r *Rule) shareEntries() {
 	var entries []cilium.PortRule
+	same := make(map[string][]int) // the entries with HTTP rules, by these
 	for _, e := range r.Ports {
-		i := -1
 		if e.HasHTTP() {
-			i = slices.IndexFunc(entries, func(other cilium.PortRule) bool {
-				return other.HasHTTP() && len(other.Ports)+len(e.Ports) <= cilium.MaxPorts &&
-					policy.EncodeJSON(other.Rules) == policy.EncodeJSON(e.Rules)
-			})
+			text := policy.EncodeJSON(e.Rules)
+			hasRoom := func(i int) bool { return len(entries[i].Ports)+len(e.Ports) <= cilium.MaxPorts }
+			if k := slices.IndexFunc(same[text], hasRoom); k >= 0 {
+				i := same[text][k]
+				entries[i].Ports = append(entries[i].Ports, e.Ports...)
+				continue
+			}
+			same[text] = append(same[text], len(entries))
 		}
-		if i < 0 {
-			e.Ports = slices.Clone(e.Ports)
-			entries = append(entries, e)
-			continue
-		}
-		entries[i].Ports = append(entries[i].Ports, e.Ports...)
+		e.Ports = slices.Clone(e.Ports)
+		entries = append(entries, e)
 	}
 	r.Ports = entries
 }
@@ -313,6 +336,7 @@ func (m *merging) narrowRules(e edit) {
 		}
 	}
 	rules := RulesOf(e.policy, e.direction)
+	byPeer := e.rulesByPeer(rules)
 	changed := false
 	for i := range rules {
 		peer, ok := e.permissionOfRule(rules[i])
@@ -322,13 +346,13 @@ func (m *merging) narrowRules(e edit) {
 		r := &rules[i]
 		own := slices.ContainsFunc(r.Ports, cilium.PortRule.HasHTTP)
 		narrowed := make(map[cilium.Port]bool)
-		for _, o := range needed[e.normalPermission(peer).peer] {
-			port := o.policyPort()
-			if !narrowed[port] && (e.listsRequests(rules, peer.peer, port) || !r.removePort(port, false)) {
+		for same := range byPort(needed[e.normalPermission(peer).peer]) {
+			port := same[0].policyPort()
+			if !narrowed[port] && (listsRequests(rules, byPeer[peer.peer], port) || !r.removePort(port, false)) {
 				continue
 			}
 			narrowed[port], changed = true, true
-			r.allowRequest(o)
+			r.allowRequests(same)
 		}
 		if len(narrowed) > 0 && !own {
 			r.shareEntries()
@@ -339,12 +363,36 @@ func (m *merging) narrowRules(e edit) {
 	}
 }
 
-// listsRequests reports whether any rule for a peer lists requests at exactly a port.
-func (e edit) listsRequests(rules []Rule, peer peerKey, port cilium.Port) bool {
-	return slices.ContainsFunc(rules, func(r Rule) bool {
-		other, ok := e.permissionOfRule(r)
-		return ok && other.peer == peer && r.hasRequests(port)
-	})
+// byPort yields the permissions for each port, of a sorted list.
+func byPort(permissions []permission) iter.Seq[[]permission] {
+	return func(yield func([]permission) bool) {
+		for rest := permissions; len(rest) > 0; {
+			n := 1
+			for n < len(rest) && rest[n].sharesPort(rest[0]) {
+				n++
+			}
+			if !yield(rest[:n]) {
+				return
+			}
+			rest = rest[n:]
+		}
+	}
+}
+
+// rulesByPeer returns the indexes of the rules for each peer, as permissionOfRule returns it.
+func (e edit) rulesByPeer(rules []Rule) map[peerKey][]int {
+	by := make(map[peerKey][]int)
+	for i, r := range rules {
+		if o, ok := e.permissionOfRule(r); ok {
+			by[o.peer] = append(by[o.peer], i)
+		}
+	}
+	return by
+}
+
+// listsRequests reports whether any of the rules at some indexes lists requests at exactly a port.
+func listsRequests(rules []Rule, indexes []int, port cilium.Port) bool {
+	return slices.ContainsFunc(indexes, func(i int) bool { return rules[i].hasRequests(port) })
 }
 
 // widen removes the HTTP rules for ports and peers at which every request is needed. The rules for these peers that
@@ -381,6 +429,7 @@ func (c Dialect) foldPaths(p *cilium.NetworkPolicy) {
 					continue
 				}
 				var list []cilium.HTTPRule
+				seen := make(map[string]bool) // by JSON
 				folded := false
 				for _, rule := range e.Rules.HTTP {
 					if pattern, query, is := writtenPath(rule); is {
@@ -388,9 +437,8 @@ func (c Dialect) foldPaths(p *cilium.NetworkPolicy) {
 							rule.Path, folded = wide.Regexp()+query, true
 						}
 					}
-					if !slices.ContainsFunc(list, func(other cilium.HTTPRule) bool {
-						return policy.EncodeJSON(other) == policy.EncodeJSON(rule)
-					}) {
+					if text := policy.EncodeJSON(rule); !seen[text] {
+						seen[text] = true
 						list = append(list, rule)
 					}
 				}
@@ -499,8 +547,10 @@ func DescribeHTTP(r cilium.HTTPRule) string {
 
 func describeRequests(list []cilium.HTTPRule) string {
 	var phrases []string
+	seen := make(map[string]bool)
 	for _, r := range list {
-		if text := DescribeHTTP(r); !slices.Contains(phrases, text) {
+		if text := DescribeHTTP(r); !seen[text] {
+			seen[text] = true
 			phrases = append(phrases, text)
 		}
 	}

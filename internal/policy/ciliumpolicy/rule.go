@@ -19,14 +19,16 @@ import (
 // rulesFor turns sorted permissions into rules.
 func rulesFor(permissions []permission) []Rule {
 	var list []Rule
-	for i, o := range permissions {
-		if i == 0 || !o.sharesRule(permissions[i-1]) {
-			list = append(list, o.peer.rule())
+	for len(permissions) > 0 {
+		first, n := permissions[0], 1
+		for n < len(permissions) && permissions[n].sharesRule(first) {
+			n++
 		}
-		list[len(list)-1].allow(o)
-	}
-	for i := range list {
-		list[i].shareEntries()
+		rule := first.peer.rule()
+		rule.allowAll(permissions[:n])
+		rule.shareEntries()
+		list = append(list, rule)
+		permissions = permissions[n:]
 	}
 	return list
 }
@@ -85,6 +87,29 @@ func sourced(set labels.Set) metav1.LabelSelector {
 	return s
 }
 
+// allowAll adds permissions one after the other. It adds those for several requests to one port at once, because there
+// may be thousands.
+func (r *Rule) allowAll(permissions []permission) {
+	for len(permissions) > 0 {
+		first, n := permissions[0], 1
+		if !first.isForRequest() {
+			r.allow(first)
+			permissions = permissions[1:]
+			continue
+		}
+		for n < len(permissions) && permissions[n].isForRequest() && permissions[n].sharesPort(first) {
+			n++
+		}
+		r.allowRequests(permissions[:n])
+		permissions = permissions[n:]
+	}
+}
+
+// isForRequest reports whether a permission is for one HTTP request.
+func (o permission) isForRequest() bool {
+	return o.request.isHTTP() && !o.isICMP() && o.peer.rank != rankResolver
+}
+
 // allow adds the ports, or the ICMP type, of a permission. Ports stay sorted, without duplicates. A full entry is
 // followed by another. Where every request is needed, the port loses its HTTP rules.
 func (r *Rule) allow(o permission) {
@@ -101,7 +126,7 @@ func (r *Rule) allow(o permission) {
 	case o.peer.rank == rankResolver && (o.port == policy.ResolverPort || o.peer != (peerKey{rank: rankResolver})):
 		r.readLookups(o.port)
 	case o.request.isHTTP():
-		r.allowRequest(o)
+		r.allowRequests([]permission{o})
 	case !o.request.every && r.hasRequests(o.policyPort()): // nothing was sent
 	default:
 		if o.request.every {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/netzero-dev/netzero/internal/cilium"
 	"github.com/netzero-dev/netzero/internal/policy"
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // Rule is a rule of either direction. In Cilium the two differ only in the names of fields, and in names (toFQDNs),
@@ -141,6 +142,22 @@ type portRef struct {
 	icmp  *cilium.ICMPField
 	http  *cilium.L7Rules // the HTTP rules of the port; nil if there are none
 	entry int             // of the rule's Ports that has the port
+
+	requests *cilium.HTTPIndex // of http; may be nil
+}
+
+// allowing yields the index of each of the HTTP rules that allows a request.
+func (p portRef) allowing(r flow.Request) iter.Seq[int] {
+	if r.IsHTTP() && p.requests != nil {
+		return p.requests.Allowing(r.Method, r.Host, r.URI())
+	}
+	return func(yield func(int) bool) {
+		for i, rule := range p.http.HTTP {
+			if allowsRequest(rule, r) && !yield(i) {
+				return
+			}
+		}
+	}
 }
 
 func portOf(e cilium.PortRule, entry, i int) portRef {

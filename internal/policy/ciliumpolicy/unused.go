@@ -153,10 +153,12 @@ func (v applicable) usage(flows []flow.Flow) []policy.Usage {
 				continue
 			}
 			first := v.rules[at.Rule].countHTTP(port.entry)
-			for i, rule := range port.http.HTTP {
-				used.HTTP[first+i] = used.HTTP[first+i] || match.Request == policy.RequestsUnknown
-				for _, r := range f.Requests {
-					used.HTTP[first+i] = used.HTTP[first+i] || allowsRequest(rule, r)
+			if match.Request == policy.RequestsUnknown {
+				copy(used.HTTP[first:], fill(len(port.http.HTTP)))
+			}
+			for _, r := range f.Requests {
+				for i := range port.allowing(r) {
+					used.HTTP[first+i] = true
 				}
 			}
 		}
