@@ -41,7 +41,8 @@ func TestHTTPRule_MatchesWholeValues(t *testing.T) {
 func TestHTTPIndex_AgreesWithAllows(t *testing.T) {
 	var rules []HTTPRule
 	for _, path := range []string{
-		"", "/", "/a", "/a/b", `/a(\?.*)?`, "/a.*", "/a|/b", "(", "/a)|(/b", "(?i)/A", "^/a$", `/a\.b`, "/a?", "/[a-c]", ".*b",
+		"", "/", "/a", "/a/b", `/a(\?.*)?`, "/a.*", "/a|/b", "(", "/a)|(/b", "(?i)/A", "^/a$", `/a\.b`, "/a?", "/[a-c]",
+		".*b",
 	} {
 		for _, method := range []string{"", "GET", "GET|POST", "P.*"} {
 			rules = append(rules, HTTPRule{Path: path, Method: method}, HTTPRule{Path: path, Method: method, Host: "h"})

@@ -23,8 +23,8 @@ func IsHost(name string) bool { return isHostPattern(name) && !strings.Contains(
 
 func isHostPattern(name string) bool { return len(name) <= longestHost && hasHostShape(name) }
 
-// hasHostShape reports whether a text is labels of a host name in lower case, separated by dots. It accepts underscores,
-// which DNS names have and host names should not. With asterisks the text is a pattern.
+// hasHostShape reports whether a text is labels of a host name in lower case, separated by dots. It accepts
+// underscores, which DNS names have and host names should not. With asterisks the text is a pattern.
 func hasHostShape(text string) bool {
 	length := 0 // of the current label
 	for i := range len(text) {

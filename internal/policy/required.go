@@ -35,7 +35,7 @@ func RequiredBy(flows []flow.Flow, inexpressible func(Direction, flow.Flow) stri
 			seen[lookup{source, f.Protocol}] = true
 		}
 	}
-	required := append(make([]flow.Flow, 0, len(flows)+2*len(sources)), flows...)
+	required := append(slices.Grow([]flow.Flow(nil), len(flows)+2*len(sources)), flows...)
 	for _, source := range slices.SortedFunc(maps.Keys(sources), flow.Endpoint.Compare) {
 		for _, protocol := range []flow.Protocol{flow.UDP, flow.TCP} {
 			if seen[lookup{source, protocol}] {

@@ -10,7 +10,9 @@ import (
 // An index finds the patterns that match a path when each of them is compared with it.
 func TestIndex_AgreesWithMatches(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	words := []string{"", "a", "b", "7", "{digits}", "{name}", "{uuid}", "%2C", "%2c", "%61", "%2F", ",", "a%7Bb", "{", "é", "*"}
+	words := []string{
+		"", "a", "b", "7", "{digits}", "{name}", "{uuid}", "%2C", "%2c", "%61", "%2F", ",", "a%7Bb", "{", "é", "*",
+	}
 	draw := func() string {
 		if r.IntN(20) == 0 {
 			return "*"

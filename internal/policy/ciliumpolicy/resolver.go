@@ -124,7 +124,8 @@ func (v applicable) lostNamespace(peer peerRef, e flow.Endpoint) bool {
 	if len(byName.MatchLabels)+len(byName.MatchExpressions) == before {
 		return true
 	}
-	return namesNamespace(byName) && v.matchLabels(peerRef{endpoint: byName}, r.Labels, r.Namespace) == policy.OtherNamespace
+	return namesNamespace(byName) &&
+		v.matchLabels(peerRef{endpoint: byName}, r.Labels, r.Namespace) == policy.OtherNamespace
 }
 
 // isNoResolver reports whether a peer cannot be a place of the resolver, whatever its ports: addresses that never leave

@@ -101,7 +101,8 @@ func (x portIndex) matching(f Flow) []numberedPort {
 
 // at returns the ports with a number.
 func (x portIndex) at(number int) []numberedPort {
-	i, _ := slices.BinarySearchFunc(x.numbered, number, func(p numberedPort, n int) int { return cmp.Compare(p.number, n) })
+	compare := func(p numberedPort, n int) int { return cmp.Compare(p.number, n) }
+	i, _ := slices.BinarySearchFunc(x.numbered, number, compare)
 	end := i
 	for end < len(x.numbered) && x.numbered[end].number == number {
 		end++

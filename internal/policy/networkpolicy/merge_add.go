@@ -1,7 +1,6 @@
 package networkpolicy
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 
@@ -44,7 +43,8 @@ func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 	if !isolated && d == policy.Ingress && !m.scope.IsolatesIngress(subject, m.scope.serves(flows)) {
 		return false
 	}
-	missing := m.missing(w, d, flows)
+	c := m.scope.compile(m.policies, w, d)
+	missing := c.missing(flows)
 	if isolated && len(missing) == 0 {
 		return false
 	}
@@ -52,26 +52,23 @@ func (m *merging) add(subject policy.Subject, d policy.Direction) bool {
 	changes := own == nil || doesNotIsolate(own, w, d) != ""
 	e := edit{m, m.isolating(w, d), w, d}
 	if changes {
-		missing = m.missing(w, d, flows)
+		c = e.compile()
+		missing = c.missing(flows)
 	}
 	if d == policy.Egress {
 		var nowhere []flow.Flow
-		missing, nowhere = e.addNames(flows, missing)
+		c, missing, nowhere = e.addNames(c, flows, missing)
 		flows = append(flows, nowhere...)
 	}
 	if e.scope.annotateEverywhere(e.policy, w, d, missing) {
-		missing = m.missing(w, d, flows) // reserved rules allow less
+		c = e.compile()
+		missing = c.missing(flows) // reserved rules allow less
 	}
-	if e.addPorts(missing) {
-		missing = m.missing(w, d, missing) // more ports only allow more
+	if e.addPorts(c, missing) {
+		missing = e.compile().missing(missing) // more ports only allow more
 	}
 	e.addRules(missing)
 	return true
-}
-
-// missing returns those of a subject's flows that a policy could allow and none does.
-func (m *merging) missing(subject policy.Workload, d policy.Direction, flows []flow.Flow) []flow.Flow {
-	return m.scope.compile(m.policies, subject, d).missing(flows)
 }
 
 // edit is a change of a subject's policy in one direction.
@@ -82,14 +79,13 @@ type edit struct {
 	direction policy.Direction
 }
 
-// applicable returns the policy in its current state.
-func (e edit) applicable() applicable {
-	return e.scope.applicablePolicies([]*networkingv1.NetworkPolicy{e.policy}, e.subject, e.direction)[0]
-}
+// compile prepares the policies in their current state.
+func (e edit) compile() *compiled { return e.scope.compile(e.policies, e.subject, e.direction) }
 
-// addNames lists the names of the missing ones of some flows. It returns those that are still missing, and for each
-// public name a flow without an address, because a rule for the name's current address is not enough.
-func (e edit) addNames(flows, missing []flow.Flow) (still, nowhere []flow.Flow) {
+// addNames lists the names of the missing ones of some flows. c has the current policies. It returns those of then, the
+// flows that are still missing, and for each public name one without an address, because a rule for the name's current
+// address is not enough.
+func (e edit) addNames(c *compiled, flows, missing []flow.Flow) (now *compiled, still, nowhere []flow.Flow) {
 	for {
 		var added []string
 		var listed *policy.NameIndex // set once a flow has to be listed
@@ -121,10 +117,12 @@ func (e edit) addNames(flows, missing []flow.Flow) (still, nowhere []flow.Flow) 
 			}
 		}
 		checksNames := gatesNames(e.policy)
-		isDone := policy.AddEntries(e.policy, policy.NamesAnnotation, added) == 0
-		c := e.scope.compile(e.policies, e.subject, policy.Egress)
-		if isDone || checksNames { // further entries only allow more
-			return append(c.missing(missing), c.missing(nowhere)...), nowhere
+		if policy.AddEntries(e.policy, policy.NamesAnnotation, added) == 0 {
+			return c, append(missing, c.missing(nowhere)...), nowhere
+		}
+		c = e.compile()
+		if checksNames { // further entries only allow more
+			return c, append(c.missing(missing), c.missing(nowhere)...), nowhere
 		}
 		// The first entry makes the policy check the names of flows that it allowed before.
 		missing = c.missing(flows)
@@ -149,13 +147,13 @@ func (e edit) checksNoName() bool {
 }
 
 // addPorts adds the port of each flow to the only rule for the flow's peer, if there is one and it then allows the
-// flow. It reports whether it added any.
-func (e edit) addPorts(flows []flow.Flow) bool {
+// flow. c has the current policies. It reports whether it added any.
+func (e edit) addPorts(c *compiled, flows []flow.Flow) bool {
 	if len(flows) == 0 {
 		return false
 	}
-	c := e.applicable().compile()
-	rules := c.applicable[0].rules
+	own := slices.IndexFunc(c.applicable, func(v applicable) bool { return v.NetworkPolicy == e.policy })
+	rules := c.applicable[own].rules
 	of := make(map[peerKey][]int)
 	for i, r := range rules {
 		if peer, ok := e.peerOfRule(r); ok {
@@ -172,7 +170,7 @@ func (e edit) addPorts(flows []flow.Flow) bool {
 	allows := func(a addition, f flow.Flow) bool {
 		port := permission{port: a.port, end: a.end, protocol: a.protocol}.policyPort()
 		return slices.ContainsFunc(elements(rules[a.rule].Peers), func(peer *networkingv1.NetworkPolicyPeer) bool {
-			return c.applicable[0].match(peer, &port, f).Allows()
+			return c.applicable[own].match(peer, &port, f).Allows()
 		})
 	}
 	isAllowed := func(f flow.Flow) bool { // now: one port may serve two flows
@@ -186,7 +184,9 @@ func (e edit) addPorts(flows []flow.Flow) bool {
 		}
 		candidates := slices.Clone(everywhere)
 		for at := range c.index.Matching(c.spec(f)) {
-			candidates = append(candidates, at.Rule)
+			if at.Policy == own {
+				candidates = append(candidates, at.Rule)
+			}
 		}
 		first, last := e.scope.PortsOfFlow(f)
 		return slices.ContainsFunc(candidates, func(i int) bool {
@@ -213,7 +213,10 @@ func (e edit) addPorts(flows []flow.Flow) bool {
 				if port.Port == nil || port.Port.Type == intstr.String {
 					return false
 				}
-				return cmp.Or(cmp.Compare(port.Port.IntVal, int32(o.port)), cmp.Compare(portProtocol(&port), o.protocol)) > 0
+				if number := int32(o.port); port.Port.IntVal != number {
+					return port.Port.IntVal > number
+				}
+				return portProtocol(&port) > o.protocol
 			})
 			added[addition{a.rule, o.port, o.end, o.protocol}] = true
 		}

@@ -150,7 +150,7 @@ func (m *merging) addOwnRules(subject policy.Workload) {
 			}
 		}
 	}
-	e.addPorts(missing())
+	e.addPorts(e.compile(), missing())
 	e.addRules(missing())
 }
 
