@@ -8,6 +8,7 @@ import (
 	"github.com/netzero-dev/netzero/internal/policy"
 	"github.com/netzero-dev/netzero/internal/policy/ciliumpolicy"
 	"github.com/netzero-dev/netzero/internal/policy/networkpolicy"
+	"github.com/netzero-dev/netzero/internal/policy/policytest"
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
@@ -38,6 +39,42 @@ func TestGrowth_RequestsOfOnePeer(t *testing.T) {
 	}
 	t.Run("NetworkPolicy", func(t *testing.T) { checkRequestsGrowth(t, networkpolicy.Dialect{Scope: scope}) })
 	t.Run("Cilium", func(t *testing.T) { checkRequestsGrowth(t, ciliumpolicy.Dialect{Scope: scope}) })
+}
+
+// The same holds for ports of one peer whose requests no list limits yet.
+func TestGrowth_UnlistedRequests(t *testing.T) {
+	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
+	recorded := scope
+	recorded.Requests = true
+	t.Run("NetworkPolicy", func(t *testing.T) {
+		checkUnlistedGrowth(t, networkpolicy.Dialect{Scope: scope}, networkpolicy.Dialect{Scope: recorded})
+	})
+	t.Run("Cilium", func(t *testing.T) {
+		checkUnlistedGrowth(t, ciliumpolicy.Dialect{Scope: scope}, ciliumpolicy.Dialect{Scope: recorded})
+	})
+}
+
+func checkUnlistedGrowth[P any](t *testing.T, before, rules policy.Dialect[P]) {
+	measure := func(n int) uint64 {
+		flows := many(n)
+		for i := range flows {
+			flows[i].Destination, flows[i].Port = flow.Endpoint{Kind: flow.Workload, Name: "peer"}, uint16(1+i)
+			flows[i].Requests = []flow.Request{policytest.HTTP("GET", "/orders")}
+		}
+		policies := before.Generate(flows)
+		return allocated(func() {
+			evaluate := rules.Evaluator(policies)
+			for _, f := range flows {
+				if v := evaluate(f); v.Outcome != policy.Allowed || len(v.Notices) == 0 {
+					t.Fatalf("%v: %+v", f, v)
+				}
+			}
+		})
+	}
+	const n = 500
+	if once, more := measure(n), measure(2*n); more > 3*once {
+		t.Errorf("evaluating %d ports with requests allocates %d bytes, twice as many %d", n, once, more)
+	}
 }
 
 func checkRequestsGrowth[P any](t *testing.T, rules policy.Dialect[P]) {

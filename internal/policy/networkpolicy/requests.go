@@ -2,6 +2,7 @@ package networkpolicy
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -66,8 +67,8 @@ func (d Dialect) unlisted(
 // those of the flow instead. rule is the one that allows the flow.
 func (d Dialect) unlimited(p applicable, rule int, subject policy.Workload, f flow.Flow) string {
 	if !d.Requests || len(f.Requests) == 0 || policy.NeedsEveryRequest(f) || d.ListsRequests(p, subject, f) ||
-		p.Name != subject.Name || !d.written(p.NetworkPolicy, subject, p.rules[rule])[d.permissionOf(
-		subject, policy.Egress, f)] {
+		p.Name != subject.Name ||
+		!d.writes(p.NetworkPolicy, subject, p.rules[rule], d.permissionOf(subject, policy.Egress, f)) {
 		return ""
 	}
 	return fmt.Sprintf("policy %s allows every request to %s; -update lists the recorded ones, and the entry %q of the "+
@@ -75,23 +76,49 @@ func (d Dialect) unlimited(p applicable, rule int, subject policy.Workload, f fl
 }
 
 // written returns the permissions for which Generate would write exactly these egress rules of a policy.
-func (d Dialect) written(p *networkingv1.NetworkPolicy, subject policy.Workload, rules ...Rule) map[permission]bool {
+func (d Dialect) written(p *networkingv1.NetworkPolicy, subject policy.Workload, rules []Rule) map[permission]bool {
 	e := edit{merging: &merging{scope: d}, policy: p, subject: subject, direction: policy.Egress}
 	all := make(map[permission]bool)
 	for _, r := range rules {
-		peer, ok := e.peerOfRule(r)
+		if peer, ok := e.peerOfRule(r); ok {
+			for o := range portsWritten(r, peer) {
+				all[o] = true
+			}
+		}
+	}
+	return all
+}
+
+// writes reports whether written holds a permission, of one rule.
+func (d Dialect) writes(p *networkingv1.NetworkPolicy, subject policy.Workload, r Rule, o permission) bool {
+	e := edit{merging: &merging{scope: d}, policy: p, subject: subject, direction: policy.Egress}
+	if peer, ok := e.peerOfRule(r); !ok || peer != o.peer {
+		return false
+	}
+	for other := range portsWritten(r, o.peer) {
+		if other == o {
+			return true
+		}
+	}
+	return false
+}
+
+// portsWritten yields the permissions for which Generate would write the ports of a rule for a peer.
+func portsWritten(r Rule, peer peerKey) iter.Seq[permission] {
+	return func(yield func(permission) bool) {
 		for _, port := range r.Ports {
-			if !ok || port.Port == nil || port.Port.Type != intstr.Int {
+			if port.Port == nil || port.Port.Type != intstr.Int {
 				continue
 			}
 			o := permission{peer: peer, port: uint16(port.Port.IntVal), protocol: portProtocol(&port)}
 			if port.EndPort != nil {
 				o.end = uint16(*port.EndPort)
 			}
-			all[o] = true
+			if !yield(o) {
+				return
+			}
 		}
 	}
-	return all
 }
 
 // addRequests makes the policies allow the requests of every flow, whose ports they allow.
@@ -108,7 +135,7 @@ func (m *merging) addRequests() {
 		if p == nil || doesNotIsolate(p, subject.Workload, policy.Egress) != "" {
 			continue
 		}
-		written := m.scope.written(p, subject.Workload, RulesOf(p, policy.Egress)...)
+		written := m.scope.written(p, subject.Workload, RulesOf(p, policy.Egress))
 		m.scope.AddRequests(p, m.scope.isolatedBy(p, policy.Egress), m.flows,
 			func(w policy.Workload, f flow.Flow) bool {
 				// Flows that are not among these may need the other requests.
