@@ -20,6 +20,7 @@ type attachmentRecord struct {
 	names  map[*Recording]string // the name that the recording gave it; may be empty
 	peers  map[*Recording]bool   // the recordings for which it is a peer, without a policy of its own; may be nil
 	waits  []waitPeriod
+	isNew  bool // it was created for a recording, so it did not run before the recorder
 	older  bool // it ran before the recorder, and is watched since it was attached
 	remote bool // it ran on another kernel: this machine had neither its process nor its cgroup
 }
@@ -60,15 +61,29 @@ func (rec *Recording) Attach(id, name string) {
 	}
 }
 
-// BeginWait records that testcontainers starts to wait for a container of this recording.
-func (rec *Recording) BeginWait(id string) {
+// MarkNew records that an attached container was created for this recording.
+func (rec *Recording) MarkNew(id string) {
 	rec.recorder.mu.Lock()
-	attached := rec.recorder.containers.attachments[id]
+	defer rec.recorder.mu.Unlock()
+	rec.recorder.containers.attachments[id].isNew = true
+}
+
+// BeginWait records that testcontainers starts to wait for a container of this recording. Call it before a new
+// container starts, too: the engine is followed when it returns, and so it reports also a container that ends at once.
+func (rec *Recording) BeginWait(id string) {
+	r := rec.recorder
+	r.mu.Lock()
+	attached := r.containers.attachments[id]
 	if n := len(attached.waits); n == 0 || attached.waits[n-1].until != 0 {
 		attached.waits = append(attached.waits, waitPeriod{from: now()})
 	}
-	rec.recorder.mu.Unlock()
-	rec.recorder.watchRunning(id)
+	isNew := attached.isNew
+	r.mu.Unlock()
+	if isNew { // a query for it, and for everything that the engine did meanwhile, would take tens of milliseconds
+		r.containers.awaitFollowed()
+		return
+	}
+	r.watchRunning(id)
 }
 
 // RunsHere reports whether this machine has the process or the cgroup of a running container.

@@ -91,6 +91,12 @@ func (c *containerState) engine() (containers.Engine, error) {
 	return c.watcher, nil
 }
 
+// awaitFollowed returns when the engine is followed, or if it cannot be. It does not wait for what happened until now.
+func (c *containerState) awaitFollowed() {
+	c.begin()
+	<-c.done
+}
+
 // watched returns the watcher of the engine; nil if it is not known. It waits for the engine only if told so.
 func (c *containerState) watched(wait bool) *docker.Watcher {
 	if wait {

@@ -52,12 +52,25 @@ func (rec *Recording) hooks(role Role) testcontainers.ContainerLifecycleHooks {
 		}
 		return nil
 	}
+	markNew := func(_ context.Context, c testcontainers.Container) error {
+		rec.MarkNew(c.GetContainerID())
+		return nil
+	}
 	beginWait := func(_ context.Context, c testcontainers.Container) error {
 		rec.BeginWait(c.GetContainerID())
 		return nil
 	}
-	markRemote := func(ctx context.Context, c testcontainers.Container) error {
-		rec.markRemote(ctx, c, processOf(ctx, c))
+	inspect := func(ctx context.Context, c testcontainers.Container) error {
+		asked := now()
+		is, err := c.Inspect(ctx)
+		if err != nil || is.State == nil || !is.State.Running {
+			return nil
+		}
+		// A container that ends at once may be gone when the watcher queries its published ports.
+		if watcher := rec.recorder.containers.watched(false); watcher != nil {
+			watcher.Inspected(*is, asked, now())
+		}
+		rec.markRemote(ctx, c, is.State.Pid)
 		return nil
 	}
 	endWait := func(_ context.Context, c testcontainers.Container) error {
@@ -65,9 +78,9 @@ func (rec *Recording) hooks(role Role) testcontainers.ContainerLifecycleHooks {
 		return nil
 	}
 	return testcontainers.ContainerLifecycleHooks{
-		PostCreates: []testcontainers.ContainerHook{attach},
+		PostCreates: []testcontainers.ContainerHook{attach, markNew},
 		PreStarts:   []testcontainers.ContainerHook{attach, beginWait},
-		PostStarts:  []testcontainers.ContainerHook{attach, beginWait, markRemote},
+		PostStarts:  []testcontainers.ContainerHook{attach, beginWait, inspect},
 		PostReadies: []testcontainers.ContainerHook{endWait},
 	}
 }
