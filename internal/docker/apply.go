@@ -50,12 +50,19 @@ func (w *Watcher) applyContainer(m events.Message, at time.Duration) {
 	case events.ActionDie:
 		r.end(at)
 		r.Ended = at
+		if r.isKnown() {
+			return // it has nothing any more that an inspection would show
+		}
 	case events.ActionRename:
 		r.Name = m.Actor.Attributes["name"]
 	case events.ActionDestroy:
 		r.end(at)
 		r.Removed = at
 		return
+	case events.ActionKill, events.ActionStop, events.ActionAttach, events.ActionDetach, events.ActionResize:
+		if r.isKnown() {
+			return // it is as before, or another event says what changed
+		}
 	}
 	w.inspect(r)
 }

@@ -4,11 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/client"
+
+	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
 
 // impatience is how long a test lets an engine be silent; slack is additional time for the machine.
@@ -186,6 +191,91 @@ func TestContainers_RemovedDuringInspection(t *testing.T) {
 	}
 	if len(c.Networks[0].Addrs) != 1 {
 		t.Errorf("the network was asked for its address while it lived: %+v", c.Networks)
+	}
+}
+
+// until waits for the events of a container, without a Sync.
+func (r *rig) until(id string, happened func(Container) bool) {
+	r.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if c, ok := r.w.Container(id); ok && happened(c) {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.Fatalf("the events of container %s do not arrive", id)
+		}
+	}
+}
+
+// The test process inspects its container when it has started. That answer counts even if the watcher's own query comes
+// too late.
+func TestInspected_ContainerGone(t *testing.T) {
+	gone := make(chan struct{})
+	r := newRigAt(t, Config{Host: standIn(t, func(_ http.ResponseWriter, q *http.Request) bool {
+		if inspects(q) {
+			<-gone
+		}
+		return false
+	}, nil)})
+	id := r.run("inspected", "--publish", "127.0.0.1::80/tcp")
+	r.until(id, func(c Container) bool { return c.Started != 0 })
+	engine, err := client.New(client.WithHost("unix://" + socket(t)))
+	check(t, err)
+	defer engine.Close()
+	asked := monotonicNow()
+	is, err := engine.ContainerInspect(t.Context(), id, client.ContainerInspectOptions{})
+	check(t, err)
+	r.w.Inspected(is.Container, asked, monotonicNow())
+	running := monotonicNow()
+	r.remove("inspected")
+	close(gone)
+	c := r.container(id)
+	if c.Missed != "" || len(c.Published) != 1 || len(c.Networks) != 1 || len(c.Networks[0].Addrs) != 1 {
+		t.Fatalf("container is %+v", c)
+	}
+	port := netip.AddrPortFrom(c.Published[0].Host, c.Published[0].HostPort)
+	if at, to, ok := r.w.PublisherAt(port, flow.TCP, running); !ok || at.ID != id || to != 80 {
+		t.Errorf("%v was published by %s at port %d", port, at.Name, to)
+	}
+	r.w.Inspected(container.InspectResponse{ID: "unknown"}, asked, running)
+	if _, known := r.w.Container("unknown"); known {
+		t.Error("a container without an event is known")
+	}
+}
+
+// The engine has to answer each inspection while it starts other containers.
+func TestContainers_EndIsNotInspected(t *testing.T) {
+	inspected := make(chan string, 1000)
+	r := newRigAt(t, Config{Host: standIn(t, func(_ http.ResponseWriter, q *http.Request) bool {
+		if inspects(q) {
+			inspected <- q.URL.Path
+		}
+		return false
+	}, nil)})
+	id := r.run("ends")
+	inspections := func() (n int) {
+		for {
+			select {
+			case path := <-inspected:
+				if strings.Contains(path, id) { // others may run on this machine
+					n++
+				}
+			default:
+				return n
+			}
+		}
+	}
+	before := r.container(id)
+	running := inspections()
+	r.docker("kill", id)
+	r.until(id, func(c Container) bool { return c.Ended != 0 })
+	c := r.container(id)
+	if c.Ended == 0 || c.Missed != "" || c.Networks[0].Until == 0 || before.Ended != 0 {
+		t.Errorf("container was %+v, is %+v", before, c)
+	}
+	// After it left its network.
+	if after := inspections(); running == 0 || after > 1 {
+		t.Errorf("%d inspections while it ran, %d after its end", running, after)
 	}
 }
 

@@ -37,6 +37,9 @@ func (w *Watcher) record(id string) *record {
 	return r
 }
 
+// isKnown reports whether the container was inspected, without an error since.
+func (r *record) isKnown() bool { return r.inspected && r.fault == "" }
+
 // created records the container's creation with the event's attributes.
 func (r *record) created(attributes map[string]string, at time.Duration) {
 	r.IsNew, r.Created = true, at
