@@ -95,13 +95,15 @@ func beChild(role string, args []string) error {
 		if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}
-	case "starve": // without file descriptors: the descendants that it still finds
-		in := exec.Command("sleep", "60")
-		if err := in.Start(); err != nil {
-			return err
+	case "starve": // <children>: without file descriptors, the descendants that it still finds
+		if args[0] != "0" {
+			in := exec.Command("sleep", "60")
+			if err := in.Start(); err != nil {
+				return err
+			}
+			defer in.Wait()
+			defer in.Process.Kill()
 		}
-		defer in.Wait()
-		defer in.Process.Kill()
 		var limit unix.Rlimit
 		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 			return err

@@ -19,8 +19,9 @@ type Client struct {
 }
 
 // Clients returns the processes that are connected to Unix sockets with a matching path, in the network namespace of
-// this process, according to sock_diag(7). A connection that several processes have open is listed for each of them. A
-// connection that a process is closing is not listed.
+// this process, according to sock_diag(7). A connection that several processes have open is listed for each of them,
+// unless this process has all connections open: then it is listed alone. A connection that a process is closing is not
+// listed.
 func Clients(match func(path string) bool) ([]Client, error) {
 	return clients(match, seesAllProcesses())
 }
@@ -34,29 +35,18 @@ func clients(match func(path string) bool, allVisible bool) ([]Client, error) {
 	if len(peers) == 0 {
 		return nil, nil
 	}
+	self := os.Getpid()
+	all := peers.heldBy(self)
+	if peers.areHeld() {
+		return all, nil // a search through all processes of the machine takes milliseconds
+	}
 	pids, err := processes()
 	if err != nil {
 		return nil, fmt.Errorf("list clients of Unix sockets: %w", err)
 	}
-	var all []Client
 	for _, pid := range pids {
-		dir := procPath(pid, "fd")
-		fds, err := os.ReadDir(dir)
-		if err != nil {
-			continue
-		}
-		for _, fd := range fds {
-			to, _ := os.Readlink(dir + "/" + fd.Name())
-			inode, ok := strings.CutPrefix(strings.TrimSuffix(to, "]"), "socket:[")
-			if !ok {
-				continue
-			}
-			if n, err := strconv.ParseUint(inode, 10, 64); err == nil {
-				if p, is := peers[n]; is {
-					peers[n] = peer{p.name, true}
-					all = append(all, Client{pid, n, p.name})
-				}
-			}
+		if pid != self {
+			all = append(all, peers.heldBy(pid)...)
 		}
 	}
 	maps.DeleteFunc(peers, func(_ uint64, p peer) bool { return p.held })
@@ -101,38 +91,73 @@ type peer struct {
 	held bool // by a visible process
 }
 
+// peersByInode are the other ends of connections.
+type peersByInode map[uint64]peer
+
+// heldBy returns the connections that a process has open, and marks them.
+func (p peersByInode) heldBy(pid int) (clients []Client) {
+	dir := procPath(pid, "fd")
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	for _, fd := range fds {
+		to, _ := os.Readlink(dir + "/" + fd.Name())
+		inode, ok := strings.CutPrefix(strings.TrimSuffix(to, "]"), "socket:[")
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(inode, 10, 64)
+		if end, is := p[n]; is && err == nil {
+			p[n] = peer{end.name, true}
+			clients = append(clients, Client{pid, n, end.name})
+		}
+	}
+	return clients
+}
+
+// areHeld reports whether each connection was found in a process.
+func (p peersByInode) areHeld() bool {
+	for _, end := range p {
+		if !end.held {
+			return false
+		}
+	}
+	return true
+}
+
 // peersOf returns the peers of the sockets with a matching path, by inode. The kernel continues a dump by counting
 // sockets. If an earlier socket is closed meanwhile, the kernel silently skips one. So the dump is repeated until it
 // has no new peer.
-func peersOf(match func(string) bool) (map[uint64]peer, error) {
+func peersOf(match func(string) bool) (peersByInode, error) {
 	const established = 1
 	request := make([]byte, 24)
 	request[0] = unix.AF_UNIX
 	binary.NativeEndian.PutUint32(request[4:], 1<<established)
 	binary.NativeEndian.PutUint32(request[12:], showName|showPeer)
-	peers, names := make(map[uint64]peer), make(map[uint64]string)
+	found, names := make(peersByInode), make(map[uint64]string)
 	for pass := range maxPasses {
-		before := len(peers)
+		before := len(found)
 		err := dump(unix.NETLINK_SOCK_DIAG, unix.SOCK_DIAG_BY_FAMILY, request, func() {}, func(message []byte) {
 			name, inode, other := describe(message)
 			if name != "" {
 				names[inode] = name
 			}
 			if other != 0 && name != "" && match(name) {
-				peers[other] = peer{}
+				found[other] = peer{}
 			}
 		})
 		if err != nil {
 			return nil, err
 		}
-		if pass > 0 && len(peers) == before {
+		if pass > 0 && len(found) == before {
 			break
 		}
 	}
-	for inode := range peers {
-		peers[inode] = peer{name: names[inode]}
+	for inode := range found {
+		found[inode] = peer{name: names[inode]}
 	}
-	return peers, nil
+	return found, nil
 }
 
 // describe returns the name of a socket, its inode and its peer's inode. A result that the message lacks is zero.

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -57,6 +58,37 @@ func TestClients_UnixSocket(t *testing.T) {
 	c.Close()
 	if got := of(); got != nil {
 		t.Errorf("one that is gone: %v", got)
+	}
+}
+
+// A child of this process inherits its connections. It is listed only if this process does not have all connections.
+func TestClients_Inherited(t *testing.T) {
+	path, c := dialEngine(t)
+	f, err := c.(*net.UnixConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := tryStart(t, testBinary(t), func(cmd *exec.Cmd) { cmd.ExtraFiles = []*os.File{f} }, "wait")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	pids := func() (all []int) {
+		clients, err := clients(func(p string) bool { return p == path }, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range clients {
+			all = append(all, c.PID)
+		}
+		return all
+	}
+	if got, want := pids(), []int{os.Getpid()}; !slices.Equal(got, want) {
+		t.Errorf("clients while this process has the connection: %v, want %v", got, want)
+	}
+	c.Close()
+	if got, want := pids(), []int{child.pid}; !slices.Equal(got, want) {
+		t.Errorf("clients while only the child has the connection: %v, want %v", got, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/netzero-dev/netzero/netzerotest/flow"
 )
@@ -110,6 +113,9 @@ func describeChain(pids []int) []string {
 // Descendants returns the current direct and indirect children of some processes, sorted. An error means that some may
 // be missing.
 func Descendants(roots ...int) ([]int, error) {
+	if len(roots) == 1 && roots[0] == os.Getpid() && !hasChildren() {
+		return nil, nil // without a look at all processes of the machine
+	}
 	all, err := processes()
 	if err != nil {
 		return nil, err
@@ -132,6 +138,12 @@ func Descendants(roots ...int) ([]int, error) {
 		}
 	}
 	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// hasChildren reports whether this process has child processes, also ones that have ended and were not waited for.
+func hasChildren() bool {
+	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT|unix.WALL, nil)
+	return !errors.Is(err, unix.ECHILD)
 }
 
 // processes returns the ids of all visible processes.

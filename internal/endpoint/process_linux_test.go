@@ -182,8 +182,15 @@ func nest(t *testing.T, depth int, change func(*exec.Cmd)) []int {
 }
 
 func TestDescendants_UnreadableIsError(t *testing.T) {
-	if got, want := start(t, "starve").line, "0, failed: true"; got != want {
+	if got, want := start(t, "starve", "1").line, "0, failed: true"; got != want {
 		t.Errorf("descendants without a file descriptor to spare: got %q, want %q", got, want)
+	}
+}
+
+// A process without children has no descendants, whatever else runs on the machine.
+func TestDescendants_NoChildren(t *testing.T) {
+	if got, want := start(t, "starve", "0").line, "0, failed: false"; got != want {
+		t.Errorf("descendants of a process without children, without file descriptors: got %q, want %q", got, want)
 	}
 }
 

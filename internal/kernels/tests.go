@@ -36,6 +36,7 @@ var Suites = []Suite{
 		"TestListeners_OtherUser":           "needs the kernel's module tcp_diag",
 		"TestIdentify_OtherNamespace":       "needs iproute2",
 		"TestClients_UnixSocket":            "needs the kernel's module unix_diag",
+		"TestClients_Inherited":             "needs the kernel's module unix_diag",
 		"TestClients_EndsDuringSearch":      "needs the kernel's module unix_diag",
 		"TestClients_WithoutProcess":        "needs the kernel's module unix_diag",
 		"TestDescendants_UnreadableIsError": "needs /bin/sleep",
