@@ -66,11 +66,11 @@ test-race: ## run the tests that need neither eBPF nor Docker, with the race det
 	$(GO) test -race -count=1 -timeout 30m $(RACE)
 
 .PHONY: test-kernels
-test-kernels: ## test Debian's kernels under QEMU, write docs/kernels.md; KERNELS=5.10,6.19 runs these only
+test-kernels: ## test Debian's kernels under QEMU, write docs/kernels.md; KERNELS=5.10,6.19 runs these only, MEASURE=1 what measures only
 	@.ci/need kernels
 	$(GO) run ./internal/kernels/cmd/testkernels \
 		$(if $(KERNELS),-kernels $(KERNELS)) $(if $(ACCEL),-accel $(ACCEL)) \
-		$(if $(CHECK),-check) $(if $(MIRROR),-mirror $(MIRROR))
+		$(if $(MEASURE),-measure) $(if $(CHECK),-check) $(if $(MIRROR),-mirror $(MIRROR))
 
 .PHONY: test-cluster
 test-cluster: images ## replay recordings and broken policies in a real cluster (etcd, kube-apiserver, an enforcer)

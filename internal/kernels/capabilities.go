@@ -22,6 +22,12 @@ type rule struct {
 // fallsBack is the rule for a fallback on every kernel.
 func fallsBack(to string) []rule { return []rule{{state: guest.FallsBack, text: to}} }
 
+// measured is the rule for a value that is measured on every kernel.
+func measured() []rule { return []rule{{state: guest.Measured}} }
+
+// isMeasured reports whether a row is in the table of measured values.
+func (c capability) isMeasured() bool { return len(c.rules) == 1 && c.rules[0].state == guest.Measured }
+
 // refusedEverywhere is the rule for a protocol that no kernel of the matrix has built in.
 func refusedEverywhere(reason string) []rule { return []rule{{state: guest.Refused, text: reason}} }
 
@@ -36,6 +42,9 @@ const (
 	inEscapes      = "./internal/escapes"
 	inEnvironments = "./internal/environments"
 )
+
+// verifierTest reports what the verifier says about each object of programs.
+const verifierTest = "TestVerifier_InstructionsProcessed"
 
 // none is the reason for a protocol that is not built into the kernel.
 const none = "the kernel does not support it"
@@ -175,4 +184,15 @@ var capabilities = []capability{
 	{name: "recording with lockdown=integrity", suite: inEnvironments, test: "TestEnvironments_UntilReboot"},
 	{name: "recording with lockdown=confidentiality", suite: inEnvironments, test: "TestEnvironments_UntilReboot",
 		rules: fallsBack(unnamed)},
+
+	{name: "programs that record: time", suite: inProbe, test: verifierTest, rules: measured()},
+	{name: "programs that record: instructions", suite: inProbe, test: verifierTest, rules: measured()},
+	{name: "programs that record: instructions of the largest", suite: inProbe, test: verifierTest, rules: measured()},
+	{name: "programs that enforce: time", suite: inProbe, test: verifierTest, rules: measured()},
+	{name: "programs that enforce: instructions", suite: inProbe, test: verifierTest, rules: measured()},
+	{name: "programs that enforce: instructions of the largest", suite: inProbe, test: verifierTest, rules: measured()},
+	{name: "programs that read requests: time", suite: inProbe, test: verifierTest, rules: measured()},
+	{name: "programs that read requests: instructions", suite: inProbe, test: verifierTest, rules: measured()},
+	{name: "programs that read requests: instructions of the largest", suite: inProbe, test: verifierTest,
+		rules: measured()},
 }

@@ -102,6 +102,30 @@ func TestExpect_Mismatch(t *testing.T) {
 	}
 }
 
+// A row that is measured takes any value, and needs one.
+func TestExpect_Measured(t *testing.T) {
+	expected := []capability{{name: "time", suite: "./p", test: "TestA", rules: measured()}}
+	for _, c := range []struct {
+		reason string
+		said   []guest.Capability
+		want   string // of the faults; "" for none
+	}{
+		{"a value", []guest.Capability{{Name: "time", State: guest.Measured, Text: "12 ms"}}, ""},
+		{"no value", []guest.Capability{{Name: "time", State: guest.Measured}}, "want measured, got measured"},
+		{"no measurement", []guest.Capability{{Name: "time", State: guest.Recorded}}, "want measured, got recorded"},
+		{"nothing", nil, "want measured, got nothing"},
+	} {
+		records := whole()
+		records[2].Text, records[5].Text = test("TestA", c.said...), test("TestB")
+		o := outcome{received: sendAll(t, records), status: guest.PassedStatus}
+		r := evaluate(testKernel, testSuites, expected, false, o, machines[AMD64])
+		if c.want == "" && (!r.Passed() || !slices.Equal(r.Capabilities, c.said)) ||
+			c.want != "" && !strings.Contains(strings.Join(r.Faults, "\n"), c.want) {
+			t.Errorf("%s: faults %q, capabilities %v", c.reason, r.Faults, r.Capabilities)
+		}
+	}
+}
+
 func TestExpect_ByKernelNumber(t *testing.T) {
 	for version, want := range map[string]string{
 		"5.10.262-1": "refused: none", "5.15.1-1": "refused: none", "6.0.1-1": "recorded", "6.19.3-1": "recorded",

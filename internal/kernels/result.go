@@ -25,6 +25,9 @@ type Result struct {
 	// Capabilities are those with the expected value.
 	Capabilities []guest.Capability
 
+	// Accel is what ran the guest; empty: TCG.
+	Accel Accel
+
 	impossible error // an error of all kernels
 }
 
@@ -43,6 +46,9 @@ type SuiteResult struct {
 
 // Passed reports whether everything ran and succeeded.
 func (r Result) Passed() bool { return len(r.Faults) == 0 }
+
+// isEmulated reports whether all times are those of an emulated machine.
+func (r Result) isEmulated() bool { return r.Accel == "" || r.Accel == TCG }
 
 // AsListed reports whether the kernel is of the requested series. If Debian has dropped a release candidate, its
 // successor ran instead.

@@ -95,7 +95,10 @@ func Run(ctx context.Context, stores map[Arch]*Store, opts Options, report func(
 			return boot(ctx, arch, accels[arch], kernel, initramfs, limit)
 		},
 	}
-	return r.run(ctx, report)
+	return r.run(ctx, func(one Result) {
+		one.Accel = accels[one.Wanted.Arch]
+		report(one)
+	})
 }
 
 // runner is the shared state of a run.

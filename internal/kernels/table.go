@@ -27,19 +27,39 @@ newest may still be a release candidate. Kernels before 5.10 are refused, with a
 A kernel that does something else, or reports nothing, fails ` + "`make test-kernels`" + `.
 `
 
+// measuredHeading starts the table of measured values, which ends the file.
+const measuredHeading = "## What the verifier does\n"
+
+const measuredHead = measuredHeading + `
+The kernel verifies each program before it attaches it, and Record waits for that. Instructions are those that the
+verifier processes, for all programs of an object and for its largest one. Times are the shortest of three. QEMU
+emulates these machines, which takes many times as long as the same kernel takes without it, and longer still for arm64.
+So compare a time with that of another kernel, or of another run. [benchmarks.md](benchmarks.md) has what a whole start
+takes on a machine.
+
+` + "`make test-kernels MEASURE=1`" + ` runs only the tests that measure and renews this table, in a few minutes. No run
+fails because of it.
+`
+
 // column is a kernel in the table.
 type column struct {
 	kernel Kernel
 	cells  map[string]guest.Capability // by the capability's name
 }
 
-// Table returns the kernels' capabilities in passed runs, in the order of the runs.
-func Table(results []Result) []byte {
+// Table returns the kernels' capabilities in passed runs, in the order of the runs. If a value was not measured, it is
+// that of an earlier table.
+func Table(results []Result, earlier Measurements) []byte {
 	var columns []column
 	for _, r := range results {
 		cells := make(map[string]guest.Capability)
+		for name, value := range earlier[r.Kernel.label()] {
+			cells[name] = guest.Capability{Name: name, State: guest.Measured, Text: value}
+		}
 		for _, c := range r.Capabilities {
-			cells[c.Name] = c
+			if c.State != guest.Measured || r.isEmulated() {
+				cells[c.Name] = c
+			}
 		}
 		columns = append(columns, column{r.Kernel, cells})
 	}
@@ -56,6 +76,9 @@ func writeTable(columns []column, rows []capability) []byte {
 	b.WriteString(" |\n|" + strings.Repeat("---|", len(columns)+1) + "\n")
 	var notes []string
 	for _, row := range rows {
+		if row.isMeasured() {
+			continue
+		}
 		b.WriteString("| " + inCell(row.name))
 		for _, c := range columns {
 			b.WriteString(" | " + cell(c.cells[row.name], &notes))
@@ -67,6 +90,19 @@ func writeTable(columns []column, rows []capability) []byte {
 			b.WriteString("\n")
 		}
 		fmt.Fprintf(&b, "%d. %s\n", i+1, note)
+	}
+	var labels []string
+	values := make(Measurements)
+	for _, c := range columns {
+		labels = append(labels, c.kernel.label())
+		for name, cell := range c.cells {
+			if cell.State == guest.Measured {
+				values.set(c.kernel.label(), name, cell.Text)
+			}
+		}
+	}
+	if table := values.table(labels, rows); table != "" {
+		b.WriteString("\n" + table)
 	}
 	return b.Bytes()
 }
@@ -97,14 +133,18 @@ func inCell(text string) string {
 var ErrStale = errors.New(TableFile + " differs from these results (-committed +measured): run make " +
 	"test-kernels, and commit the file")
 
-// KeepTable writes the kernels' results if the file differs, and returns the changes. With check set it writes nothing.
-// Errors: [ErrStale], with the changes.
+// KeepTable writes the kernels' results if the file differs, and returns the changes. With check set it writes nothing,
+// and compares no measured values. Errors: [ErrStale], with the changes.
 func KeepTable(file string, results []Result, check bool) (changed string, err error) {
 	committed, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read table: %w", err)
 	}
-	got := Table(results)
+	earlier := ReadMeasurements(committed)
+	if check {
+		results = withoutMeasurements(results, earlier)
+	}
+	got := Table(results, earlier)
 	if bytes.Equal(committed, got) {
 		return "", nil
 	}

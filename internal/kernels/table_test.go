@@ -27,9 +27,17 @@ func TestTable_Current(t *testing.T) {
 	for _, arch := range []Arch{AMD64, ARM64} {
 		listed = append(listed, sums.Kernels(arch)...)
 	}
-	if want := expectedTable(listed, capabilities); !bytes.Equal(committed, want) {
+	values := ReadMeasurements(committed)
+	if want := expectedTable(listed, capabilities, values); !bytes.Equal(committed, want) {
 		t.Errorf("%s is not what is expected (-committed +expected): run make test-kernels\n%s", TableFile,
 			diffTables(committed, want))
+	}
+	for _, k := range listed {
+		for _, c := range capabilities {
+			if c.isMeasured() && values[k.label()][c.name] == "" {
+				t.Errorf("%s: %s was not measured: run make test-kernels MEASURE=1", k.label(), c.name)
+			}
+		}
 	}
 }
 
@@ -39,7 +47,7 @@ func TestTable_Notes(t *testing.T) {
 	other := Kernel{"linux-image-6.12.117+deb13-cloud-arm64", "6.12.117-1"}
 	rows := append(testCapabilities[1:], capability{name: "set",
 		rules: []rule{{state: guest.Reported, text: "A | B\nC"}}})
-	_, got, _ := strings.Cut(string(expectedTable([]Kernel{old, candidate, other}, rows)), tableHead)
+	_, got, _ := strings.Cut(string(expectedTable([]Kernel{old, candidate, other}, rows, nil)), tableHead)
 	want := `
 | | 5.10 | 7.3 | 6.12 arm64 |
 |---|---|---|---|
@@ -62,7 +70,7 @@ func TestTable_PatchRelease(t *testing.T) {
 		for _, v := range versions {
 			kernels = append(kernels, Kernel{"linux-image-x-cloud-amd64", v})
 		}
-		return string(expectedTable(kernels, capabilities))
+		return string(expectedTable(kernels, capabilities, nil))
 	}
 	if diff := cmp.Diff(at("6.12.117-1", "7.3~rc7-1~exp1"), at("6.12.120-1~deb13u1", "7.3.1-1")); diff != "" {
 		t.Errorf("tables differ:\n%s", diff)
@@ -103,13 +111,16 @@ func TestKeepTable_Stale(t *testing.T) {
 	}
 }
 
-// expectedTable returns the expected capabilities of kernels.
-func expectedTable(kernels []Kernel, expected []capability) []byte {
+// expectedTable returns the expected capabilities of kernels, with these measured values.
+func expectedTable(kernels []Kernel, expected []capability, values Measurements) []byte {
 	var columns []column
 	for _, k := range kernels {
 		cells := make(map[string]guest.Capability)
 		for _, e := range expected {
 			cells[e.name] = e.expected(k)
+			if e.isMeasured() {
+				cells[e.name] = guest.Capability{Name: e.name, State: guest.Measured, Text: values[k.label()][e.name]}
+			}
 		}
 		columns = append(columns, column{k, cells})
 	}

@@ -35,6 +35,13 @@ func Reports(tb testing.TB, capability, value string) {
 	say(tb, guest.Capability{Name: capability, State: guest.Reported, Text: value})
 }
 
+// Measures declares a value that differs between runs, such as a time. docs/kernels.md has it in a table of its own, and
+// no run fails because of it.
+func Measures(tb testing.TB, capability, value string) {
+	tb.Helper()
+	say(tb, guest.Capability{Name: capability, State: guest.Measured, Text: value})
+}
+
 func say(tb testing.TB, c guest.Capability) {
 	tb.Helper()
 	tb.Cleanup(func() {

@@ -14,6 +14,7 @@ const (
 	FallsBack State = "falls back" // Text is the fallback
 	Refused   State = "refused"    // Text is the reason
 	Reported  State = "reported"   // Text is the value
+	Measured  State = "measured"   // Text is a value that differs between runs, so nothing compares it
 )
 
 // Capability is a passed test's declaration about its kernel.

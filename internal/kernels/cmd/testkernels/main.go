@@ -2,10 +2,14 @@
 //
 //	go run ./internal/kernels/cmd/testkernels [-kernels 5.10,6.19,6.12/arm64,...] [-run REGEXP]
 //		[-accel tcg|kvm|auto] [-check] [-v]
+//	go run ./internal/kernels/cmd/testkernels -measure [-kernels ...]
 //
 // Without -kernels and -run it runs all kernels of the committed list, and writes docs/kernels.md if all passed. With
 // -check, the default in CI, it fails instead if that file would change. With -kernels the file needs no comparison: a
 // kernel that differs from capabilities.go fails, and so does go test ./internal/kernels if the file differs from it.
+//
+// With -measure it runs only the tests that measure, and writes their values into the table of measured values, in the
+// columns of these kernels. Only emulated guests are measured, so that the values can be compared.
 //
 // It exits with 1 if a kernel failed and with 2 if a run was impossible; neither counts as a pass. It needs Debian's
 // apt, for kernels that are not in its cache, and QEMU; not root. Package kernels lists the limits of a guest.
@@ -34,6 +38,7 @@ var (
 	cache = flag.String("cache", "", "`directory` of the kernels (default "+
 		"${XDG_CACHE_HOME:-~/.cache}/netzero/kernels)")
 	run      = flag.String("run", "", "only tests that match the `regexp`")
+	measure  = flag.Bool("measure", false, "run only the tests that measure, and write what they measured")
 	verbose  = flag.Bool("v", false, "print everything that the tests write")
 	archName = flag.String("arch", "amd64", "amd64 or arm64, of -kernels and -write-checksums")
 	guests   = flag.Int("j", min(runtime.NumCPU(), 4), "`number` of guests that run at the same time, with one CPU each")
@@ -110,6 +115,13 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 	opts := kernels.Options{Module: module, Run: *run, Kernels: requested, Timeout: *timeout, Guests: *guests,
 		Accel: accel, Notice: notice}
 	full := requested == nil && *run == ""
+	if *measure {
+		if *run != "" || accel != kernels.TCG {
+			return false, errors.New("-measure goes with neither -run nor -accel: it runs some tests, in emulated guests")
+		}
+		opts.Suites, opts.Run = kernels.Measuring()
+		opts.Guests = 1 // at the same time, guests would slow each other down
+	}
 	if requested == nil {
 		opts.Kernels = kernels.Listed(sums)
 	}
@@ -130,14 +142,20 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 			fmt.Fprintf(os.Stderr, "testkernels: failed: %s: %s\n", r.Name(), first)
 		}
 	}
-	if !full {
+	file := filepath.Join(module, filepath.FromSlash(kernels.TableFile))
+	if *measure && passed && !*check {
+		changed, err := kernels.KeepMeasurements(file, results)
+		fmt.Print(changed)
+		return err == nil, err
+	}
+	if !full || *measure {
 		return passed, nil
 	}
 	if !passed {
 		fmt.Fprintf(os.Stderr, "testkernels: %s stays as it is, since not all kernels passed\n", kernels.TableFile)
 		return false, nil
 	}
-	return table(results, filepath.Join(module, filepath.FromSlash(kernels.TableFile)))
+	return table(results, file)
 }
 
 // table writes the results of the kernels, or with -check reports whether the file has the same content.
