@@ -21,6 +21,10 @@ const (
 	TCG  Accel = "tcg"  // emulation, which works everywhere
 	KVM  Accel = "kvm"  // the host's CPU, for guests of its architecture
 	Auto Accel = "auto" // KVM for guests with which it works, TCG for the others
+
+	// Counted is emulation with a clock that counts the guest's instructions, a nanosecond for each. Times are then the
+	// same whatever else the host does. It is for measurements only.
+	Counted Accel = "counted"
 )
 
 // ParseAccel parses the name of an accelerator.
@@ -32,9 +36,11 @@ func ParseAccel(name string) (Accel, error) {
 	return "", fmt.Errorf("unknown accelerator %q: there are tcg, kvm and auto", name)
 }
 
-// choose returns the accelerator for the guests of an architecture: [TCG] or [KVM]. kvm reports whether KVM works here.
+// choose returns the accelerator for the guests of an architecture: [TCG], [KVM] or [Counted]. kvm reports whether KVM works here.
 func (a Accel) choose(arch, host Arch, kvm func() error) (Accel, error) {
 	switch {
+	case a == Counted:
+		return Counted, nil
 	case a != KVM && a != Auto:
 		return TCG, nil
 	case a == Auto && arch != host:

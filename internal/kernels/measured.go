@@ -97,7 +97,7 @@ func KeepMeasurements(file string, results []Result) (changed string, err error)
 			return "", fmt.Errorf("write table: it has no column %s: run make test-kernels", label)
 		}
 		for _, c := range r.Capabilities {
-			if c.State == guest.Measured && r.isEmulated() {
+			if c.State == guest.Measured && r.isMeasured() {
 				values.set(label, c.Name, c.Text)
 			}
 		}

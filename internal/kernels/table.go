@@ -32,13 +32,13 @@ const measuredHeading = "## What the verifier does\n"
 
 const measuredHead = measuredHeading + `
 The kernel verifies each program before it attaches it, and Record waits for that. Instructions are those that the
-verifier processes, for all programs of an object and for its largest one. Times are the shortest of three. QEMU
-emulates these machines, which takes many times as long as the same kernel takes without it, and longer still for arm64.
-So compare a time with that of another kernel, or of another run. [benchmarks.md](benchmarks.md) has what a whole start
-takes on a machine.
+verifier processes, for all programs of an object and for its largest one. The machines are emulated, arm64 too, and
+their clock counts a nanosecond for each instruction of theirs: a time here is no time of a machine, and the same
+whatever else the host does. So compare it with that of another kernel or of another revision.
+[benchmarks.md](benchmarks.md) has what a whole start takes on a machine.
 
-` + "`make test-kernels MEASURE=1`" + ` runs only the tests that measure and renews this table, in a few minutes. No run
-fails because of it.
+` + "`make test-kernels MEASURE=1`" + ` renews this table, and runs only the tests that measure. No run fails because of
+a value.
 `
 
 // column is a kernel in the table.
@@ -57,7 +57,7 @@ func Table(results []Result, earlier Measurements) []byte {
 			cells[name] = guest.Capability{Name: name, State: guest.Measured, Text: value}
 		}
 		for _, c := range r.Capabilities {
-			if c.State != guest.Measured || r.isEmulated() {
+			if c.State != guest.Measured || r.isMeasured() {
 				cells[c.Name] = c
 			}
 		}

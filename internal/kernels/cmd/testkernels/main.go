@@ -9,7 +9,7 @@
 // kernel that differs from capabilities.go fails, and so does go test ./internal/kernels if the file differs from it.
 //
 // With -measure it runs only the tests that measure, and writes their values into the table of measured values, in the
-// columns of these kernels. Only emulated guests are measured, so that the values can be compared.
+// columns of these kernels. The guests' clocks then count instructions, so that the values can be compared.
 //
 // It exits with 1 if a kernel failed and with 2 if a run was impossible; neither counts as a pass. It needs Debian's
 // apt, for kernels that are not in its cache, and QEMU; not root. Package kernels lists the limits of a guest.
@@ -117,10 +117,10 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 	full := requested == nil && *run == ""
 	if *measure {
 		if *run != "" || accel != kernels.TCG {
-			return false, errors.New("-measure goes with neither -run nor -accel: it runs some tests, in emulated guests")
+			return false, errors.New("-measure goes with neither -run nor -accel: it runs some tests, with a clock that counts instructions")
 		}
 		opts.Suites, opts.Run = kernels.Measuring()
-		opts.Guests = 1 // at the same time, guests would slow each other down
+		opts.Accel = kernels.Counted
 	}
 	if requested == nil {
 		opts.Kernels = kernels.Listed(sums)
