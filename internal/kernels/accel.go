@@ -36,7 +36,8 @@ func ParseAccel(name string) (Accel, error) {
 	return "", fmt.Errorf("unknown accelerator %q: there are tcg, kvm and auto", name)
 }
 
-// choose returns the accelerator for the guests of an architecture: [TCG], [KVM] or [Counted]. kvm reports whether KVM works here.
+// choose returns the accelerator for the guests of an architecture: [TCG], [KVM] or [Counted]. kvm reports whether KVM
+// works here.
 func (a Accel) choose(arch, host Arch, kvm func() error) (Accel, error) {
 	switch {
 	case a == Counted:

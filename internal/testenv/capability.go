@@ -35,8 +35,8 @@ func Reports(tb testing.TB, capability, value string) {
 	say(tb, guest.Capability{Name: capability, State: guest.Reported, Text: value})
 }
 
-// Measures declares a value that differs between runs, such as a time. docs/kernels.md has it in a table of its own, and
-// no run fails because of it.
+// Measures declares a value that differs between runs, such as a time. It is in a table of its own in docs/kernels.md,
+// and no run fails because of it.
 func Measures(tb testing.TB, capability, value string) {
 	tb.Helper()
 	say(tb, guest.Capability{Name: capability, State: guest.Measured, Text: value})

@@ -117,7 +117,7 @@ func testKernels(ctx context.Context) (passed bool, err error) {
 	full := requested == nil && *run == ""
 	if *measure {
 		if *run != "" || accel != kernels.TCG {
-			return false, errors.New("-measure goes with neither -run nor -accel: it runs some tests, with a clock that counts instructions")
+			return false, errors.New("-measure goes with neither -run nor -accel: it has tests and a clock of its own")
 		}
 		opts.Suites, opts.Run = kernels.Measuring()
 		opts.Accel = kernels.Counted
