@@ -265,7 +265,7 @@ struct name_event {
 	__u8 text[SERVER_NAME_LEN];
 };
 
-/* Ways to lose events, and whether hooks fire. Index into the per-CPU array counters. */
+/* Ways to lose events. Index into the per-CPU array counters. */
 enum counter {
 	LOST_FLOW_EVENT,   /* no room in the ring buffer for a new flow */
 	LOST_FLOW_ENTRY,   /* no room in flows */
@@ -280,11 +280,6 @@ enum counter {
 	LOST_CHILD,        /* no room in children for a process */
 	LOST_STACK_EVENT,  /* no room in the ring buffer for a call stack */
 	LOST_ENFORCEMENT,  /* no room for what an enforced policy refused, or for a name that it declares */
-	HIT_CONNECT,
-	HIT_SENDMSG,
-	HIT_EGRESS,
-	HIT_INGRESS,
-	HIT_BIND,
 	COUNTERS,
 };
 

@@ -37,7 +37,6 @@ static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)
 
 	if (!cgroup || (ctx->type != SOCK_STREAM && ctx->type != SOCK_DGRAM))
 		return;
-	count(HIT_BIND);
 	port.netns = bpf_get_netns_cookie(ctx);
 	port.port = ctx->src_port;
 	port.protocol = ctx->protocol == IPPROTO_MPTCP ? IPPROTO_TCP : ctx->protocol;

@@ -135,7 +135,6 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, const __u8 *add
 
 	if (!cgroup)
 		return 0;
-	count(HIT_CONNECT);
 	dns_match = set_key(&key, ctx, cgroup, addr, 1, &thread_g);
 	known = key.protocol == IPPROTO_TCP ? count_known(&key) : is_known(&key);
 	if (!known)
@@ -224,7 +223,6 @@ static __always_inline void on_sendmsg(struct bpf_sock_addr *ctx, const __u8 *ad
 
 	if (!cgroup)
 		return;
-	count(HIT_SENDMSG);
 	set_key(&key, ctx, cgroup, addr, 0, &thread_g);
 	remote.cookie = bpf_get_socket_cookie(ctx);
 	__builtin_memcpy(remote.addr, addr, sizeof(remote.addr));

@@ -325,7 +325,6 @@ __noinline int read_outgoing(struct __sk_buff *skb)
 		p.protocol = IPPROTO_FRAGMENT;
 		p.destination_port = 0;
 	}
-	count(HIT_EGRESS);
 	/* opens comes first: for a packet that opens no flow, no new cgroup is tracked. */
 	if (built)
 		cgroup = scope_of_outgoing(skb);

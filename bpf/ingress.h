@@ -9,6 +9,7 @@
 #include <linux/bpf.h>
 #include <linux/errno.h>
 #include <linux/in.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
@@ -21,26 +22,20 @@
 #include "unnamed.h"
 
 /*
- * Stores that a remote end initiated the traffic on a datagram socket, unless the socket is connected to it or has sent
- * to it. Not static, so that its stack is not added to that of others.
+ * Stores that a remote end initiated the traffic on a datagram socket, unless the socket has sent to it. Not static, so
+ * that its stack is not added to that of others.
  */
-__noinline int store_initiator(struct __sk_buff *skb)
+__noinline int store_initiator(struct __sk_buff *skb, __u64 high, __u64 low, __u32 port)
 {
 	static const struct peer initiator = { .role = PEER_INITIATED };
-	struct bpf_sock *sk = full_socket(skb);
 	struct peer_key remote = {};
-	struct socket *socket;
-	struct packet p;
 	int err; /* not long: before 6.4 the upper half of a map helper's result is zero */
 
-	if (!sk || read_packet(skb, &p))
-		return 0;
-	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (sk->dst_port && socket && is_connected(socket, p.source, p.source_port))
-		return 0;
 	remote.cookie = bpf_get_socket_cookie(skb);
-	__builtin_memcpy(remote.addr, p.source, sizeof(remote.addr));
-	remote.port = p.source_port;
+	set_addr(remote.addr, high, low);
+	remote.port = port;
+	if (bpf_map_lookup_elem(&peers, &remote)) /* an update takes a free entry first, if need be from another peer */
+		return 0;
 	err = bpf_map_update_elem(&peers, &remote, &initiator, BPF_NOEXIST);
 	if (err && err != -EEXIST)
 		count(LOST_SOCKET);
@@ -49,13 +44,19 @@ __noinline int store_initiator(struct __sk_buff *skb)
 
 static __always_inline void on_ingress(struct __sk_buff *skb)
 {
-	int first = first_protocol(skb);
 	struct bpf_sock *sk = full_socket(skb);
 	struct socket *socket;
 	struct packet p;
+	struct end end;
 	__u64 cgroup;
+	int first;
 
-	if (first < 0 || !sk)
+	if (!sk)
+		return;
+	if (sk->type == SOCK_STREAM && sk->dst_port != bpf_htons(DNS_PORT)) /* nearly all packets */
+		return;
+	first = first_protocol(skb);
+	if (first < 0)
 		return;
 	if (sk->type != SOCK_DGRAM && first != IPPROTO_TCP && first != IPPROTO_HOPOPTS) /* as BIG TCP does */
 		return;
@@ -74,9 +75,12 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 		dns_datagram(skb, p.transport); /* the question has the scope */
 	if (!cgroup)
 		return;
-	count(HIT_INGRESS);
 	if (p.protocol == IPPROTO_TCP && p.source_port == DNS_PORT)
 		dns_segment(skb, p.transport);
-	if (p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE)
-		store_initiator(skb);
+	if (p.protocol != IPPROTO_UDP && p.protocol != IPPROTO_UDPLITE)
+		return;
+	if (sk->dst_port && socket && is_connected(socket, p.source, p.source_port))
+		return;
+	end = end_of(p.source, p.source_port, &p);
+	store_initiator(skb, end.high, end.low, end.rest >> 16);
 }

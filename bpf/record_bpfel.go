@@ -102,12 +102,7 @@ const (
 	RecordCounterLOST_CHILD        RecordCounter = 10
 	RecordCounterLOST_STACK_EVENT  RecordCounter = 11
 	RecordCounterLOST_ENFORCEMENT  RecordCounter = 12
-	RecordCounterHIT_CONNECT       RecordCounter = 13
-	RecordCounterHIT_SENDMSG       RecordCounter = 14
-	RecordCounterHIT_EGRESS        RecordCounter = 15
-	RecordCounterHIT_INGRESS       RecordCounter = 16
-	RecordCounterHIT_BIND          RecordCounter = 17
-	RecordCounterCOUNTERS          RecordCounter = 18
+	RecordCounterCOUNTERS          RecordCounter = 13
 )
 
 type RecordDestination struct {
