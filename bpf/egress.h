@@ -209,44 +209,53 @@ static __always_inline int record_translated(struct __sk_buff *skb, const struct
 /* The destination that the current thread named for the packet of a socket, or NULL. */
 static __always_inline struct destination *named_by_thread(__u64 cookie)
 {
-	__u32 thread = sending_thread();
 	struct destination *d;
+	__u32 thread;
 
 	if (!sender_layout.pid)
 		return NULL;
+	thread = sending_thread();
 	d = bpf_map_lookup_elem(&destinations, &thread);
 	return d && d->remote.cookie == cookie ? d : NULL;
 }
 
+/* Whether a thread named this remote end. */
+static __always_inline int named_end(const struct destination *d, const struct peer_key *remote)
+{
+	return d->remote.port == remote->port && same_addr(d->remote.addr, remote->addr);
+}
+
+/* Results of record_datagram beside an enum named_by. */
+#define DATAGRAM_UNREAD 0x10   /* it is something else, or its headers cannot be read */
+#define DATAGRAM_QUESTION 0x20 /* it may be a DNS question: to port 53, or translated from port 53 */
+
 /*
  * Records the flow of a datagram that left: the destination that the sending thread named, which address translation
  * may have changed; else the peer with the packet's destination; else the socket's peer. Returns the enum named_by of
- * the destination, or 0 for a reply. Not static, so that it is verified once.
+ * the destination, or 0 for a reply. The flow of nearly every datagram is known: it is counted at once.
  */
-__noinline int record_datagram(struct __sk_buff *skb)
+static __always_inline __u32 record_destination(struct __sk_buff *skb, const struct bpf_sock *sk, struct socket *socket,
+						const struct packet *packet)
 {
 	__u32 unrecorded = unknown_zero() + 1, connected = unknown_zero(), role = unknown_zero();
 	enum named_by by = NAMED_BY_NOTHING;
-	struct bpf_sock *sk;
 	struct peer_key remote = {};
 	struct destination *named;
-	struct socket *socket;
 	struct peer *peer;
-	struct packet p;
 	struct end end;
 
-	sk = full_socket(skb); /* not before the zeros: the verifier would follow more paths */
-	if (!sk || read_packet(skb, &p))
-		return 0;
-	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (socket)
-		connected = is_connected(socket, p.destination, p.destination_port);
+		connected = is_connected(socket, packet->destination, packet->destination_port);
 	remote.cookie = bpf_get_socket_cookie(skb);
-	__builtin_memcpy(remote.addr, p.destination, sizeof(remote.addr));
-	remote.port = p.destination_port;
-	peer = bpf_map_lookup_elem(&peers, &remote);
+	__builtin_memcpy(remote.addr, packet->destination, sizeof(remote.addr));
+	remote.port = packet->destination_port;
 	named = named_by_thread(remote.cookie);
-	if (named && (named->remote.port != remote.port || !same_addr(named->remote.addr, remote.addr))) {
+	if (named && named_end(named, &remote) && named->peer.role == PEER_NAMED && count_recorded(&named->peer.key)) {
+		named->remote.cookie = 0;
+		return NAMED_BY_THREAD;
+	}
+	peer = bpf_map_lookup_elem(&peers, &remote);
+	if (named && !named_end(named, &remote)) {
 		if (peer || connected) { /* from a call that failed */
 			named->remote.cookie = 0;
 			named = NULL;
@@ -259,15 +268,15 @@ __noinline int record_datagram(struct __sk_buff *skb)
 	asm volatile("" : "+r"(role)); /* else the compiler selects the field's address before the null checks */
 	if (named)
 		role = named->peer.role;
-	if (role == PEER_INITIATED && !goes_to(sk, p.destination, p.destination_port, p.family))
+	if (role == PEER_INITIATED && !goes_to(sk, packet->destination, packet->destination_port, packet->family))
 		return 0;
 	if (role == PEER_NAMED) {
-		end = named ? end_of(named->remote.addr, named->remote.port, &p)
-			    : end_of(p.destination, p.destination_port, &p);
+		end = named ? end_of(named->remote.addr, named->remote.port, packet)
+			    : end_of(packet->destination, packet->destination_port, packet);
 		unrecorded = record_peer(skb, end.high, end.low, end.rest >> 16, !!named);
 		by = named ? NAMED_BY_THREAD : NAMED_BY_PEER;
 	} else if (connected) {
-		unrecorded = record_named(skb, NAMED_BY_CONNECT, 0);
+		unrecorded = socket && count_recorded(&socket->connected) ? 0 : record_named(skb, NAMED_BY_CONNECT, 0);
 		by = NAMED_BY_CONNECT;
 	} else if (socket && (socket->named.port || socket->connected.port)) {
 		unrecorded = record_translated(skb, sk, socket);
@@ -279,25 +288,44 @@ __noinline int record_datagram(struct __sk_buff *skb)
 	return unrecorded ? NAMED_BY_NOTHING : by;
 }
 
+static __always_inline int may_be_question(const struct socket *socket, const struct packet *p)
+{
+	if (p->protocol != IPPROTO_UDP)
+		return 0;
+	return p->destination_port == DNS_PORT ||
+	       (socket && (socket->named.port == DNS_PORT || socket->connected.port == DNS_PORT));
+}
+
+/*
+ * Records a datagram. Returns the result of record_destination with DATAGRAM_QUESTION, or DATAGRAM_UNREAD alone. Not
+ * static, so that it is verified once.
+ */
+__noinline int record_datagram(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = full_socket(skb);
+	struct socket *socket;
+	struct packet p;
+	__u32 result;
+
+	if (!sk)
+		return 0;
+	if (read_packet(skb, &p) || p.fragment || !is_udp(p.protocol))
+		return DATAGRAM_UNREAD;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	result = record_destination(skb, sk, socket, &p);
+	return may_be_question(socket, &p) ? result | DATAGRAM_QUESTION : result;
+}
+
 /*
  * Records a datagram to a destination that no task in scope named. Returns non-zero if it is refused. Not static, so
  * that its stack is not added to that of others.
  */
 __noinline int record_unnamed_datagram(struct __sk_buff *skb)
 {
+	__u64 cgroup = scope_of_outgoing(skb);
 	struct packet p;
 
-	return !read_packet(skb, &p) && record_unnamed(skb, &p, scope_of_outgoing(skb));
-}
-
-/* Returns non-zero if the datagram is refused. */
-static __always_inline int on_datagram(struct __sk_buff *skb)
-{
-	int by = record_datagram(skb), refused = record_question(skb) && refuses_question(skb);
-
-	if (by == NAMED_BY_NOTHING)
-		return record_unnamed_datagram(skb) | refused;
-	return (by && refuses_datagram(skb, by, refused)) | refused;
+	return cgroup && !read_packet(skb, &p) && record_unnamed(skb, &p, cgroup);
 }
 
 /*
@@ -328,33 +356,58 @@ __noinline int read_outgoing(struct __sk_buff *skb)
 	/* opens comes first: for a packet that opens no flow, no new cgroup is tracked. */
 	if (built)
 		cgroup = scope_of_outgoing(skb);
-	else if ((p.protocol == IPPROTO_UDP || p.protocol == IPPROTO_UDPLITE) && sk->type == SOCK_DGRAM)
+	else if (is_udp(p.protocol) && sk->type == SOCK_DGRAM)
 		return PACKET_IS_DATAGRAM;
 	else if ((p.protocol != IPPROTO_TCP || sk->type == SOCK_RAW) && opens(skb, &p))
 		cgroup = scope_of_datagram(skb, bpf_sk_storage_get(&sockets, sk, 0, 0));
 	return record_unnamed(skb, &p, cgroup) ? PACKET_REFUSED : 0;
 }
 
+/* Returns non-zero if the datagram is refused. */
+static __always_inline int on_datagram(struct __sk_buff *skb)
+{
+	__u32 result = record_datagram(skb), by = result & ~DATAGRAM_QUESTION;
+	int refused = 0;
+
+	if (result == DATAGRAM_UNREAD)
+		return read_outgoing(skb) == PACKET_REFUSED;
+	if (result & DATAGRAM_QUESTION)
+		refused = record_question(skb) && refuses_question(skb);
+	if (by == NAMED_BY_NOTHING)
+		return record_unnamed_datagram(skb) | refused;
+	return (by && refuses_datagram(skb, by, refused)) | refused;
+}
+
+/* Returns non-zero if the segment is refused. */
+static __always_inline int on_segment(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	if (sk->state == TCP_STATE_SYN_SENT && read_syn(skb))
+		return 1;
+	if (sk->dst_port == bpf_htons(DNS_PORT))
+		question_segment(skb);
+	if (bpf_sk_storage_get(&client_hints, sk, 0, 0))
+		read_client_payload(skb);
+	report_reuse(skb, sk);
+	return 0;
+}
+
 /* Returns non-zero if the packet is refused. */
 static __always_inline int on_egress(struct __sk_buff *skb)
 {
-	int first = first_protocol(skb), result;
 	struct bpf_sock *sk = full_socket(skb);
+	int first, result;
 
-	if (first < 0 || !sk)
+	if (!sk)
 		return 0;
-	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP) {
-		if (sk->state == TCP_STATE_SYN_SENT && read_syn(skb))
-			return 1;
-		if (sk->dst_port == bpf_htons(DNS_PORT))
-			question_segment(skb);
-		if (bpf_sk_storage_get(&client_hints, sk, 0, 0))
-			read_client_payload(skb);
-		report_reuse(skb, sk);
-		return 0;
+	if (sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP)
+		return on_segment(skb, sk);
+	if (sk->type != SOCK_DGRAM || !is_udp(sk->protocol)) {
+		first = first_protocol(skb);
+		if (first < 0 || (first == IPPROTO_TCP && sk->type != SOCK_RAW))
+			return 0;
+		result = read_outgoing(skb);
+		if (result != PACKET_IS_DATAGRAM)
+			return result == PACKET_REFUSED;
 	}
-	if (first == IPPROTO_TCP && sk->type != SOCK_RAW)
-		return 0;
-	result = read_outgoing(skb);
-	return result == PACKET_IS_DATAGRAM ? on_datagram(skb) : result == PACKET_REFUSED;
+	return on_datagram(skb);
 }

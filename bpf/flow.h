@@ -38,6 +38,12 @@ static __always_inline int count_known(struct flow_key *key)
 	return !!f;
 }
 
+/* Counts a known flow of a scope that is still recorded. Returns 0 if it is not. The key may be in a map. */
+static __always_inline int count_recorded(struct flow_key *key)
+{
+	return is_recorded(key->cgroup) && count_known(key);
+}
+
 /* opened and hint are those of struct flow_event. */
 static __always_inline void record_new_of(struct flow_key *key, const struct initiator *initiator, __u32 opened,
 					  __u64 hint)

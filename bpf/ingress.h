@@ -77,7 +77,7 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 		return;
 	if (p.protocol == IPPROTO_TCP && p.source_port == DNS_PORT)
 		dns_segment(skb, p.transport);
-	if (p.protocol != IPPROTO_UDP && p.protocol != IPPROTO_UDPLITE)
+	if (!is_udp(p.protocol))
 		return;
 	if (sk->dst_port && socket && is_connected(socket, p.source, p.source_port))
 		return;

@@ -101,10 +101,14 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, struct packet *p)
 	return 0;
 }
 
+static __always_inline int is_udp(__u32 protocol)
+{
+	return protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE;
+}
+
 static __always_inline int has_ports(__u8 protocol)
 {
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
-	       protocol == IPPROTO_SCTP;
+	return protocol == IPPROTO_TCP || is_udp(protocol) || protocol == IPPROTO_SCTP;
 }
 
 /* Reads the headers of a packet. Returns non-zero if they cannot be read. */

@@ -23,7 +23,7 @@
 #include "scope.h"
 
 /* The id of the current thread in the initial pid namespace, or 0. */
-__noinline __u32 sending_thread(void)
+static __always_inline __u32 sending_thread(void)
 {
 	if (!sender_layout.pid)
 		return 0;
