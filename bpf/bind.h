@@ -16,17 +16,21 @@
 #include "maps.h"
 #include "scope.h"
 #include "sock.h"
+#include "verifier.h"
 
-/* The current value of flow_key.bound for a port. Not static, so that it is verified once. */
-__noinline __u64 bound_of(__u64 netns, __u32 port, __u32 protocol)
+/* Not static, so that it is verified once. */
+__noinline __u64 look_up_bound(__u64 netns, __u32 port, __u32 protocol)
 {
 	struct port_key key = { .netns = netns, .port = port, .protocol = protocol };
-	__u64 *bound;
+	__u64 *bound = bpf_map_lookup_elem(&ports, &key);
 
-	if (!*bound_port(port)) /* nearly all ports: those of remote servers */
-		return 0;
-	bound = bpf_map_lookup_elem(&ports, &key);
 	return bound ? *bound : 0;
+}
+
+/* The current value of flow_key.bound for a port. It is 0 for nearly all ports: those of remote servers. */
+static __always_inline __u64 bound_of(__u64 netns, __u32 port, __u32 protocol)
+{
+	return *bound_port(port) ? look_up_bound(netns, port, protocol) : unknown_zero();
 }
 
 static __always_inline void on_bind(struct bpf_sock *ctx, const __u8 *addr)

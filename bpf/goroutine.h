@@ -50,10 +50,8 @@ static __always_inline __u64 read_user_u64(__u64 at)
 
 #define GOROUTINE_UNREAD 1 /* no g has this address */
 
-/*
- * The g of the current thread, 0, or GOROUTINE_UNREAD if it could not be read. Not static, so that it is verified once.
- */
-__noinline __u64 thread_goroutine(void)
+/* The g of the current thread, 0, or GOROUTINE_UNREAD if it could not be read. */
+static __always_inline __u64 read_thread_goroutine(void)
 {
 	__u64 at = bpf_get_current_task(), g;
 
@@ -67,6 +65,12 @@ __noinline __u64 thread_goroutine(void)
 	return bpf_probe_read_user(&g, sizeof(g), (void *)(at + goroutine_layout.slot)) ? GOROUTINE_UNREAD : g;
 }
 
+/* The same. Not static, so that it is verified once. */
+__noinline __u64 thread_goroutine(void)
+{
+	return read_thread_goroutine();
+}
+
 /*
  * The g that runs on a thread, given the g of the thread. While C code runs, the latter is the system goroutine with id
  * 0.
@@ -77,6 +81,17 @@ static __always_inline __u64 running_goroutine(__u64 g)
 		return g;
 	g = read_user_u64(g + goroutine_layout.m);
 	return g ? read_user_u64(g + goroutine_layout.current) : 0;
+}
+
+/* The recording in the labels of a g if user space knows the set of labels, as nearly always; else RECORDING_NONE. */
+static __always_inline __u64 known_label_of(__u64 g)
+{
+	__u64 set, *known;
+
+	if (bpf_probe_read_user(&set, sizeof(set), (void *)(g + goroutine_layout.labels)) || !set)
+		return RECORDING_NONE;
+	known = bpf_map_lookup_elem(&label_sets, &set);
+	return known ? *known : RECORDING_NONE;
 }
 
 /* The recording in the labels of a g, or an enum no_recording. Not static, so that it is verified once. */
@@ -170,10 +185,12 @@ static __always_inline __u64 await_recording(__u64 thread_g)
 __noinline __u64 goroutine_of_task(void)
 {
 	struct settings *s = get_settings();
+	__u64 g;
 
 	if (!goroutine_layout.labels || !s || !s->process || s->process != bpf_get_current_pid_tgid() >> 32)
 		return 0;
-	return await_goroutine();
+	g = read_thread_goroutine();
+	return g == GOROUTINE_UNREAD ? await_goroutine() : g;
 }
 
 /*
@@ -182,16 +199,19 @@ __noinline __u64 goroutine_of_task(void)
  */
 __noinline __u64 recording_by(__u64 g)
 {
-	__u32 process = bpf_get_current_pid_tgid() >> 32;
 	struct settings *s = get_settings();
-	__u64 *known;
+	__u64 *known, recording;
+	__u32 process;
 
 	if (!goroutine_layout.labels || !s || !s->process)
 		return RECORDING_NONE;
 	if (g == GOROUTINE_UNREAD)
 		return RECORDING_UNREAD;
-	if (g)
-		return await_recording(g);
+	if (g) {
+		recording = known_label_of(g);
+		return recording ? recording : await_recording(g);
+	}
+	process = bpf_get_current_pid_tgid() >> 32;
 	if (process == s->process)
 		return RECORDING_NONE;
 	known = bpf_map_lookup_elem(&children, &process);
