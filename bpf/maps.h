@@ -56,7 +56,7 @@ struct {
 /* Pid namespaces created in a new cgroup, as a container's is: inode number -> id of the cgroup. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 4096);
 	__type(key, __u32);
 	__type(value, __u64);
 } pid_namespaces SEC(".maps");
@@ -67,7 +67,7 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 8192);
 	__type(key, __u64);
 	__type(value, __u64);
 } older_cgroups SEC(".maps");
@@ -139,7 +139,7 @@ struct port_key {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 4096);
 	__type(key, struct port_key);
 	__type(value, __u64);
 } ports SEC(".maps");
@@ -182,7 +182,7 @@ struct peer {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 8192);
 	__type(key, struct peer_key);
 	__type(value, struct peer);
 } peers SEC(".maps");
@@ -203,7 +203,7 @@ struct destination {
 /* By thread id in the initial pid namespace. A packet leaves microseconds after its destination was named. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 2048);
 	__type(key, __u32);
 	__type(value, struct destination);
 } destinations SEC(".maps");
@@ -272,7 +272,7 @@ struct {
 /* One ring for all events, so that a DNS answer precedes the connection that follows it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20);
+	__uint(max_entries, 4 << 20);
 } events SEC(".maps");
 
 struct {

@@ -72,7 +72,7 @@ struct lookup_key {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 4096);
 	__type(key, struct lookup_key);
 	__type(value, __u32);
 } lookups SEC(".maps");
