@@ -53,7 +53,6 @@ type RecordClientEvent struct {
 
 type RecordClientHint struct {
 	_         structs.HostLayout
-	Key       RecordFlowKey
 	Hash      uint64
 	Tail      uint64
 	Next      uint32
@@ -71,9 +70,7 @@ type RecordClientHint struct {
 	Head      uint8
 	High      uint8
 	Source    uint8
-	Synced    uint8
-	DnsMatch  uint8
-	Padding   [7]uint8
+	Begun     uint8
 	Text      [512]uint8
 }
 
@@ -84,6 +81,11 @@ type RecordConnection struct {
 	Pid      uint32
 	Reported uint32
 	Sender   uint64
+	Next     uint32
+	Unnamed  uint8
+	Synced   uint8
+	DnsMatch uint8
+	Padding  uint8
 }
 
 type RecordCounter uint32

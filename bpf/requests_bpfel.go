@@ -15,7 +15,6 @@ import (
 
 type RequestsClientHint struct {
 	_         structs.HostLayout
-	Key       RequestsFlowKey
 	Hash      uint64
 	Tail      uint64
 	Next      uint32
@@ -33,9 +32,7 @@ type RequestsClientHint struct {
 	Head      uint8
 	High      uint8
 	Source    uint8
-	Synced    uint8
-	DnsMatch  uint8
-	Padding   [7]uint8
+	Begun     uint8
 	Text      [512]uint8
 }
 
@@ -46,6 +43,11 @@ type RequestsConnection struct {
 	Pid      uint32
 	Reported uint32
 	Sender   uint64
+	Next     uint32
+	Unnamed  uint8
+	Synced   uint8
+	DnsMatch uint8
+	Padding  uint8
 }
 
 type RequestsDestination struct {
