@@ -55,11 +55,11 @@ static __always_inline void on_ingress(struct __sk_buff *skb)
 		return;
 	if (sk->type == SOCK_STREAM && sk->dst_port != bpf_htons(DNS_PORT)) /* nearly all packets */
 		return;
-	first = first_protocol(skb);
-	if (first < 0)
-		return;
-	if (sk->type != SOCK_DGRAM && first != IPPROTO_TCP && first != IPPROTO_HOPOPTS) /* as BIG TCP does */
-		return;
+	if (sk->type != SOCK_DGRAM) {
+		first = first_protocol(skb);
+		if (first != IPPROTO_TCP && first != IPPROTO_HOPOPTS) /* as BIG TCP does */
+			return;
+	}
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	cgroup = scope_of_datagram(skb, socket);
 	if (!cgroup && sk->type != SOCK_DGRAM)
