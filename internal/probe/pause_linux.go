@@ -12,7 +12,7 @@ import (
 )
 
 // Pause delivers all events that the kernel wrote before the call, and then ends the goroutines that read events. The
-// programs stay attached, and the kernel keeps later events for [Probe.Missed] and [Probe.Resume]. It must not be called
+// programs stay attached. The kernel keeps later events for [Probe.Missed] and [Probe.Resume]. Pause must not be called
 // after [Probe.EnableRequests].
 func (p *Probe) Pause() error {
 	err := p.Sync()
