@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,13 +10,25 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// loadCollection creates the maps of a collection, and then loads its programs in parallel: the kernel verifies each of
-// them in the thread that loads it. Replacements are maps that exist already. The specification cannot be used again.
-// The error is that of the first program that failed, in the order of their names.
+// loadCollection creates the maps of a collection, and then loads its programs. It does both in parallel: the kernel
+// fills a map with free entries, and verifies a program, in the thread that asks for it. Replacements are maps that
+// exist already. The specification cannot be used again. The error is that of the first program that failed, in the
+// order of their names.
 func loadCollection(spec *ebpf.CollectionSpec, replacements map[string]*ebpf.Map) (*ebpf.Collection, error) {
 	programs := spec.Programs
 	spec.Programs = nil
-	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replacements})
+	created, err := createLarge(spec.Maps, replacements)
+	defer func() {
+		for _, m := range created {
+			m.Close() // the collection has it too
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	existing := maps.Clone(created)
+	maps.Copy(existing, replacements)
+	loaded, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: existing})
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +51,32 @@ func loadCollection(spec *ebpf.CollectionSpec, replacements map[string]*ebpf.Map
 		return nil, err
 	}
 	return loaded, nil
+}
+
+// createLarge creates the large maps, except replacements. With an error it returns those that it has created.
+func createLarge(specs map[string]*ebpf.MapSpec, replacements map[string]*ebpf.Map) (map[string]*ebpf.Map, error) {
+	const large = 1024 // entries
+	created := make(map[string]*ebpf.Map)
+	var mu sync.Mutex
+	var failure error
+	var done sync.WaitGroup
+	for name, spec := range specs {
+		if replacements[name] != nil || spec.MaxEntries < large {
+			continue
+		}
+		done.Go(func() {
+			m, err := ebpf.NewMap(spec)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failure = errors.Join(failure, fmt.Errorf("map %s: %w", name, err))
+				return
+			}
+			created[name] = m
+		})
+	}
+	done.Wait()
+	return created, failure
 }
 
 // loadProgram loads a program, which uses the maps that its instructions name.
