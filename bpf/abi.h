@@ -423,9 +423,4 @@ struct connection {
 	__u32 pid;           /* of the initiator, as in struct initiator */
 	__u32 reported;      /* the last generation in which its flow was reported */
 	__u64 sender;        /* the recording for which it was reported then */
-	__u32 next;          /* sequence number of the first byte of payload, if synced */
-	__u8 unnamed;        /* the client has sent no payload yet that names the server, or shows that nothing does */
-	__u8 synced;         /* a packet was read */
-	__u8 dns_match;      /* enum dns_match */
-	__u8 padding;
 };

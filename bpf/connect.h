@@ -127,7 +127,6 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, const __u8 *add
 {
 	__u64 cgroup = scope_of_task();
 	struct initiator initiator = {};
-	struct connection *connection;
 	struct flow_key key;
 	struct socket *socket;
 	enum dns_match dns_match;
@@ -149,9 +148,9 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, const __u8 *add
 		}
 		if (refuses_connect(&key))
 			return 1;
-		connection = store_connection(ctx, &key);
-		expect_hint(ctx, connection, &key, dns_match);
+		store_connection(ctx, &key);
 		store_mptcp(ctx, &key);
+		expect_hint(ctx, &key, dns_match);
 		if (key.port != DNS_PORT) /* queries need the initiator of a connection to a resolver */
 			return 0;
 	}

@@ -381,16 +381,13 @@ static __always_inline int on_datagram(struct __sk_buff *skb)
 /* Returns non-zero if the segment is refused. */
 static __always_inline int on_segment(struct __sk_buff *skb, struct bpf_sock *sk)
 {
-	struct connection *c;
-
 	if (sk->state == TCP_STATE_SYN_SENT && read_syn(skb))
 		return 1;
 	if (sk->dst_port == bpf_htons(DNS_PORT))
 		question_segment(skb);
-	c = bpf_sk_storage_get(&connections, sk, 0, 0);
-	if (c && c->unnamed)
+	if (bpf_sk_storage_get(&client_hints, sk, 0, 0))
 		read_client_payload(skb);
-	report_reuse(skb, sk, c);
+	report_reuse(skb, sk);
 	return 0;
 }
 

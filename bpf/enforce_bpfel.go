@@ -59,6 +59,7 @@ type EnforceAnswerNames struct {
 
 type EnforceClientHint struct {
 	_         structs.HostLayout
+	Key       EnforceFlowKey
 	Hash      uint64
 	Tail      uint64
 	Next      uint32
@@ -76,7 +77,9 @@ type EnforceClientHint struct {
 	Head      uint8
 	High      uint8
 	Source    uint8
-	Begun     uint8
+	Synced    uint8
+	DnsMatch  uint8
+	Padding   [7]uint8
 	Text      [512]uint8
 }
 
@@ -87,11 +90,6 @@ type EnforceConnection struct {
 	Pid      uint32
 	Reported uint32
 	Sender   uint64
-	Next     uint32
-	Unnamed  uint8
-	Synced   uint8
-	DnsMatch uint8
-	Padding  uint8
 }
 
 type EnforceDestination struct {

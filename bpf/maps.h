@@ -234,11 +234,11 @@ struct {
 } server_names SEC(".maps");
 
 /*
- * The state of the parser that reads how a TCP client names the server (tcp_payload.h), from the first payload on. It
- * is stored with the socket: the socket's lock serializes its packets. Per-CPU memory would not be safe: packets also
- * leave in interrupts.
+ * The state of the parser that reads how a TCP client names the server (tcp_payload.h). It is stored with the socket:
+ * the socket's lock serializes its packets. Per-CPU memory would not be safe: packets also leave in interrupts.
  */
 struct client_hint {
+	struct flow_key key;
 	__u64 hash;       /* of the bytes in text */
 	__u64 tail;       /* last bytes of the request line */
 	__u32 next;       /* sequence number of the first unread byte */
@@ -256,7 +256,9 @@ struct client_hint {
 	__u8 head;   /* bytes read of the TLS record header */
 	__u8 high;   /* first byte of the record's length */
 	__u8 source;
-	__u8 begun;
+	__u8 synced;
+	__u8 dns_match; /* enum dns_match */
+	__u8 padding[7];
 	__u8 text[SERVER_NAME_LEN];
 };
 

@@ -53,6 +53,7 @@ type RecordClientEvent struct {
 
 type RecordClientHint struct {
 	_         structs.HostLayout
+	Key       RecordFlowKey
 	Hash      uint64
 	Tail      uint64
 	Next      uint32
@@ -70,7 +71,9 @@ type RecordClientHint struct {
 	Head      uint8
 	High      uint8
 	Source    uint8
-	Begun     uint8
+	Synced    uint8
+	DnsMatch  uint8
+	Padding   [7]uint8
 	Text      [512]uint8
 }
 
@@ -81,11 +84,6 @@ type RecordConnection struct {
 	Pid      uint32
 	Reported uint32
 	Sender   uint64
-	Next     uint32
-	Unnamed  uint8
-	Synced   uint8
-	DnsMatch uint8
-	Padding  uint8
 }
 
 type RecordCounter uint32

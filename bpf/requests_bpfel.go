@@ -15,6 +15,7 @@ import (
 
 type RequestsClientHint struct {
 	_         structs.HostLayout
+	Key       RequestsFlowKey
 	Hash      uint64
 	Tail      uint64
 	Next      uint32
@@ -32,7 +33,9 @@ type RequestsClientHint struct {
 	Head      uint8
 	High      uint8
 	Source    uint8
-	Begun     uint8
+	Synced    uint8
+	DnsMatch  uint8
+	Padding   [7]uint8
 	Text      [512]uint8
 }
 
@@ -43,11 +46,6 @@ type RequestsConnection struct {
 	Pid      uint32
 	Reported uint32
 	Sender   uint64
-	Next     uint32
-	Unnamed  uint8
-	Synced   uint8
-	DnsMatch uint8
-	Padding  uint8
 }
 
 type RequestsDestination struct {

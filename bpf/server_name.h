@@ -114,20 +114,32 @@ static __always_inline int is_loopback(const struct flow_key *key)
 	return !word[0] && !word[1] && !word[2] && word[3] == bpf_htonl(1);
 }
 
-/* Has the first payload of a connection with a complete key read, unless it is on loopback. c is NULL for MPTCP. */
-static __always_inline void expect_hint(struct bpf_sock_addr *ctx, struct connection *c, const struct flow_key *key,
-					enum dns_match dns_match)
+/* Prepares the parser for the first payload of a connection with a complete key, unless it is on loopback. */
+static __always_inline void expect_hint(struct bpf_sock_addr *ctx, const struct flow_key *key, enum dns_match dns_match)
 {
 	int ignored = is_loopback(key);
+	struct client_hint *s;
 
 	if (!ignored && ctx->protocol == IPPROTO_MPTCP) {
-		/* The payload leaves through other sockets, so no name can be read. */
+		/*
+		 * Some kernels still create the storage, but the payload leaves through other sockets, so no name can
+		 * be read.
+		 */
 		record_server_name(key, dns_match, 0, NAMES_NOTHING, NULL);
 		return;
 	}
-	if (!c)
+	if (!ctx->sk)
 		return;
-	c->unnamed = !ignored;
-	c->synced = 0;
-	c->dns_match = dns_match;
+	/* A socket may connect again after a failure. */
+	s = bpf_sk_storage_get(&client_hints, ctx->sk, 0, ignored ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s) {
+		if (!ignored)
+			count(LOST_SOCKET);
+		return;
+	}
+	__builtin_memset(s, 0, offsetof(struct client_hint, text));
+	s->key = *key;
+	s->hash = FNV_OFFSET;
+	s->dns_match = dns_match;
+	s->state = ignored ? HINT_COMPLETE : HINT_BEGINS;
 }

@@ -32,28 +32,24 @@ struct {
 	__type(value, struct connection);
 } connections SEC(".maps");
 
-/* Stores the complete flow of a socket that connects. Returns NULL if it cannot, and for MPTCP. */
-static __always_inline struct connection *store_connection(struct bpf_sock_addr *ctx, const struct flow_key *key)
+/* Stores the complete flow of a socket that connects. */
+static __always_inline void store_connection(struct bpf_sock_addr *ctx, const struct flow_key *key)
 {
 	struct connection *c = NULL;
-	struct bpf_sock *sk = ctx->sk;
 
 	if (ctx->protocol == IPPROTO_MPTCP)
-		return NULL;
-	if (sk)
-		c = bpf_sk_storage_get(&connections, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		return;
+	if (ctx->sk)
+		c = bpf_sk_storage_get(&connections, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!c) {
 		count(LOST_SOCKET);
-		return NULL;
+		return;
 	}
-	if (c->key.cgroup && sk) /* it connects again after a failure */
-		bpf_sk_storage_delete(&client_hints, sk);
 	c->key = *key;
 	c->hint = 0;
 	c->pid = bpf_get_current_pid_tgid() >> 32;
 	c->reported = key->generation;
 	c->sender = key->recording;
-	return c;
 }
 
 static __always_inline struct connection *connection_of(struct __sk_buff *skb)

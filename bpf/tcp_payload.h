@@ -119,13 +119,13 @@ __noinline int report_hint(struct __sk_buff *skb)
 	struct bpf_sock *sk = skb->sk;
 	__u64 hash = 0;
 
-	if (!s || !c || !sk)
+	if (!s || !sk)
 		return 0;
 	if (s->source != NAMES_NOTHING)
 		hash = (s->hash ^ s->source) * FNV_PRIME | 1;
-	c->hint = hash;
-	c->unnamed = 0;
-	record_server_name(&c->key, c->dns_match, hash, s->source, s);
+	if (c)
+		c->hint = hash;
+	record_server_name(&s->key, s->dns_match, hash, s->source, s);
 	sk = bpf_sk_fullsock(sk);
 	if (sk)
 		bpf_sk_storage_delete(&client_hints, sk);
@@ -137,14 +137,12 @@ __noinline int report_hint(struct __sk_buff *skb)
  */
 __noinline int read_client_payload(struct __sk_buff *skb)
 {
-	struct connection *c = connection_of(skb);
-	struct bpf_sock *sk = full_socket(skb);
-	__u32 length, known = 0;
+	struct client_hint *s = client_hint_of(skb);
 	struct tcp_header tcp;
-	struct client_hint *s;
+	__u32 length, known = 0;
 	struct packet p;
 
-	if (!c || !sk)
+	if (!s || s->state >= HINT_COMPLETE)
 		return 0;
 	if (read_packet(skb, &p) || p.fragment || read_tcp(skb, p.transport, &tcp)) {
 		count(LOST_PACKET);
@@ -152,21 +150,9 @@ __noinline int read_client_payload(struct __sk_buff *skb)
 	}
 	length = length_from(skb, tcp.payload);
 	tcp.sequence += !!(tcp.flags & TCP_SYN);
-	if (!c->synced) {
-		c->next = tcp.sequence;
-		c->synced = 1;
-	}
-	s = bpf_sk_storage_get(&client_hints, sk, 0, length ? BPF_SK_STORAGE_GET_F_CREATE : 0);
-	if (!s && length) {
-		count(LOST_SOCKET);
-		c->unnamed = 0;
-	}
-	if (!s)
-		return 0;
-	if (!s->begun) {
-		s->begun = 1;
-		s->hash = FNV_OFFSET;
-		s->next = c->next;
+	if (!s->synced) {
+		s->next = tcp.sequence;
+		s->synced = 1;
 	}
 	if (length)
 		known = s->next - tcp.sequence; /* a retransmission was read before */

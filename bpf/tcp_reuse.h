@@ -202,10 +202,11 @@ __noinline int attribute_connection(struct __sk_buff *skb)
 
 /*
  * Reports the flow of a packet's TCP socket again if the connection is older than this generation, or if other tasks
- * than the initiator may send. c is NULL if it was not opened in scope.
+ * than the initiator may send.
  */
-static __always_inline void report_reuse(struct __sk_buff *skb, struct bpf_sock *sk, const struct connection *c)
+static __always_inline void report_reuse(struct __sk_buff *skb, struct bpf_sock *sk)
 {
+	struct connection *c = bpf_sk_storage_get(&connections, sk, 0, 0);
 	struct settings *s;
 
 	if (!c) {
