@@ -150,7 +150,6 @@ static __always_inline int store_name(__u64 cgroup, const __u8 *addr)
 	question = r->question;
 	epoch = scope->epoch;
 	__builtin_memcpy(key.addr, addr, sizeof(key.addr));
-	*named_address(addr) = 1;
 	name = bpf_map_lookup_elem(&names, &key);
 	if (!name) {
 		fresh.pending = 1;

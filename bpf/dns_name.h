@@ -14,25 +14,18 @@
 
 /*
  * Sets name and since of a key for a new connection of its scope to its address. With consume it consumes a query, and
- * returns whether one was pending. With DNS_MATCH_NONE the name is that of another connection's query, or none. The key
- * is that of a scope in epoch 0 before.
+ * returns whether one was pending. With DNS_MATCH_NONE the name is that of another connection's query, or none.
  */
 static __always_inline enum dns_match set_name(struct flow_key *key, int consume)
 {
+	struct scope *scope = bpf_map_lookup_elem(&scopes, &key->cgroup);
 	struct name_key address = { .cgroup = key->cgroup };
 	__u64 now, match = unknown_zero(); /* DNS_MATCH_NONE */
-	__u32 named = *named_address(key->addr);
-	struct scope *scope;
 	struct name *name;
 
-	if (!epochs && !named) /* nearly always for an address that no name led to */
-		return match;
-	scope = bpf_map_lookup_elem(&scopes, &key->cgroup);
 	if (!scope)
 		return match;
 	key->name = scope->epoch;
-	if (!named)
-		return match;
 	__builtin_memcpy(address.addr, key->addr, sizeof(address.addr));
 	name = bpf_map_lookup_elem(&names, &address);
 	if (!name)

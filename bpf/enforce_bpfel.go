@@ -427,7 +427,6 @@ const (
 	EnforceVarDnsFlagType        = "dns_flag_type"
 	EnforceVarEnterEventType     = "enter_event_type"
 	EnforceVarEntries            = "entries"
-	EnforceVarEpochs             = "epochs"
 	EnforceVarEventKindType      = "event_kind_type"
 	EnforceVarFamilyLayout       = "family_layout"
 	EnforceVarFlowEventType      = "flow_event_type"
@@ -436,7 +435,6 @@ const (
 	EnforceVarNameEventType      = "name_event_type"
 	EnforceVarNameMatchType      = "name_match_type"
 	EnforceVarNameSourceType     = "name_source_type"
-	EnforceVarNamedAddresses     = "named_addresses"
 	EnforceVarNamespaces         = "namespaces"
 	EnforceVarNoRecordingType    = "no_recording_type"
 	EnforceVarNothing            = "nothing"
@@ -561,7 +559,6 @@ type EnforceVariableSpecs struct {
 	DnsFlagType        *ebpf.VariableSpec `ebpf:"dns_flag_type"`
 	EnterEventType     *ebpf.VariableSpec `ebpf:"enter_event_type"`
 	Entries            *ebpf.VariableSpec `ebpf:"entries"`
-	Epochs             *ebpf.VariableSpec `ebpf:"epochs"`
 	EventKindType      *ebpf.VariableSpec `ebpf:"event_kind_type"`
 	FamilyLayout       *ebpf.VariableSpec `ebpf:"family_layout"`
 	FlowEventType      *ebpf.VariableSpec `ebpf:"flow_event_type"`
@@ -570,7 +567,6 @@ type EnforceVariableSpecs struct {
 	NameEventType      *ebpf.VariableSpec `ebpf:"name_event_type"`
 	NameMatchType      *ebpf.VariableSpec `ebpf:"name_match_type"`
 	NameSourceType     *ebpf.VariableSpec `ebpf:"name_source_type"`
-	NamedAddresses     *ebpf.VariableSpec `ebpf:"named_addresses"`
 	Namespaces         *ebpf.VariableSpec `ebpf:"namespaces"`
 	NoRecordingType    *ebpf.VariableSpec `ebpf:"no_recording_type"`
 	Nothing            *ebpf.VariableSpec `ebpf:"nothing"`
@@ -691,7 +687,6 @@ type EnforceVariables struct {
 	DnsFlagType        *ebpf.Variable `ebpf:"dns_flag_type"`
 	EnterEventType     *ebpf.Variable `ebpf:"enter_event_type"`
 	Entries            *ebpf.Variable `ebpf:"entries"`
-	Epochs             *ebpf.Variable `ebpf:"epochs"`
 	EventKindType      *ebpf.Variable `ebpf:"event_kind_type"`
 	FamilyLayout       *ebpf.Variable `ebpf:"family_layout"`
 	FlowEventType      *ebpf.Variable `ebpf:"flow_event_type"`
@@ -700,7 +695,6 @@ type EnforceVariables struct {
 	NameEventType      *ebpf.Variable `ebpf:"name_event_type"`
 	NameMatchType      *ebpf.Variable `ebpf:"name_match_type"`
 	NameSourceType     *ebpf.Variable `ebpf:"name_source_type"`
-	NamedAddresses     *ebpf.Variable `ebpf:"named_addresses"`
 	Namespaces         *ebpf.Variable `ebpf:"namespaces"`
 	NoRecordingType    *ebpf.Variable `ebpf:"no_recording_type"`
 	Nothing            *ebpf.Variable `ebpf:"nothing"`

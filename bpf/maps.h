@@ -109,24 +109,6 @@ struct {
 	__type(value, struct name);
 } names SEC(".maps");
 
-/* Whether any scope may have a name for an address, by a hash of it. Never cleared, and cheaper to look up than names.
- */
-#define NAMED_ADDRESSES 16384
-__u8 named_addresses[NAMED_ADDRESSES];
-
-static __always_inline __u8 *named_address(const __u8 *addr)
-{
-	const __u32 *part = (const __u32 *)addr;
-	__u32 hash = (part[0] ^ part[1] ^ part[2] ^ part[3]) * 0x9e3779b1 >> 18;
-
-	/* As in bound_port. */
-	asm volatile("%0 &= 0x3fff" : "+r"(hash));
-	return &named_addresses[hash];
-}
-
-/* Number of answers that the kernel could not read, in all scopes: while it is 0, so is each scope's epoch. */
-__u64 epochs;
-
 /* A local port. */
 struct port_key {
 	__u64 netns;

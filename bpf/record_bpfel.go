@@ -519,7 +519,6 @@ const (
 	RecordVarDnsFlagType        = "dns_flag_type"
 	RecordVarEnterEventType     = "enter_event_type"
 	RecordVarEntries            = "entries"
-	RecordVarEpochs             = "epochs"
 	RecordVarEventKindType      = "event_kind_type"
 	RecordVarFamilyLayout       = "family_layout"
 	RecordVarFlowEventType      = "flow_event_type"
@@ -528,7 +527,6 @@ const (
 	RecordVarNameEventType      = "name_event_type"
 	RecordVarNameMatchType      = "name_match_type"
 	RecordVarNameSourceType     = "name_source_type"
-	RecordVarNamedAddresses     = "named_addresses"
 	RecordVarNamespaces         = "namespaces"
 	RecordVarNoRecordingType    = "no_recording_type"
 	RecordVarNothing            = "nothing"
@@ -644,7 +642,6 @@ type RecordVariableSpecs struct {
 	DnsFlagType        *ebpf.VariableSpec `ebpf:"dns_flag_type"`
 	EnterEventType     *ebpf.VariableSpec `ebpf:"enter_event_type"`
 	Entries            *ebpf.VariableSpec `ebpf:"entries"`
-	Epochs             *ebpf.VariableSpec `ebpf:"epochs"`
 	EventKindType      *ebpf.VariableSpec `ebpf:"event_kind_type"`
 	FamilyLayout       *ebpf.VariableSpec `ebpf:"family_layout"`
 	FlowEventType      *ebpf.VariableSpec `ebpf:"flow_event_type"`
@@ -653,7 +650,6 @@ type RecordVariableSpecs struct {
 	NameEventType      *ebpf.VariableSpec `ebpf:"name_event_type"`
 	NameMatchType      *ebpf.VariableSpec `ebpf:"name_match_type"`
 	NameSourceType     *ebpf.VariableSpec `ebpf:"name_source_type"`
-	NamedAddresses     *ebpf.VariableSpec `ebpf:"named_addresses"`
 	Namespaces         *ebpf.VariableSpec `ebpf:"namespaces"`
 	NoRecordingType    *ebpf.VariableSpec `ebpf:"no_recording_type"`
 	Nothing            *ebpf.VariableSpec `ebpf:"nothing"`
@@ -756,7 +752,6 @@ type RecordVariables struct {
 	DnsFlagType        *ebpf.Variable `ebpf:"dns_flag_type"`
 	EnterEventType     *ebpf.Variable `ebpf:"enter_event_type"`
 	Entries            *ebpf.Variable `ebpf:"entries"`
-	Epochs             *ebpf.Variable `ebpf:"epochs"`
 	EventKindType      *ebpf.Variable `ebpf:"event_kind_type"`
 	FamilyLayout       *ebpf.Variable `ebpf:"family_layout"`
 	FlowEventType      *ebpf.Variable `ebpf:"flow_event_type"`
@@ -765,7 +760,6 @@ type RecordVariables struct {
 	NameEventType      *ebpf.Variable `ebpf:"name_event_type"`
 	NameMatchType      *ebpf.Variable `ebpf:"name_match_type"`
 	NameSourceType     *ebpf.Variable `ebpf:"name_source_type"`
-	NamedAddresses     *ebpf.Variable `ebpf:"named_addresses"`
 	Namespaces         *ebpf.Variable `ebpf:"namespaces"`
 	NoRecordingType    *ebpf.Variable `ebpf:"no_recording_type"`
 	Nothing            *ebpf.Variable `ebpf:"nothing"`

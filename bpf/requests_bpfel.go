@@ -341,8 +341,6 @@ const (
 	RequestsProgRequestsEgress   = "requests_egress"
 	RequestsProgRequestsIngress  = "requests_ingress"
 	RequestsVarBoundPorts        = "bound_ports"
-	RequestsVarEpochs            = "epochs"
-	RequestsVarNamedAddresses    = "named_addresses"
 	RequestsVarNothing           = "nothing"
 	RequestsVarStreamEventType   = "stream_event_type"
 	RequestsVarStreamLossType    = "stream_loss_type"
@@ -434,8 +432,6 @@ type RequestsMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type RequestsVariableSpecs struct {
 	BoundPorts       *ebpf.VariableSpec `ebpf:"bound_ports"`
-	Epochs           *ebpf.VariableSpec `ebpf:"epochs"`
-	NamedAddresses   *ebpf.VariableSpec `ebpf:"named_addresses"`
 	Nothing          *ebpf.VariableSpec `ebpf:"nothing"`
 	StreamEventType  *ebpf.VariableSpec `ebpf:"stream_event_type"`
 	StreamLossType   *ebpf.VariableSpec `ebpf:"stream_loss_type"`
@@ -525,8 +521,6 @@ func (m *RequestsMaps) Close() error {
 // It can be passed to LoadRequestsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RequestsVariables struct {
 	BoundPorts       *ebpf.Variable `ebpf:"bound_ports"`
-	Epochs           *ebpf.Variable `ebpf:"epochs"`
-	NamedAddresses   *ebpf.Variable `ebpf:"named_addresses"`
 	Nothing          *ebpf.Variable `ebpf:"nothing"`
 	StreamEventType  *ebpf.Variable `ebpf:"stream_event_type"`
 	StreamLossType   *ebpf.Variable `ebpf:"stream_loss_type"`

@@ -24,10 +24,8 @@ static __always_inline void raise_epoch(__u64 cgroup)
 {
 	struct scope *scope = bpf_map_lookup_elem(&scopes, &cgroup);
 
-	if (!scope)
-		return;
-	__sync_fetch_and_add(&epochs, 1);
-	__sync_fetch_and_add(&scope->epoch, 1);
+	if (scope)
+		__sync_fetch_and_add(&scope->epoch, 1);
 }
 
 /* Stores that a lookup has an address. Returns non-zero if user space does not know that yet. */
