@@ -75,6 +75,9 @@ func (r *Recorder) mayPause() bool {
 		r.containers.begun.Load() || len(r.containers.startEvents.all()) > 0 {
 		return false
 	}
+	if lost, err := p.Lost(); err != nil || lost != (probe.Loss{}) {
+		return false // what was lost may be in the kernel's tables
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id := range r.containers.cgroups {
