@@ -44,7 +44,10 @@ func TestApplication(t *testing.T) {
 			without = append(without, run("off"))
 			with = append(with, run("require"))
 		}
-		fmt.Fprintf(&b, "| %s | %.2f s | %.3f |\n", a.row, median(without), median(ratios(with, without)))
+		ratio := median(ratios(with, without))
+		fmt.Fprintf(&b, "| %s | %.2f s | %.3f |\n", a.row, median(without), ratio)
+		figure(t, a.test, ratio)
+		figure(t, a.test+"/seconds", median(without))
 	}
 	write(t, "application.md", b.String())
 }

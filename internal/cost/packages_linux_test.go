@@ -30,6 +30,7 @@ func TestPackages(t *testing.T) {
 	write(t, "packages.md", fmt.Sprintf("| `go test ./...` of %d packages, one recorded test each | %.2f s | %.3f |\n",
 		packages, median(without), ratio))
 	figure(t, "packages", ratio)
+	figure(t, "packages/seconds", median(without)/float64(packages))
 }
 
 // runGo runs the go command in a module, and returns the seconds that it took.
