@@ -254,7 +254,7 @@ struct {
 /* One ring for all events, so that a DNS answer precedes the connection that follows it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
+	__uint(max_entries, 8 << 20);
 } events SEC(".maps");
 
 struct {

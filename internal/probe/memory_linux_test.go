@@ -15,9 +15,10 @@ import (
 	"github.com/netzero-dev/netzero/internal/testenv"
 )
 
-// mostMemory limits the memory of the maps while nothing is recorded yet, without what they keep for each CPU.
+// mostMemory limits the memory of the maps while nothing is recorded yet, without what they keep for each CPU. The ring
+// buffer has 8 MiB of it: 64 tests that connect at once lose events with half of that.
 const (
-	mostMemory       = 16 << 20
+	mostMemory       = 20 << 20
 	mostMemoryPerCPU = 32 << 10
 )
 

@@ -36,7 +36,7 @@ type Sizes struct {
 }
 
 // DefaultSizes is enough for tens of thousands of flows, and for thousands of containers, in one test.
-var DefaultSizes = Sizes{RingBytes: 4 << 20, MaxFlows: 65536, MaxCgroups: 16384, RequestRingBytes: 8 << 20}
+var DefaultSizes = Sizes{RingBytes: 8 << 20, MaxFlows: 65536, MaxCgroups: 16384, RequestRingBytes: 8 << 20}
 
 // Key identifies a flow in the kernel: connections with the same key are one flow.
 type Key struct {
