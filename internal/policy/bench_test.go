@@ -123,7 +123,7 @@ func BenchmarkSubjects(b *testing.B) {
 	}
 }
 
-// BenchmarkRequests has one flow with many requests, whose paths do not fold.
+// BenchmarkRequests evaluates and merges one flow with many requests whose paths do not fold.
 func BenchmarkRequests(b *testing.B) {
 	scope := policy.Scope{
 		Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}, Requests: true,

@@ -41,7 +41,7 @@ func TestGrowth_RequestsOfOnePeer(t *testing.T) {
 	t.Run("Cilium", func(t *testing.T) { checkRequestsGrowth(t, ciliumpolicy.Dialect{Scope: scope}) })
 }
 
-// The same holds for ports of one peer whose requests no list limits yet.
+// The time also grows linearly with the ports of one peer, if the policy lists no requests for them yet.
 func TestGrowth_UnlistedRequests(t *testing.T) {
 	scope := policy.Scope{Subjects: []policy.Subject{{Workload: policy.Workload{Name: "bench"}}}}
 	recorded := scope

@@ -115,7 +115,7 @@ func Abbreviate(phrases []string, separator string) string {
 	return abbreviate(phrases[:min(mostPhrases, len(phrases))], len(phrases), separator)
 }
 
-// abbreviate is [Abbreviate] of n phrases, of which it gets the first.
+// abbreviate is [Abbreviate] for n phrases, given only those that it joins.
 func abbreviate(first []string, n int, separator string) string {
 	text := strings.Join(first, separator)
 	if rest := n - mostPhrases; rest > 0 {

@@ -3,8 +3,6 @@ package probe
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 
@@ -55,7 +53,7 @@ func (p *Probe) Resume() {
 
 // ForgetNames makes the programs forget what DNS answered so far.
 func (p *Probe) ForgetNames() error {
-	if err := removeAll(p.objects.Names, bpf.RecordNameKey{}, bpf.RecordName{}); err != nil {
+	if err := removeAll[bpf.RecordNameKey, bpf.RecordName](p.objects.Names); err != nil {
 		return fmt.Errorf("forget DNS names: %w", err)
 	}
 	return nil
@@ -64,8 +62,8 @@ func (p *Probe) ForgetNames() error {
 // ForgetFlows frees the space of all flows and server names so far. Their counts are lost.
 func (p *Probe) ForgetFlows() error {
 	err := errors.Join(
-		removeAll(p.objects.Flows, bpf.RecordFlowKey{}, bpf.RecordFlow{}),
-		removeAll(p.objects.ServerNames, bpf.RecordServerNameKey{}, uint64(0)),
+		removeAll[bpf.RecordFlowKey, bpf.RecordFlow](p.objects.Flows),
+		removeAll[bpf.RecordServerNameKey, uint64](p.objects.ServerNames),
 	)
 	if err != nil {
 		return fmt.Errorf("forget flows: %w", err)
@@ -74,7 +72,7 @@ func (p *Probe) ForgetFlows() error {
 }
 
 // removeAll removes the entries of a hash map. K and V are the types of its keys and values.
-func removeAll[K, V any](m *ebpf.Map, _ K, _ V) error {
+func removeAll[K, V any](m *ebpf.Map) error {
 	const batch = 4096 // more than a bucket has
 	var cursor ebpf.MapBatchCursor
 	keys, values := make([]K, batch), make([]V, batch)
@@ -92,24 +90,4 @@ func removeAll[K, V any](m *ebpf.Map, _ K, _ V) error {
 			return nil
 		}
 	}
-}
-
-// unread returns the next record without waiting for one, or nil if all records are read. No goroutine may call next.
-func (r *ring) unread() ([]byte, error) {
-	for r.written() != r.at {
-		start := r.at % uintptr(len(r.data)/2)
-		head := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[start])))
-		if head&ringBusy != 0 {
-			if err := r.wait(ringBusyInterval); err != nil {
-				return nil, fmt.Errorf("poll ring buffer: %w", err)
-			}
-			continue
-		}
-		length := uintptr(head &^ (ringBusy | ringDiscard))
-		r.at += ringHeader + (length+7)&^7
-		if head&ringDiscard == 0 {
-			return r.data[start+ringHeader:][:length], nil
-		}
-	}
-	return nil, nil
 }

@@ -122,18 +122,15 @@ func (r *ring) next() ([]byte, error) {
 		var err error
 		switch {
 		case r.written() != r.at:
-			start := r.at % uintptr(len(r.data)/2)
-			head := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[start])))
+			head := r.head()
 			if head&ringBusy != 0 {
 				err = r.wait(ringBusyInterval)
 				break
 			}
-			length := uintptr(head &^ (ringBusy | ringDiscard))
 			r.commit() // all records before this one
-			r.at += ringHeader + (length+7)&^7
 			r.idlePolls = 0
-			if head&ringDiscard == 0 {
-				return r.data[start+ringHeader:][:length], nil
+			if record := r.advance(head); record != nil {
+				return record, nil
 			}
 		case flushing:
 			r.flushing.Store(false)
@@ -154,6 +151,39 @@ func (r *ring) next() ([]byte, error) {
 			return nil, fmt.Errorf("poll ring buffer: %w", err)
 		}
 	}
+}
+
+// unread returns the next record without waiting for one, or nil if there is none. The record is valid until commit. No
+// goroutine may call next.
+func (r *ring) unread() ([]byte, error) {
+	for r.written() != r.at {
+		head := r.head()
+		if head&ringBusy != 0 {
+			if err := r.wait(ringBusyInterval); err != nil {
+				return nil, fmt.Errorf("poll ring buffer: %w", err)
+			}
+			continue
+		}
+		if record := r.advance(head); record != nil {
+			return record, nil
+		}
+	}
+	return nil, nil
+}
+
+// head returns the first word of the next record: its length and flags.
+func (r *ring) head() uint32 {
+	return atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[r.at%uintptr(len(r.data)/2)])))
+}
+
+// advance moves past the next record, whose first word is head. It returns nil if the program has discarded the record.
+func (r *ring) advance(head uint32) []byte {
+	start, length := r.at%uintptr(len(r.data)/2), uintptr(head&^(ringBusy|ringDiscard))
+	r.at += ringHeader + (length+7)&^7
+	if head&ringDiscard != 0 {
+		return nil
+	}
+	return r.data[start+ringHeader:][:length]
 }
 
 // written returns the kernel's position. This load and the store in commit are sequentially consistent, as the kernel's

@@ -34,7 +34,7 @@ func (r *Recorder) see(e probe.Event) {
 	}
 }
 
-// cgroupOf returns the cgroup whose task caused an event.
+// cgroupOf returns the cgroup of an event, and false for an event that has none or is about another one.
 func cgroupOf(e probe.Event) (uint64, bool) {
 	switch e := e.(type) {
 	case *probe.FlowEvent:
@@ -143,12 +143,14 @@ func (r *Recorder) missed(e probe.Event) bool {
 	return ok && !r.seen.containers
 }
 
-// closeIdle closes the idle recorder, if there is one.
-func closeIdle(announce func(string)) {
+// closeIdle closes the idle recorder, if there is one, and announces an error.
+func closeIdle() {
 	shared.Lock()
 	defer shared.Unlock()
-	if err := closeIdleRecorder(); err != nil {
-		announce(fmt.Sprintf("after all tests: %v", err))
+	if r := shared.idle; r != nil {
+		if err := closeIdleRecorder(); err != nil {
+			r.announce(fmt.Sprintf("after the recorded tests: %v", err))
+		}
 	}
 }
 

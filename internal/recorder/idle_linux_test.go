@@ -18,7 +18,7 @@ const patience = 100
 // What is attached stays between two recordings, unless a container may have started there.
 func TestIdle_StaysAttached(t *testing.T) {
 	testenv.RequireRoot(t)
-	defer closeIdle(func(text string) { t.Error(text) })
+	defer closeIdle()
 	parent := currentCgroup(t)
 	for _, row := range []struct {
 		name    string
@@ -58,11 +58,11 @@ func TestIdle_EndsWithTests(t *testing.T) {
 		}
 		recordNothing(t, probe.Sizes{})
 	}
-	closeIdle(func(text string) { t.Error(text) })
+	closeIdle()
 	if cgroup.InLeaf() {
 		t.Error("the process is still in its cgroup at the end")
 	}
-	rec, err := Join(probe.Sizes{}, Options{Test: t.Name()}) // without an end
+	rec, err := Join(probe.Sizes{}, Options{Test: t.Name(), Announce: func(text string) { t.Log(text) }}) // without an end
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestIdle_EndsWithTests(t *testing.T) {
 // recordNothing makes a recording, and returns the ID of the cgroup in which it was made.
 func recordNothing(t *testing.T, sizes probe.Sizes) uint64 {
 	t.Helper()
-	rec, err := Join(sizes, Options{Test: t.Name(), AtEnd: func(func()) {}})
+	rec, err := Join(sizes, Options{Test: t.Name(), AtEnd: func(func()) {}, Announce: func(text string) { t.Log(text) }})
 	if err != nil {
 		t.Fatal(err)
 	}

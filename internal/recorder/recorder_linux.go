@@ -22,7 +22,9 @@ import (
 // Recorder is the state that all recordings of this process share: one set of attached programs and one cgroup of its
 // own. The first recording creates it. After the last one it is idle, for the next one, or closed.
 type Recorder struct {
-	sizes   probe.Sizes
+	sizes    probe.Sizes
+	announce func(string) // Options.Announce of the first recording
+
 	mu      sync.Mutex
 	session *session.Session   // nil until it is open
 	early   []probe.Event      // events that arrived before the session was open
@@ -171,7 +173,7 @@ func newRecording(r *Recorder, options Options, peers endpoint.Peers) *Recording
 
 func newRecorder(sizes probe.Sizes, announce func(string)) (*Recorder, error) {
 	r := &Recorder{
-		sizes: sizes, attribution: attribution{self: os.Getpid()}, earlierConnections: shared.connections,
+		sizes: sizes, announce: announce, attribution: attribution{self: os.Getpid()}, earlierConnections: shared.connections,
 	}
 	r.enforcement = newEnforcement(r)
 	r.containers = newContainerState(r.newGeneration, r.refreshEnforcement)
@@ -263,7 +265,7 @@ func (rec *Recording) Close() error {
 	shared.connections = r.openConnections()
 	if err == nil && rec.options.AtEnd != nil && r.pause() {
 		shared.idle = r
-		rec.options.AtEnd(func() { closeIdle(rec.options.Announce) })
+		rec.options.AtEnd(closeIdle)
 		return nil
 	}
 	return errors.Join(err, r.close())
@@ -280,9 +282,10 @@ func (r *Recorder) remove(rec *Recording) {
 // Unrecorded calls do if no recording would see it, and lets no recording of this process start meanwhile. A parent
 // process may record at the same time, as a fuzzing coordinator does.
 func Unrecorded(do func()) {
+	closeIdle() // its programs would see what do opens
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.recorder == nil && closeIdleRecorder() == nil && !cgroup.InLeaf() {
+	if shared.recorder == nil && shared.idle == nil && !cgroup.InLeaf() {
 		do()
 	}
 }
